@@ -1,0 +1,58 @@
+# Everything runs in .venv, made here from requirements.lock; nothing else of yours is touched.
+PYTHON ?= python3
+BIN := .venv/bin
+PACKAGES := schemas topology streams connectors cli bench examples/poker
+.DEFAULT_GOAL := help
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+.venv/.locked: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Headrace needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	@touch $@
+
+.venv/.installed: .venv/.locked pyproject.toml
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@mkdir -p build/tree/headrace/examples
+	@for p in $(PACKAGES); do ln -sfn "$(CURDIR)/$$p" build/tree/headrace/$$p; done
+	@touch $@
+
+setup: .venv/.installed ## virtual environment with locked dependencies
+
+kafka-jars: setup ## fetch Apache Kafka once (about 58 MB)
+	$(BIN)/headrace kafka fetch
+
+demo: setup ## real poker hands through real Kafka
+	$(BIN)/headrace demo
+
+check: setup ## ruff, mypy strict, import-linter, generated code
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy -p headrace
+	$(BIN)/mypy tests
+	PYTHONPATH=build/tree $(BIN)/lint-imports
+	$(BIN)/python tests/check_generated.py
+
+unit: setup ## tests without Kafka
+	$(BIN)/pytest -q tests/unit
+
+test: setup kafka-jars ## all tests, with real Kafka
+	$(BIN)/pytest -q tests
+
+bench: setup kafka-jars ## measure: commands, latency, restore, rehydrate
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/headrace bench all
+
+proto: setup ## generate Python from the .proto files
+	$(BIN)/python tests/check_generated.py --write
+
+format: setup ## let ruff format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: ## pin all dependencies anew
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra bench --group dev pyproject.toml -o requirements.lock
+
+.PHONY: help setup kafka-jars demo check unit test bench proto format lock

@@ -1,0 +1,162 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Event(_message.Message):
+    __slots__ = ("type", "sequence", "data", "content_type", "time", "correlation_id", "causation_id", "fact_id")
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    FACT_ID_FIELD_NUMBER: _ClassVar[int]
+    type: str
+    sequence: int
+    data: bytes
+    content_type: str
+    time: str
+    correlation_id: str
+    causation_id: str
+    fact_id: str
+    def __init__(self, type: _Optional[str] = ..., sequence: _Optional[int] = ..., data: _Optional[bytes] = ..., content_type: _Optional[str] = ..., time: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., fact_id: _Optional[str] = ...) -> None: ...
+
+class Snapshot(_message.Message):
+    __slots__ = ("sequence", "state", "fingerprint")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    state: bytes
+    fingerprint: str
+    def __init__(self, sequence: _Optional[int] = ..., state: _Optional[bytes] = ..., fingerprint: _Optional[str] = ...) -> None: ...
+
+class Answers(_message.Message):
+    __slots__ = ("keys", "first_sequences", "counts", "replies")
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_SEQUENCES_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    REPLIES_FIELD_NUMBER: _ClassVar[int]
+    keys: _containers.RepeatedScalarFieldContainer[bytes]
+    first_sequences: _containers.RepeatedScalarFieldContainer[int]
+    counts: _containers.RepeatedScalarFieldContainer[int]
+    replies: _containers.RepeatedCompositeFieldContainer[Reply]
+    def __init__(self, keys: _Optional[_Iterable[bytes]] = ..., first_sequences: _Optional[_Iterable[int]] = ..., counts: _Optional[_Iterable[int]] = ..., replies: _Optional[_Iterable[_Union[Reply, _Mapping]]] = ...) -> None: ...
+
+class Reply(_message.Message):
+    __slots__ = ("command_id", "status", "root", "sequence", "events", "reason", "code", "retryable", "already_processed", "correlation_id")
+    class Status(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        STATUS_UNSPECIFIED: _ClassVar[Reply.Status]
+        ACCEPTED: _ClassVar[Reply.Status]
+        REJECTED: _ClassVar[Reply.Status]
+        FAILED: _ClassVar[Reply.Status]
+    STATUS_UNSPECIFIED: Reply.Status
+    ACCEPTED: Reply.Status
+    REJECTED: Reply.Status
+    FAILED: Reply.Status
+    COMMAND_ID_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    ROOT_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    RETRYABLE_FIELD_NUMBER: _ClassVar[int]
+    ALREADY_PROCESSED_FIELD_NUMBER: _ClassVar[int]
+    CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
+    command_id: str
+    status: Reply.Status
+    root: str
+    sequence: int
+    events: _containers.RepeatedCompositeFieldContainer[Event]
+    reason: str
+    code: str
+    retryable: bool
+    already_processed: bool
+    correlation_id: str
+    def __init__(self, command_id: _Optional[str] = ..., status: _Optional[_Union[Reply.Status, str]] = ..., root: _Optional[str] = ..., sequence: _Optional[int] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., reason: _Optional[str] = ..., code: _Optional[str] = ..., retryable: _Optional[bool] = ..., already_processed: _Optional[bool] = ..., correlation_id: _Optional[str] = ...) -> None: ...
+
+class Query(_message.Message):
+    __slots__ = ("state", "from_sequence", "limit")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    FROM_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    state: bool
+    from_sequence: int
+    limit: int
+    def __init__(self, state: _Optional[bool] = ..., from_sequence: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class QueryResult(_message.Message):
+    __slots__ = ("root", "sequence", "state_type", "state", "events", "reason")
+    ROOT_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    STATE_TYPE_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    root: str
+    sequence: int
+    state_type: str
+    state: bytes
+    events: _containers.RepeatedCompositeFieldContainer[Event]
+    reason: str
+    def __init__(self, root: _Optional[str] = ..., sequence: _Optional[int] = ..., state_type: _Optional[str] = ..., state: _Optional[bytes] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class Header(_message.Message):
+    __slots__ = ("key", "value")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    value: bytes
+    def __init__(self, key: _Optional[str] = ..., value: _Optional[bytes] = ...) -> None: ...
+
+class DeadLetter(_message.Message):
+    __slots__ = ("topic", "partition", "offset", "timestamp", "key", "key_missing", "value", "value_missing", "headers", "component", "error_class", "error", "detail", "attempts", "first_failed", "last_failed")
+    TOPIC_FIELD_NUMBER: _ClassVar[int]
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    KEY_MISSING_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    VALUE_MISSING_FIELD_NUMBER: _ClassVar[int]
+    HEADERS_FIELD_NUMBER: _ClassVar[int]
+    COMPONENT_FIELD_NUMBER: _ClassVar[int]
+    ERROR_CLASS_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FAILED_FIELD_NUMBER: _ClassVar[int]
+    LAST_FAILED_FIELD_NUMBER: _ClassVar[int]
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes
+    key_missing: bool
+    value: bytes
+    value_missing: bool
+    headers: _containers.RepeatedCompositeFieldContainer[Header]
+    component: str
+    error_class: str
+    error: str
+    detail: str
+    attempts: int
+    first_failed: int
+    last_failed: int
+    def __init__(self, topic: _Optional[str] = ..., partition: _Optional[int] = ..., offset: _Optional[int] = ..., timestamp: _Optional[int] = ..., key: _Optional[bytes] = ..., key_missing: _Optional[bool] = ..., value: _Optional[bytes] = ..., value_missing: _Optional[bool] = ..., headers: _Optional[_Iterable[_Union[Header, _Mapping]]] = ..., component: _Optional[str] = ..., error_class: _Optional[str] = ..., error: _Optional[str] = ..., detail: _Optional[str] = ..., attempts: _Optional[int] = ..., first_failed: _Optional[int] = ..., last_failed: _Optional[int] = ...) -> None: ...
+
+class EditionRecord(_message.Message):
+    __slots__ = ("name", "deleted")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DELETED_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    deleted: bool
+    def __init__(self, name: _Optional[str] = ..., deleted: _Optional[bool] = ...) -> None: ...
