@@ -1,0 +1,117 @@
+"""A record as a CloudEvent 1.0 in Kafka's binary content mode: payload in the value, attributes in headers.
+
+The engine reads and writes headers by the names below without building objects, since it does so for each
+command; everything else uses `CloudEvent`.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+SPECVERSION = "ce_specversion"
+ID = "ce_id"
+SOURCE = "ce_source"
+TYPE = "ce_type"
+SUBJECT = "ce_subject"
+TIME = "ce_time"
+SEQUENCE = "ce_sequence"
+CORRELATION = "ce_correlationid"
+CAUSATION = "ce_causationid"
+TRACEPARENT = "ce_traceparent"
+FACT = "ce_factid"
+EXPECTED = "ce_expectedsequence"
+SYNC_MODE = "ce_syncmode"
+REPLY_TO = "ce_replyto"
+CONTENT_TYPE = "content-type"
+
+REQUIRED = (SPECVERSION, ID, SOURCE, TYPE)
+
+Headers = list[tuple[str, bytes | str]]
+
+
+class RecordError(ValueError):
+    """A record that is no CloudEvent of ours; the text says which header or key is wrong, and how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One Kafka record as read. `timestamp` is in milliseconds since 1970; `headers` hold raw bytes."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class CloudEvent:
+    """The attributes of one record. `extensions` carry no `ce_` prefix; absent attributes are empty."""
+
+    id: str
+    source: str
+    type: str
+    data: bytes = b""
+    subject: str = ""
+    time: str = ""
+    content_type: str = ""
+    extensions: Mapping[str, str] = field(default_factory=dict)
+
+    def headers(self) -> Headers:
+        """Headers to produce with, in the order that the engine writes them too."""
+        headers: Headers = [(SPECVERSION, "1.0"), (ID, self.id), (SOURCE, self.source), (TYPE, self.type)]
+        optional = ((SUBJECT, self.subject), (TIME, self.time), (CONTENT_TYPE, self.content_type))
+        headers.extend((name, value) for name, value in optional if value)
+        headers.extend((f"ce_{name}", value) for name, value in self.extensions.items())
+        return headers
+
+
+def read(
+    value: bytes | None, headers: Iterable[tuple[str, bytes]] | Mapping[str, bytes] | None
+) -> CloudEvent:
+    """The CloudEvent in a record's value and headers.
+
+    Raises RecordError when a required attribute is missing, the version is not 1.0, or text is not UTF-8.
+    """
+    raw = check(dict(headers or ()))
+    try:
+        text = {name: data.decode() for name, data in raw.items() if data is not None}
+    except UnicodeDecodeError as error:
+        raise RecordError(f"a header is not UTF-8: {error}") from None
+    known = (SPECVERSION, ID, SOURCE, TYPE, SUBJECT, TIME)
+    return CloudEvent(
+        id=text[ID],
+        source=text[SOURCE],
+        type=text[TYPE],
+        data=value or b"",
+        subject=text.get(SUBJECT, ""),
+        time=text.get(TIME, ""),
+        content_type=text.get(CONTENT_TYPE, ""),
+        extensions={k[3:]: v for k, v in text.items() if k.startswith("ce_") and k not in known},
+    )
+
+
+def check(headers: dict[str, bytes]) -> dict[str, bytes]:
+    """The same headers, if they hold what every CloudEvent must; else RecordError names what is missing."""
+    for name in REQUIRED:
+        if not headers.get(name):
+            raise RecordError(f"header {name} is missing; a record needs {', '.join(REQUIRED)}")
+    if headers[SPECVERSION] != b"1.0":
+        raise RecordError(f"ce_specversion is {headers[SPECVERSION]!r}; only 1.0 is understood")
+    return headers
+
+
+def rfc3339(milliseconds: int) -> str:
+    """A Kafka timestamp as RFC 3339 in UTC, with three decimals."""
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{milliseconds % 1000:03d}Z"
+
+
+def milliseconds(time: str) -> int:
+    """The reverse of `rfc3339`, for any RFC 3339 time; raises ValueError for other text."""
+    moment = datetime.fromisoformat(time)
+    if moment.tzinfo is None:
+        raise ValueError(f"{time!r} names no time zone")
+    return round(moment.timestamp() * 1000)

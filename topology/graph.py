@@ -1,0 +1,125 @@
+"""The checked whole of what a deployment runs: aggregates, their topics, and the graph of it to look at."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from google.protobuf.message import Message
+
+from headrace.topology.aggregate import Aggregate
+from headrace.topology.inspection import AggregateSpec, inspect_aggregate, type_name
+from headrace.topology.names import MAIN, Names
+
+_DAY = 24 * 60 * 60 * 1000
+_COMPACT = {"cleanup.policy": "compact"}
+
+
+class TopologyError(ValueError):
+    """All mistakes in a topology's declarations at once; `mistakes` holds a line each."""
+
+    def __init__(self, mistakes: list[str]) -> None:
+        super().__init__(
+            f"{len(mistakes)} mistake(s) in the topology:\n" + "\n".join(f"  - {m}" for m in mistakes)
+        )
+        self.mistakes = mistakes
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """A topic that must be there, with the settings that matter for it."""
+
+    name: str
+    partitions: int
+    config: dict[str, str] = field(default_factory=dict)
+
+
+class Topology:
+    """What a deployment runs. Raises TopologyError, with all mistakes, when the declarations do not fit."""
+
+    def __init__(self, *components: type[Aggregate[Any]], names: Names | None = None) -> None:
+        self.names = names or Names()
+        self.aggregates: dict[str, AggregateSpec] = {}
+        mistakes: list[str] = []
+        for component in components:
+            if not (isinstance(component, type) and issubclass(component, Aggregate)):
+                mistakes.append(f"{component!r} is no Aggregate class")
+                continue
+            spec = inspect_aggregate(component, mistakes)
+            if spec is None:
+                continue
+            if other := self.aggregates.get(spec.domain):
+                mistakes.append(
+                    f"{spec.name}: domain {spec.domain!r} is {other.name}'s already; keep one of them"
+                )
+            self.aggregates[spec.domain] = spec
+        if mistakes:
+            raise TopologyError(mistakes)
+
+    def aggregate(self, domain: str) -> AggregateSpec:
+        """The aggregate of a domain; LookupError names the known ones."""
+        try:
+            return self.aggregates[domain]
+        except KeyError:
+            known = ", ".join(self.aggregates) or "none"
+            raise LookupError(f"unknown domain {domain!r}; this topology has: {known}") from None
+
+    def domain_of(self, command: type[Message]) -> str:
+        """The one domain that handles a command type; LookupError when none or several do."""
+        name = type_name(command)
+        domains = [spec.domain for spec in self.aggregates.values() if name in spec.handlers]
+        if len(domains) == 1:
+            return domains[0]
+        if not domains:
+            raise LookupError(f"no aggregate handles {name}")
+        raise LookupError(f"{name} is handled by {', '.join(domains)}; name the domain")
+
+    def topics(
+        self, partitions: int, edition: str = MAIN, domains: Iterable[str] | None = None
+    ) -> list[TopicSpec]:
+        """Topics that these domains need in an edition; `partitions` is the count of each of them."""
+        wanted: list[TopicSpec] = []
+        for domain in self.aggregates if domains is None else domains:
+            self.aggregate(domain)
+            for kind, config in (
+                ("commands", {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY)}),
+                ("events", _COMPACT),
+                ("snapshots", _COMPACT),
+                ("dead-letters", {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY)}),
+            ):
+                wanted.append(TopicSpec(self.names.topic(edition, domain, kind), partitions, dict(config)))
+        return wanted
+
+    def replies(self, partitions: int) -> TopicSpec:
+        """The deployment's topic for answers; an answer is of use for minutes only."""
+        return TopicSpec(
+            self.names.replies, partitions, {"cleanup.policy": "delete", "retention.ms": str(60 * 60 * 1000)}
+        )
+
+    def text(self, edition: str = MAIN) -> str:
+        """The graph as indented lines: each domain's commands, what they may lead to, and its topics."""
+        lines: list[str] = []
+        for spec in self.aggregates.values():
+            topic = self.names.topic(edition, spec.domain, "commands")
+            lines.append(f"{spec.domain} (aggregate {spec.name}, state {type_name(spec.state)})")
+            lines.append(f"  reads   {topic}")
+            for name, handler in spec.handlers.items():
+                events = ", ".join(type_name(e) for e in handler.events) or "nothing"
+                lines.append(f"    {name} -> {events}  [{handler.merge.value}]")
+            for kind in ("events", "snapshots", "dead-letters"):
+                lines.append(f"  writes  {self.names.topic(edition, spec.domain, kind)}")
+            lines.append(f"  answers {self.names.replies}")
+        return "\n".join(lines)
+
+    def mermaid(self, edition: str = MAIN) -> str:
+        """The graph as a Mermaid flowchart of topics and aggregates."""
+        lines = ["flowchart LR"]
+        for spec in self.aggregates.values():
+            node = spec.domain.replace("-", "_")
+            lines.append(f"  {node}[{spec.name}]")
+            for kind in ("commands", "events", "snapshots", "dead-letters"):
+                topic = f"{node}_{kind.replace('-', '_')}"
+                lines.append(f'  {topic}[("{self.names.topic(edition, spec.domain, kind)}")]')
+                arrow = f"{topic} --> {node}" if kind == "commands" else f"{node} --> {topic}"
+                lines.append(f"  {arrow}")
+            lines.append(f'  {node} -.-> replies[("{self.names.replies}")]')
+        return "\n".join(lines)

@@ -1,0 +1,218 @@
+"""Reads an aggregate's declaration from its annotations, and collects every mistake in it."""
+
+import inspect
+import types
+import typing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Union
+
+from google.protobuf.message import Message
+
+from headrace.topology.aggregate import Aggregate, Mark, Merge
+from headrace.topology.names import is_word
+
+MessageType = type[Message]
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """One command of an aggregate and the method that decides it."""
+
+    command: MessageType
+    call: Callable[..., Any]
+    events: tuple[MessageType, ...]
+    merge: Merge
+    wants_context: bool
+    method: str
+
+
+@dataclass(slots=True)
+class AggregateSpec:
+    """An aggregate as the engine uses it; handlers by command type name, appliers by event type name."""
+
+    name: str
+    domain: str
+    state: MessageType
+    handlers: dict[str, Handler] = field(default_factory=dict)
+    appliers: dict[str, tuple[MessageType, Callable[[Any, Any], None]]] = field(default_factory=dict)
+
+
+def type_name(message: MessageType) -> str:
+    """Full protobuf name of a message type; it is the `ce_type` of its records."""
+    return message.DESCRIPTOR.full_name
+
+
+def inspect_aggregate(aggregate: type[Aggregate[Any]], mistakes: list[str]) -> AggregateSpec | None:
+    """The declaration of `aggregate`; what is wrong with it is appended to `mistakes`, a line each."""
+    name = aggregate.__name__
+    domain = getattr(aggregate, "domain", None)
+    state = _state_type(aggregate)
+    if domain is None or not isinstance(domain, str) or not is_word(domain):
+        mistakes.append(f"{name}: domain is {domain!r}; give it a name that matches [a-z][a-z0-9-]*")
+    if state is None:
+        mistakes.append(f"{name}: names no state; write class {name}(Aggregate[YourStateMessage])")
+    if not isinstance(domain, str) or state is None:
+        return None
+    spec = AggregateSpec(name, domain, state)
+    instance = aggregate()
+    for method, mark in _marked(aggregate):
+        where = f"{name}.{method}"
+        bound = getattr(instance, method)
+        hints = _hints(bound, where, mistakes)
+        if hints is None:
+            continue
+        if mark.role == "handles":
+            _add_handler(spec, where, bound, hints, mark.merge or aggregate.merge, mistakes)
+        elif mark.role == "applies":
+            _add_applier(spec, where, bound, hints, mistakes)
+    _check_whole(spec, mistakes)
+    return spec
+
+
+def _marked(aggregate: type[Aggregate[Any]]) -> Iterator[tuple[str, Mark]]:
+    seen: set[str] = set()
+    for cls in aggregate.__mro__:
+        for name, value in vars(cls).items():
+            mark = getattr(value, "__headrace__", None)
+            if name not in seen and isinstance(mark, Mark):
+                yield name, mark
+            seen.add(name)
+
+
+def _state_type(aggregate: type[Aggregate[Any]]) -> MessageType | None:
+    for cls in aggregate.__mro__:
+        for base in getattr(cls, "__orig_bases__", ()):
+            if typing.get_origin(base) is Aggregate:
+                (argument,) = typing.get_args(base)
+                return argument if _is_message(argument) else None
+    return None
+
+
+def _hints(bound: Any, where: str, mistakes: list[str]) -> tuple[list[Any], Any] | None:
+    try:
+        hints = typing.get_type_hints(bound.__func__)
+    except Exception as error:
+        mistakes.append(f"{where}: its annotations cannot be read: {error}")
+        return None
+    parameters = list(inspect.signature(bound).parameters.values())
+    missing = [p.name for p in parameters[:2] if p.name not in hints]
+    if missing:
+        mistakes.append(f"{where}: annotate {', '.join(missing)} with the message type it takes")
+        return None
+    if "return" not in hints:
+        mistakes.append(f"{where}: annotate what it returns")
+        return None
+    return [hints.get(p.name) for p in parameters], hints["return"]
+
+
+def _add_handler(
+    spec: AggregateSpec,
+    where: str,
+    bound: Any,
+    hints: tuple[list[Any], Any],
+    merge: Merge,
+    mistakes: list[str],
+) -> None:
+    parameters, returned = hints
+    if len(parameters) not in (2, 3):
+        mistakes.append(
+            f"{where}: takes {len(parameters)} arguments; @handles takes (state, command[, context])"
+        )
+        return
+    commands = _check_arguments(spec, where, parameters, mistakes)
+    events, wrong = _returned(returned)
+    if wrong:
+        mistakes.append(
+            f"{where}: wrong return type {_text(returned)}; return an event, a list of events or None"
+        )
+    for event in events:
+        if type_name(event) not in spec.appliers:
+            spec.appliers[type_name(event)] = (event, _missing)
+    for command in commands:
+        if other := spec.handlers.get(type_name(command)):
+            first = f"{spec.name}.{other.method}"
+            mistakes.append(f"{where}: {type_name(command)} is handled by {first} already; keep one of them")
+            continue
+        spec.handlers[type_name(command)] = Handler(
+            command, bound, tuple(events), merge, len(parameters) == 3, bound.__name__
+        )
+
+
+def _add_applier(
+    spec: AggregateSpec, where: str, bound: Any, hints: tuple[list[Any], Any], mistakes: list[str]
+) -> None:
+    parameters, returned = hints
+    if len(parameters) != 2:
+        mistakes.append(f"{where}: takes {len(parameters)} arguments; @applies takes (state, event)")
+        return
+    if returned is not type(None):
+        mistakes.append(
+            f"{where}: wrong return type {_text(returned)}; @applies changes state and returns None"
+        )
+    for event in _check_arguments(spec, where, parameters, mistakes):
+        known = spec.appliers.get(type_name(event))
+        if known is not None and known[1] is not _missing:
+            first = f"{spec.name}.{known[1].__name__}"
+            mistakes.append(f"{where}: {type_name(event)} is applied by {first} already; keep one of them")
+            continue
+        spec.appliers[type_name(event)] = (event, bound)
+
+
+def _check_arguments(
+    spec: AggregateSpec, where: str, parameters: list[Any], mistakes: list[str]
+) -> list[MessageType]:
+    if parameters[0] is not spec.state:
+        mistakes.append(f"{where}: takes state {_text(parameters[0])}; {spec.name}'s is {_text(spec.state)}")
+    members = list(_members(parameters[1]))
+    if not members or not all(_is_message(m) for m in members):
+        mistakes.append(f"{where}: {_text(parameters[1])} is no protobuf message, nor a union of them")
+        return []
+    return members
+
+
+def _check_whole(spec: AggregateSpec, mistakes: list[str]) -> None:
+    if not spec.handlers:
+        mistakes.append(f"{spec.name}: has no method marked @handles")
+    for handler in spec.handlers.values():
+        for event in handler.events:
+            if spec.appliers[type_name(event)][1] is _missing:
+                mistakes.append(
+                    f"{spec.name}.{handler.method}: no handler for {type_name(event)}, which it returns; "
+                    f"add an @applies method to {spec.name} that takes it"
+                )
+
+
+def _missing(state: Any, event: Any) -> None:
+    raise LookupError(f"no @applies method for {type(event).__name__}")
+
+
+def _returned(annotation: Any) -> tuple[list[MessageType], bool]:
+    """Event types in a return annotation, and whether anything else is in it."""
+    events: list[MessageType] = []
+    wrong = False
+    for member in _members(annotation):
+        if _is_message(member):
+            events.append(member)
+        elif isinstance(origin := typing.get_origin(member), type) and issubclass(origin, Iterable):
+            for argument in typing.get_args(member):
+                inner = [m for m in _members(argument) if m is not Ellipsis]
+                events.extend(m for m in inner if _is_message(m))
+                wrong = wrong or not all(_is_message(m) for m in inner)
+        elif member is not type(None):
+            wrong = True
+    return events, wrong
+
+
+def _members(annotation: Any) -> Sequence[Any]:
+    if typing.get_origin(annotation) in (Union, types.UnionType):
+        return typing.get_args(annotation)
+    return (annotation,)
+
+
+def _is_message(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Message) and annotation is not Message
+
+
+def _text(annotation: Any) -> str:
+    return getattr(annotation, "__name__", None) or str(annotation)

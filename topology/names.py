@@ -1,0 +1,57 @@
+"""Names of topics, and of what they are made from."""
+
+import re
+from dataclasses import dataclass
+
+MAIN = "main"
+KINDS = ("commands", "facts", "rejections", "events", "snapshots", "inbox", "documents", "dead-letters")
+_WORD = re.compile(r"[a-z][a-z0-9-]*")
+_PREFIX = re.compile(r"([a-zA-Z0-9_-]+\.)*")
+
+
+def is_word(text: str) -> bool:
+    """Whether `text` can name an edition or a domain: a small letter, then small letters, digits, hyphens."""
+    return _WORD.fullmatch(text) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Topic names of one deployment; `prefix` (empty, or ending in a dot) stands before each of them."""
+
+    prefix: str = ""
+
+    def __post_init__(self) -> None:
+        if not _PREFIX.fullmatch(self.prefix):
+            raise ValueError(f"topic prefix {self.prefix!r} must be empty, or words that each end in a dot")
+
+    def topic(self, edition: str, domain: str, kind: str) -> str:
+        """`{prefix}{edition}.{domain}.{kind}`; ValueError when one of them is not a legal name."""
+        if not is_word(edition) or not is_word(domain):
+            raise ValueError(f"edition {edition!r} and domain {domain!r} must match [a-z][a-z0-9-]*")
+        if kind not in KINDS:
+            raise ValueError(f"no topic kind {kind!r}; there are {', '.join(KINDS)}")
+        return f"{self.prefix}{edition}.{domain}.{kind}"
+
+    def split(self, topic: str) -> tuple[str, str, str] | None:
+        """Edition, domain and kind of a topic of this deployment; None for any other topic."""
+        if not topic.startswith(self.prefix):
+            return None
+        parts = topic[len(self.prefix) :].split(".")
+        if len(parts) != 3 or parts[2] not in KINDS or not (is_word(parts[0]) and is_word(parts[1])):
+            return None
+        return parts[0], parts[1], parts[2]
+
+    @property
+    def replies(self) -> str:
+        """The one topic for answers to clients."""
+        return f"{self.prefix}headrace.replies"
+
+
+def source(edition: str, domain: str) -> str:
+    """The `ce_source` of what a domain writes."""
+    return f"/{edition}/{domain}"
+
+
+def event_key(root: str, sequence: int) -> str:
+    """Key of an event on its log: one key an event, so that compaction keeps them all."""
+    return f"{root}|{sequence:020d}"
