@@ -1,0 +1,158 @@
+"""The jars of Apache Kafka that the embedded broker runs, each with its size and SHA-256.
+
+Pinned rather than resolved at run time: resolving takes some 200 small files and 20 s before the first jar moves, and
+a checksum kept here is worth more than one that comes from where the jar comes from.
+
+A line that starts a group holds group and version; an indented line holds artifact, bytes and SHA-256.
+"""
+
+from __future__ import annotations
+
+PINS = """
+at.yawk.lz4 1.10.2
+  lz4-java 1002267 252dabd586d22149a31661a8afc1a50747714eb1a298bd4a6e780c8c91a13866
+com.dynatrace.hash4j 0.22.0
+  hash4j 316573 23028a3fd006e530bf495f551083208187cafd8f80624d048eba56442f16a50e
+com.fasterxml.jackson.core 2.21
+  jackson-annotations 82104 53ca085f4a150f703f49e1aabd935bd03b43e1ea3d55d135438292af22cef56b
+com.fasterxml.jackson.core 2.21.2
+  jackson-core 595531 12e8655b100267b44d0f14d01b1f5082a5105e616174dc4307be1a761e92407b
+  jackson-databind 1701926 8c982f01f148d805f0aaac2339011244757e0df7c6ff8951f2fa3f433b8ed849
+com.fasterxml.jackson.dataformat 2.21.2
+  jackson-dataformat-csv 107830 682f8c7977e02a42748426bf54946e32e52e2f80b84b6642801ab12bd541368a
+  jackson-dataformat-yaml 60604 d25551812fa0c14f37cabaa9401e63eadcea42ce36311183af5622d5bc8a1bc7
+com.fasterxml.jackson.datatype 2.21.2
+  jackson-datatype-jdk8 36037 e581bbf3fc5622d16b57366dd41e10fc56921fb202879de2ef487f87dd9b30e7
+com.fasterxml.jackson.jakarta.rs 2.21.2
+  jackson-jakarta-rs-base 32888 40f4c57a2e6f34505338da188724e7ace7b343dde3964b76a12c993cdedad1af
+  jackson-jakarta-rs-json-provider 17289 ca969ea798efedc4b56589505fab51eb69c11a361b2e7583855593fc8690a666
+com.fasterxml.jackson.module 2.21.2
+  jackson-module-blackbird 64417 5ed62cdcd357a24b73de9280e167aa014d7b4c17d04823844d482274cf07097e
+  jackson-module-jakarta-xmlbind-annotations 32333 f507551c823b137c8487275fc171652a78a4f083732e349e1d3cb42e568dd7e4
+com.github.ben-manes.caffeine 3.2.0
+  caffeine 906581 ec411dfdf0c03f25218648ce89861630b71680e5858a9a7278ebac8e55cab3d7
+com.github.luben 1.5.6-10
+  zstd-jni 7305999 b6c3237e24b8252a5a9c3a0e1ae30ef8f323412e74bd358548b7a9e527d676df
+com.google.re2j 1.8
+  re2j 114335 7b52c72156dd7f98b3237a5b35c1d34fba381b21048c89208913ad80a45dfbd7
+com.sun.activation 2.0.1
+  jakarta.activation 62154 b9e24b7dd6e07495562ea96531be3130c96dba4d78e1dfd88adbbdebf4332871
+com.typesafe.scala-logging 3.9.6
+  scala-logging_2.13 61614 0ad0c3f4d89d538b3b6c300158555e266aa69cf1b5f6522aba8b5bad238eb994
+com.yammer.metrics 2.2.0
+  metrics-core 82123 6b7a14a6f34c10f8683f7b5e2f39df0f07b58c7dff0e468ebbc713905c46979c
+commons-beanutils 1.11.0
+  commons-beanutils 246806 9e44ba68ec9a3f21286fa2a8bbb003b735c0f69101bb43144b79f4f8aaa74709
+commons-collections 3.2.2
+  commons-collections 588337 eeeae917917144a68a741d4c0dff66aa5c5c5fd85593ff217bced3fc8ca783b8
+commons-digester 2.1
+  commons-digester 196768 e0b2b980a84fc6533c5ce291f1917b32c507f62bcad64198fff44368c2196a3d
+commons-logging 1.3.5
+  commons-logging 73737 6d7a744e4027649fbb50895df9497d109f98c766a637062fe8d2eabbb3140ba4
+commons-validator 1.10.1
+  commons-validator 203132 ed74711a78d793ca37f6075e4a1e93d107233dfd20d0bb17e32bad88d38e56aa
+io.github.classgraph 4.8.179
+  classgraph 576120 16558357f234052370109127a45d69a9bd6d8646925594792634486dc48b159d
+io.swagger.core.v3 2.2.39
+  swagger-annotations 49585 ea3017076809f8104ff8a130dc4c12db8c67595aa1d978104a9beca8277a7d29
+jakarta.activation 2.1.0
+  jakarta.activation-api 63473 56e8d994095fe49c28138c60291482f66f18d12ac2b720e938697dce6a3135c7
+jakarta.annotation 2.1.1
+  jakarta.annotation-api 26141 5f65fdaf424eee2b55e1d882ba9bb376be93fb09b37b808be6e22e8851c909fe
+jakarta.inject 2.0.1
+  jakarta.inject-api 10681 f7dc98062fccf14126abb751b64fab12c312566e8cbdc8483598bffcea93af7c
+jakarta.servlet 6.0.0
+  jakarta.servlet-api 347613 c034eb1afb158987dbb53a5fea0cadf611c8dae8daadd59c44d9d5ab70129cef
+jakarta.validation 3.0.2
+  jakarta.validation-api 93298 291c25e6910cc6a7ebd96d4c6baebf6d7c37676c5482c2d96146e901b62c1fc9
+jakarta.ws.rs 3.1.0
+  jakarta.ws.rs-api 154815 6b3b3628b8b4aedda0d24c3354335e985497d8ef3c510b8f3028e920d5b8663d
+jakarta.xml.bind 3.0.1
+  jakarta.xml.bind-api 128941 b8fb4bee3ff5b5c1ef77144d8411316018d7bbd41fcf1ede0646f7978546b867
+javax.activation 1.1.1
+  activation 69409 ae475120e9fcd99b4b00b38329bd61cdc5eb754eee03fe66c01f50e137724f99
+javax.activation 1.2.0
+  javax.activation-api 56674 43fdef0b5b6ceb31b0424b208b930c74ab58fac2ceeb7b3f6fd3aeb8b5ca4393
+javax.xml.bind 2.3.1
+  jaxb-api 128076 88b955a0df57880a26a74708bc34f74dcaf8ebf4e78843a28b50eae945732b06
+net.sf.jopt-simple 5.0.4
+  jopt-simple 78146 df26cc58f235f477db07f753ba5a3ab243ebe5789d9f89ecf68dd62ea9a66c28
+net.sourceforge.argparse4j 0.7.0
+  argparse4j 90347 65ceb669d88f63306c680f8088bbf765bbca72d288a61a03703000076c3d3f56
+org.apache.kafka 4.3.1
+  connect-api 113910 5ce6158d453d2d84ab3509260fff872c67fb532a51519da6acafc6835bc48cfe
+  connect-json 36059 ebd6d4900eb6835f30c6ce74b5f6d4a4fdc19e0a4a1de8da2f4463ea3ef20e41
+  connect-runtime 836401 9df3d2f78f8a1740af358dd78ccdf1396559223e0cfbf1a697ab9363dead6175
+  connect-transforms 121083 060bb300977304b53f9aebe79a3298c06a3d4240cb58b01e06eaa75abf4168eb
+  kafka-clients 10204032 52501b7b47510c66f898871adaf6d2968ab7246561d44ced43643a8a587f0b36
+  kafka-coordinator-common 125277 66a86b8c89718216ffa72fe4e44b9d1bdf3472e4cb9200c36a0742a25febbdba
+  kafka-group-coordinator 976899 4ab56d002e1624185c874199e9e0ffb243dbeb9f68b4d0cadf48ce2f617a1126
+  kafka-group-coordinator-api 11807 d81bc1a3739ff6c9b21815baae00022306342a16d3d94e6a2621201b9980a30d
+  kafka-metadata 877009 4d73a96c6474a4ebdd67a1cee14da1a94cfd6bb9e6e252685ba5667d8ab7f898
+  kafka-raft 333497 46abbf89806dd22d848e997cdfb1431524cab4ec88e38a7d2806e20b24a70609
+  kafka-server 385290 01d736599ec3b0cdbb0480c15219170b28cdae189785e7f0c6f1f26e528eaebc
+  kafka-server-common 389964 d7c719f749579a399011f0df7414de8a78f10f074a6122caa550fdb141351575
+  kafka-share-coordinator 113510 8ceeed7346127e652ea5c650b217890aaff14919f967d27fadce420745bd3066
+  kafka-storage 610223 97e3facddd2914a58f28ec91ef35f8da69963eab3651196e97f487924f6dac98
+  kafka-storage-api 28500 bc2b22639fa554494461d101d599e01bae840d97c4f46e18fdf3d2fe41a47098
+  kafka-tools 698668 62f3c5dd7aa3442d4c5bc6a95f86e2502178ea09de8e27f74d9563bf955e253c
+  kafka-tools-api 9072 dcf6785742e0c8ab11a0fc09c62f1192e11e997dc629669a8db82aa40d933c31
+  kafka-transaction-coordinator 68622 c64aaa2a88d8fd382c4800204872917686e542043c7916c9e8797d939d8eb313
+  kafka_2.13 1621852 b098abef5ff878e76f60cd6c559b9baa5663ccb1b55f2837558b22c329d32423
+org.apache.logging.log4j 2.25.4
+  log4j-api 351127 c4b642a7f047275215de117e0e3847eb2c7711d84a0aa7433e7b3c096daf341d
+  log4j-core 2023860 10fee2c0485d54fa44ee75d314f6295508f7b932281873db61a91b88073200e6
+org.apache.maven 3.9.15
+  maven-artifact 58856 f154c31f15ac97c37b9cdf9f8d63cde5053c470d2daf54df7dfd3bb3c9e501c6
+org.bitbucket.b_c 0.9.6
+  jose4j 299502 7314af50cde9c99e8eaf43eee617a23edcc6bb43036221064355094999d837ef
+org.codehaus.plexus 3.6.1
+  plexus-utils 272101 05a63effd67e2d6b9d610cc82e2bd7473289d34802e57a529b28110f28af5679
+org.eclipse.jetty 12.0.34
+  jetty-alpn-client 7177 dde78ab533961bb853a8ce5a23a90d4dd54cd6522e9e7f90566ca7f44e035ef9
+  jetty-client 355323 b77b7535a809c78af71126b90aed0836cc9f9ac80d32e5cbf7a07025ace14401
+  jetty-http 440877 63890ecc5bb8bf26c4dd0952ef2d0d3dd3f7434b37b21e51f7ea8dfbe96b9dc0
+  jetty-io 340357 3704daeb82b39041ee5e6f810636c2fcb9a10476cdbf0fd067e584ed3110d66a
+  jetty-security 145161 e9a595eff775859a5461c0ce05e27ace5182ee1fdc1b17016453fa41ca0e1560
+  jetty-server 637195 fb7a1401b7b2358e9cb975764c54fac72fcecd7ae5199369041118603cd3fd7d
+  jetty-session 117356 a161ae531c5d6a695f17a547fdf90746dcd929f1abac5c60c7061a6fb20d346f
+  jetty-util 698022 3f8906cd72428d87dbbc0bd915192ce0f426e9db7805d3b0337588c1b6d7206e
+org.eclipse.jetty.ee10 12.0.34
+  jetty-ee10-servlet 441263 08030501c5868ba348e0e349121cb3493586c29d438c725bf76b0559e8d5f5ed
+  jetty-ee10-servlets 50966 bf9fe841e09f39d498838965b57e52b79f12e7bd5e259e645cc9e0a6cbe96426
+org.glassfish.hk2 1.0.3
+  osgi-resource-locator 19479 aab5d7849f7cfcda2cc7c541ba1bd365151d42276f151c825387245dfde3dd74
+org.glassfish.hk2 3.0.6
+  hk2-api 207576 c049a21a9fd9316c7e291a2bc28835f70d25affb623dc1599a83b6b84ec83a4f
+  hk2-locator 205288 e2664d21b017c3aa1518b913264602bea604edc54d356103c10afba99abd04fc
+  hk2-utils 132025 fc84d85a0744b576d9ec7db5845eeb998ed532a9450dd19c8c922c3ee6926206
+org.glassfish.hk2.external 3.0.6
+  aopalliance-repackaged 27419 a82b6d1a348324ef88dc807c7cd7aaf633985cbff7b30036fb61a1b86981d840
+org.glassfish.jersey.containers 3.1.10
+  jersey-container-servlet 31995 4aadc66d2d36afb273b3898581d6aa51e0f992308d56fd51b8e3201efa461f67
+  jersey-container-servlet-core 75398 fd15e7e37215d772ccdae8d4076c41a11ad3fec9ca88a1f8a8f6dacf4663bb69
+org.glassfish.jersey.core 3.1.10
+  jersey-client 306530 96cf86c23b515da20a30a39633a920f12a420d1e5f02c55ef5577ca2694d11c6
+  jersey-common 1247201 b8df5de87d48d6abf555f340755a056c8cb29a660af958e959db8a4cb3552b54
+  jersey-server 982603 1b33a9be417b72f7ceef3afe9780781b66122b0f1db78f2f82502988072cfab0
+org.glassfish.jersey.inject 3.1.10
+  jersey-hk2 77963 00ed71c496a856ac1f73272482a7abe27b5a96b823c29cc08f4b708c8d3e647e
+org.hdrhistogram 2.2.2
+  HdrHistogram 177206 22d1d4316c4ec13a68b559e98c8256d69071593731da96136640f864fa14fad8
+org.javassist 3.30.2-GA
+  javassist 794714 eba37290994b5e4868f3af98ff113f6244a6b099385d9ad46881307d3cb01aaf
+org.jspecify 1.0.0
+  jspecify 3819 1fad6e6be7557781e4d33729d49ae1cdc8fdda6fe477bb0cc68ce351eafdfbab
+org.pcollections 4.0.2
+  pcollections 73718 2bbeef5797a241300c4f7513cd546239629ed7deda4fc0c31df90bb95f5f13ef
+org.scala-lang 2.13.18
+  scala-library 5940741 4e85d96ff7bc7dc627985523c3541b9917aaa08e956391380c42db21a2c4e5a0
+  scala-reflect 3814367 6935ff1982b2ac93d695f15aa66921be2f602921277afe002f018fd8c7d6e29b
+org.slf4j 1.7.36
+  slf4j-api 41125 d3ef575e3e4979678dc01bf1dcce51021493b4d11fb7f1be8ad982877c16a1c0
+  slf4j-simple 15333 2f39bed943d624dfa8f4102d0571283a10870b6aa36f197a8a506f147010c10f
+org.xerial.snappy 1.1.10.7
+  snappy-java 2338496 4c766cb3f855415ee734b2392949a0b6f12a60879334a74518deaf6270d32e36
+org.yaml 2.5
+  snakeyaml 340015 e6682acf1ace77508ef13649cbf4f8d09d2cf5457bdb61d25ffb6ac0233d78dd
+"""

@@ -1,0 +1,174 @@
+"""One JVM: started, watched, ended. Nothing here ends a process that it cannot show to be its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+from headrace.streams.embedded.errors import BrokerFailed
+from headrace.streams.embedded.jars import KafkaJars
+from headrace.streams.embedded.java import Java
+
+_TAIL_LINES = 25
+_POLL_SECONDS = 0.02
+
+# Asks the kernel (1 is PR_SET_PDEATHSIG) to kill what this process becomes when its parent dies, then becomes it. The
+# check closes the gap in which the parent died before it was asked. Not a preexec_fn: that runs Python between fork and
+# exec in a process with other threads.
+_TIED = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, 9)
+os.getppid() == int(sys.argv[1]) or os._exit(1)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+# Whoever reads a log with one of these in it is told what to do about it.
+_KNOWN_CAUSES = {
+    "Address already in use": "another process took one of its ports: choose another port, or let free ones be chosen",
+    "Failed to acquire lock": "another Kafka runs on the same data folder: stop that one, or choose another folder",
+    "Could not reserve enough space": "the machine has too little memory left: set HEADRACE_KAFKA_HEAP=256m",
+    "OutOfMemoryError": "its heap is too small: set HEADRACE_KAFKA_HEAP=1g",
+    "No space left on device": "the disk is full",
+    "doesn't match stored clusterId": "the data folder is of another cluster: choose another folder",
+    "ConfigException": "a setting is wrong: see `properties`",
+}
+
+
+def jvm_options() -> list[str]:
+    """Heap and collector. HEADRACE_KAFKA_HEAP is the largest heap, such as 512m (the default) or 1g."""
+    heap = os.environ.get("HEADRACE_KAFKA_HEAP", "512m")
+    return [
+        "-Xms128m",
+        f"-Xmx{heap}",
+        "-XX:+UseSerialGC",
+        "-XX:+ExitOnOutOfMemoryError",
+        "-Djava.awt.headless=true",
+        "-Dorg.slf4j.simpleLogger.defaultLogLevel=" + os.environ.get("HEADRACE_KAFKA_LOG_LEVEL", "warn"),
+        "-Dorg.slf4j.simpleLogger.showDateTime=true",
+        "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd HH:mm:ss.SSS",
+    ]
+
+
+def command(java: Java, jars: KafkaJars, main: str, *arguments: str, options: list[str]) -> list[str]:
+    """The command line that runs a class of Kafka's."""
+    classpath = os.pathsep.join(str(jar) for jar in jars.classpath)
+    return [str(java.path), *options, "-cp", classpath, main, *arguments]
+
+
+@cache
+def _spawner() -> ThreadPoolExecutor:
+    # Death of the parent means, to the kernel, death of the thread that started the child. A thread that lives as long
+    # as the program starts them all, so that a caller's short thread does not take its broker along.
+    return ThreadPoolExecutor(1, thread_name_prefix="headrace-spawn")
+
+
+class Process:
+    """A JVM under this process's eyes."""
+
+    def __init__(self, name: str, arguments: list[str], log: Path, *, detached: bool) -> None:
+        self.name = name
+        self.log = log
+        if not detached and sys.platform == "linux":
+            arguments = [sys.executable, "-I", "-S", "-c", _TIED, str(os.getpid()), *arguments]
+        # A session of its own: Ctrl-C at a terminal is for the program, which then stops its brokers in order.
+        with log.open("ab") as out:
+            self._popen = (
+                _spawner()
+                .submit(
+                    subprocess.Popen,
+                    arguments,
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+                .result()
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._popen.poll() is None
+
+    def signal(self, number: int) -> None:
+        """Send a signal; nothing happens if the process has ended."""
+        self._popen.send_signal(number)
+
+    def wait(self, seconds: float) -> bool:
+        """Whether the process has ended within that time."""
+        try:
+            self._popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def kill(self) -> None:
+        """SIGKILL, and wait for the end."""
+        self._popen.kill()
+        self._popen.wait()
+
+    def failure(self, what: str) -> BrokerFailed:
+        """An error that says what happened and shows the end of the log."""
+        code = self._popen.poll()
+        how = "" if code is None else f" (exit code {code})" if code >= 0 else f" (signal {signal.Signals(-code).name})"
+        return BrokerFailed(f"{self.name} {what}{how}{explain(self.log)}")
+
+
+def explain(log: Path) -> str:
+    """What a broker's log says: the known cause if there is one, the last lines, and where the whole of it is."""
+    try:
+        text = log.read_text(errors="replace")
+    except OSError:
+        text = ""
+    cause = next((f": {advice}" for sign, advice in _KNOWN_CAUSES.items() if sign in text), "")
+    lines = [line[:400] for line in text.splitlines()[-_TAIL_LINES:]] or ["(nothing)"]
+    return "\n  ".join([f"{cause}; the end of its log {log}:", *lines])
+
+
+def wait_until(ready: Callable[[], bool], deadline: float) -> bool:
+    """Look again and again until it is so (True) or `time.monotonic()` has reached the deadline (False)."""
+    while not ready():
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
+
+
+def is_running(pid: int, marker: str) -> bool:
+    """Whether that process runs and has the marker in its command line, so that a reused id is not taken for ours."""
+    proc = Path(f"/proc/{pid}")
+    try:
+        if proc.parent.is_dir() and Path("/proc/self/cmdline").exists():
+            return marker.encode() in (proc / "cmdline").read_bytes()
+        shown = subprocess.run(
+            ["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return False
+    return marker in shown.stdout
+
+
+def end(pid: int, marker: str, grace: float) -> bool:
+    """End a process that was started by another run of ours: SIGTERM, then SIGKILL after `grace` seconds.
+
+    False if it did not run any more.
+    """
+    if not is_running(pid, marker):
+        return False
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+        if not wait_until(lambda: not is_running(pid, marker), time.monotonic() + grace):
+            os.kill(pid, signal.SIGKILL)
+            wait_until(lambda: not is_running(pid, marker), time.monotonic() + 5)
+    return True
