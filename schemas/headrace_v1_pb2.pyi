@@ -38,16 +38,12 @@ class Snapshot(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., state: _Optional[bytes] = ..., fingerprint: _Optional[str] = ...) -> None: ...
 
 class Answers(_message.Message):
-    __slots__ = ("keys", "first_sequences", "counts", "replies")
+    __slots__ = ("keys", "values")
     KEYS_FIELD_NUMBER: _ClassVar[int]
-    FIRST_SEQUENCES_FIELD_NUMBER: _ClassVar[int]
-    COUNTS_FIELD_NUMBER: _ClassVar[int]
-    REPLIES_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
     keys: _containers.RepeatedScalarFieldContainer[bytes]
-    first_sequences: _containers.RepeatedScalarFieldContainer[int]
-    counts: _containers.RepeatedScalarFieldContainer[int]
-    replies: _containers.RepeatedCompositeFieldContainer[Reply]
-    def __init__(self, keys: _Optional[_Iterable[bytes]] = ..., first_sequences: _Optional[_Iterable[int]] = ..., counts: _Optional[_Iterable[int]] = ..., replies: _Optional[_Iterable[_Union[Reply, _Mapping]]] = ...) -> None: ...
+    values: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, keys: _Optional[_Iterable[bytes]] = ..., values: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Reply(_message.Message):
     __slots__ = ("command_id", "status", "root", "sequence", "events", "reason", "code", "retryable", "already_processed", "correlation_id")

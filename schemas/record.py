@@ -26,7 +26,7 @@ CONTENT_TYPE = "content-type"
 
 REQUIRED = (SPECVERSION, ID, SOURCE, TYPE)
 
-Headers = list[tuple[str, bytes | str]]
+Headers = list[tuple[str, str | bytes | None]]
 
 
 class RecordError(ValueError):
@@ -68,9 +68,7 @@ class CloudEvent:
         return headers
 
 
-def read(
-    value: bytes | None, headers: Iterable[tuple[str, bytes]] | Mapping[str, bytes] | None
-) -> CloudEvent:
+def read(value: bytes | None, headers: Iterable[tuple[str, bytes]] | Mapping[str, bytes] | None) -> CloudEvent:
     """The CloudEvent in a record's value and headers.
 
     Raises RecordError when a required attribute is missing, the version is not 1.0, or text is not UTF-8.
@@ -93,7 +91,7 @@ def read(
     )
 
 
-def check(headers: dict[str, bytes]) -> dict[str, bytes]:
+def check(headers: Mapping[str, bytes]) -> Mapping[str, bytes]:
     """The same headers, if they hold what every CloudEvent must; else RecordError names what is missing."""
     for name in REQUIRED:
         if not headers.get(name):

@@ -12,15 +12,14 @@ from headrace.topology.names import MAIN, Names
 
 _DAY = 24 * 60 * 60 * 1000
 _COMPACT = {"cleanup.policy": "compact"}
+_ROOMY = {"max.message.bytes": str(16 * 1024 * 1024)}  # a dead letter holds a whole record, which may be at its limit
 
 
 class TopologyError(ValueError):
     """All mistakes in a topology's declarations at once; `mistakes` holds a line each."""
 
     def __init__(self, mistakes: list[str]) -> None:
-        super().__init__(
-            f"{len(mistakes)} mistake(s) in the topology:\n" + "\n".join(f"  - {m}" for m in mistakes)
-        )
+        super().__init__(f"{len(mistakes)} mistake(s) in the topology:\n" + "\n".join(f"  - {m}" for m in mistakes))
         self.mistakes = mistakes
 
 
@@ -48,9 +47,7 @@ class Topology:
             if spec is None:
                 continue
             if other := self.aggregates.get(spec.domain):
-                mistakes.append(
-                    f"{spec.name}: domain {spec.domain!r} is {other.name}'s already; keep one of them"
-                )
+                mistakes.append(f"{spec.name}: domain {spec.domain!r} is {other.name}'s already; keep one of them")
             self.aggregates[spec.domain] = spec
         if mistakes:
             raise TopologyError(mistakes)
@@ -73,9 +70,7 @@ class Topology:
             raise LookupError(f"no aggregate handles {name}")
         raise LookupError(f"{name} is handled by {', '.join(domains)}; name the domain")
 
-    def topics(
-        self, partitions: int, edition: str = MAIN, domains: Iterable[str] | None = None
-    ) -> list[TopicSpec]:
+    def topics(self, partitions: int, edition: str = MAIN, domains: Iterable[str] | None = None) -> list[TopicSpec]:
         """Topics that these domains need in an edition; `partitions` is the count of each of them."""
         wanted: list[TopicSpec] = []
         for domain in self.aggregates if domains is None else domains:
@@ -84,7 +79,7 @@ class Topology:
                 ("commands", {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY)}),
                 ("events", _COMPACT),
                 ("snapshots", _COMPACT),
-                ("dead-letters", {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY)}),
+                ("dead-letters", {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY), **_ROOMY}),
             ):
                 wanted.append(TopicSpec(self.names.topic(edition, domain, kind), partitions, dict(config)))
         return wanted

@@ -116,16 +116,12 @@ def _add_handler(
 ) -> None:
     parameters, returned = hints
     if len(parameters) not in (2, 3):
-        mistakes.append(
-            f"{where}: takes {len(parameters)} arguments; @handles takes (state, command[, context])"
-        )
+        mistakes.append(f"{where}: takes {len(parameters)} arguments; @handles takes (state, command[, context])")
         return
     commands = _check_arguments(spec, where, parameters, mistakes)
     events, wrong = _returned(returned)
     if wrong:
-        mistakes.append(
-            f"{where}: wrong return type {_text(returned)}; return an event, a list of events or None"
-        )
+        mistakes.append(f"{where}: wrong return type {_text(returned)}; return an event, a list of events or None")
     for event in events:
         if type_name(event) not in spec.appliers:
             spec.appliers[type_name(event)] = (event, _missing)
@@ -147,9 +143,7 @@ def _add_applier(
         mistakes.append(f"{where}: takes {len(parameters)} arguments; @applies takes (state, event)")
         return
     if returned is not type(None):
-        mistakes.append(
-            f"{where}: wrong return type {_text(returned)}; @applies changes state and returns None"
-        )
+        mistakes.append(f"{where}: wrong return type {_text(returned)}; @applies changes state and returns None")
     for event in _check_arguments(spec, where, parameters, mistakes):
         known = spec.appliers.get(type_name(event))
         if known is not None and known[1] is not _missing:
@@ -159,9 +153,7 @@ def _add_applier(
         spec.appliers[type_name(event)] = (event, bound)
 
 
-def _check_arguments(
-    spec: AggregateSpec, where: str, parameters: list[Any], mistakes: list[str]
-) -> list[MessageType]:
+def _check_arguments(spec: AggregateSpec, where: str, parameters: list[Any], mistakes: list[str]) -> list[MessageType]:
     if parameters[0] is not spec.state:
         mistakes.append(f"{where}: takes state {_text(parameters[0])}; {spec.name}'s is {_text(spec.state)}")
     members = list(_members(parameters[1]))

@@ -1,0 +1,158 @@
+"""Partitions that come and go: committed offsets first, then the changelog to its end, then processing."""
+
+import queue
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import structlog
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
+
+from headrace.streams.restore import Restorer, backoff, take_changelog, take_history
+from headrace.streams.shard import Plan, Shard
+
+log = structlog.get_logger()
+
+
+class Assignment:
+    """The shards of one component. All methods but the restoring, which has its own threads, are for one thread."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.shards: dict[int, Shard] = {}
+        self.stop = threading.Event()
+        self.restorer = Restorer(plan.settings, self.stop)
+        self.revocations = 0
+        """Counts calls to `remove`, so that a batch taken meanwhile is known to be stale."""
+        self.joined = False
+        """Whether the group has given this worker its partitions, were it none."""
+        self._restored: queue.SimpleQueue[Shard] = queue.SimpleQueue()
+        self._changelogs = ThreadPoolExecutor(1, f"restore-{plan.spec.domain}")
+        self._histories = ThreadPoolExecutor(1, f"history-{plan.spec.domain}")
+
+    @property
+    def ready(self) -> bool:
+        """Whether partitions were assigned, and each of them is restored."""
+        return self.joined and all(shard.ready for shard in self.shards.values())
+
+    def add(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        """Take over partitions: hold their input back and start to restore them."""
+        self.joined = True
+        if self.plan.settings.group_protocol == "classic":
+            consumer.assign(list(partitions))
+        else:
+            consumer.incremental_assign(list(partitions))
+        if not partitions:
+            return
+        consumer.pause(list(partitions))
+        new = [Shard(self.plan, number) for number in sorted({p.partition for p in partitions})]
+        for shard in new:
+            if old := self.shards.get(shard.partition):
+                old.close()
+            self.shards[shard.partition] = shard
+        log.info("partitions assigned", domain=self.plan.spec.domain, partitions=[s.partition for s in new])
+        self._changelogs.submit(self._restore, consumer, new)
+
+    def remove(self, partitions: Sequence[TopicPartition]) -> None:
+        """Let partitions go; the caller has no batch in hand."""
+        self.revocations += 1
+        gone = sorted({p.partition for p in partitions})
+        for number in gone:
+            if shard := self.shards.pop(number, None):
+                shard.close()
+        log.info("partitions revoked", domain=self.plan.spec.domain, partitions=gone)
+
+    def renew(self, consumer: Consumer) -> None:
+        """After a doubtful transaction: forget what memory holds, and take every partition's state from Kafka."""
+        held = consumer.assignment()
+        if held:
+            consumer.pause(held)
+        for shard in self.shards.values():
+            shard.ready = False
+            shard.history.clear()  # what the doubtful transaction wrote may be on the log, and not in the store
+            for step in shard.steps.values():
+                step.rolled_back()
+        self._changelogs.submit(self._restore, consumer, list(self.shards.values()))
+
+    def start_restored(self, consumer: Consumer) -> None:
+        """Let the input of restored partitions flow, from where their stores stand."""
+        while not self._restored.empty():
+            shard = self._restored.get()
+            if self.shards.get(shard.partition) is not shard or shard.closed:
+                continue
+            if not shard.steps:
+                shard.build()
+            places = [TopicPartition(t, shard.partition, shard.offsets[t]) for t in self.plan.inputs]
+            try:
+                for place in places:
+                    consumer.seek(place)
+            except KafkaException:  # the fetcher of a new partition has not started yet
+                self._restored.put(shard)
+                return
+            consumer.resume(places)
+            shard.ready = True
+            log.info("partition ready", domain=self.plan.spec.domain, partition=shard.partition)
+
+    def close(self) -> None:
+        """Stop restoring and close the stores."""
+        self.stop.set()
+        self._changelogs.shutdown(cancel_futures=True)
+        for shard in self.shards.values():
+            shard.history.set()
+        self._histories.shutdown(cancel_futures=True)
+        for shard in self.shards.values():
+            shard.close()
+        self.shards.clear()
+
+    # ---- in the restoring threads
+
+    def _restore(self, consumer: Consumer, shards: list[Shard]) -> None:
+        attempt = 0
+        while shards and not self.stop.is_set():
+            shards = [s for s in shards if self.shards.get(s.partition) is s and not s.closed]
+            try:
+                self._restore_once(consumer, shards)
+                return
+            except KafkaException as error:
+                log.warning("restore waits for the brokers", domain=self.plan.spec.domain, error=str(error))
+            except Exception:
+                if not any(s.closed for s in shards):  # a store closed under our hands is no fault
+                    log.exception("restore failed; tried again", domain=self.plan.spec.domain)
+            self.stop.wait(backoff(attempt))
+            attempt += 1
+
+    def _restore_once(self, consumer: Consumer, shards: list[Shard]) -> None:
+        places = [TopicPartition(topic, s.partition) for s in shards for topic in self.plan.inputs]
+        # waits, since it reads committed only, for a transaction of the former owner that is being decided
+        for place in consumer.committed(places, 30):
+            if place.error:
+                raise KafkaException(place.error)
+            offset = place.offset if place.offset >= 0 else OFFSET_BEGINNING
+            next(s for s in shards if s.partition == place.partition).offsets[place.topic] = offset
+        tasks = [task for s in shards for task in s.tasks("snapshots")]
+        count = self.restorer.restore(tasks, self.restorer.end_offsets(tasks), take_changelog)
+        log.info("changelog restored", domain=self.plan.spec.domain, partitions=len(shards), records=count)
+        if self.stop.is_set():
+            return
+        # events written from here on are put by the step itself
+        ends = self.restorer.end_offsets(task for s in shards for task in s.tasks("events"))
+        for shard in shards:
+            self._restored.put(shard)
+        waiting = [s for s in shards if not s.history.is_set()]
+        if waiting:
+            self._histories.submit(self._restore_history, waiting, ends)
+
+    def _restore_history(self, shards: list[Shard], ends: dict[tuple[str, int], tuple[int, int]]) -> None:
+        restorer = Restorer(self.plan.settings, self.stop)
+        for shard in shards:
+            attempt = 0
+            while not (shard.closed or shard.history.is_set() or self.stop.is_set()):
+                try:
+                    restorer.restore(shard.tasks("events"), ends, take_history)
+                    if not self.stop.is_set():
+                        shard.history.set()
+                except Exception as error:
+                    if not shard.closed:
+                        log.warning("history waits", domain=self.plan.spec.domain, error=str(error))
+                    self.stop.wait(backoff(attempt))
+                    attempt += 1

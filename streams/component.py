@@ -1,0 +1,247 @@
+"""An aggregate at work on this worker: take a batch, run the step, commit, put into the store."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+
+from headrace.schemas.record import Record
+from headrace.streams.assignment import Assignment
+from headrace.streams.metrics import Metrics
+from headrace.streams.restore import backoff, now_ms
+from headrace.streams.shard import Plan, Shard
+from headrace.streams.tracing import Tracing
+from headrace.streams.transaction import RecordTooLarge, Transaction, Unsure
+from headrace.topology.place import SnapshotTooLarge
+from headrace.topology.step import AggregateStep
+
+log = structlog.get_logger()
+_DRAIN = 200  # records after which outputs go to the sender, so that it works while the step does
+_COMPLAIN = 30.0  # seconds between two complaints about the same trouble
+
+
+class Component:
+    """One consumer, one transactional producer, one store a partition. All methods are for one thread."""
+
+    def __init__(self, plan: Plan, instance: str, metrics: Metrics, tracing: Tracing) -> None:
+        settings = plan.settings
+        self.plan, self.domain = plan, plan.spec.domain
+        self.group = f"{settings.prefix}headrace.{self.domain}"
+        self.assignment = Assignment(plan)
+        self._metrics, self._tracing = metrics, tracing
+        self._transaction = Transaction(settings, f"{self.group}.{instance}")
+        self._tracked = [plan.topic(e, kind) for e in plan.editions for kind in ("snapshots", "events")]
+        self._consumer = Consumer(_group_config(plan, self.group, instance, self._complain))
+        self._consumer.subscribe(plan.inputs, on_assign=self._assigned, on_revoke=self._revoked)
+        self._recovering = True
+        self._attempt = 0
+        self._complained = 0.0
+        self._looked = 0.0
+
+    @property
+    def ready(self) -> bool:
+        """Whether commands are handled: partitions assigned and restored, no transaction in doubt."""
+        return self.assignment.ready and not self._recovering
+
+    # ---- take a batch
+
+    def poll(self, timeout: float) -> list[Message]:
+        """The next batch; empty when nothing came for `timeout` seconds. Serves assignments meanwhile."""
+        if self._recovering and not self._settle(timeout):
+            return []
+        self.assignment.start_restored(self._consumer)
+        seen = self.assignment.revocations
+        first = self._consumer.poll(timeout)
+        messages: list[Message] = []
+        if first is not None:
+            messages = [first, *self._consumer.consume(self.plan.settings.batch - 1, 0)]
+        self._look_at_lag()
+        good = [m for m in messages if m.error() is None]
+        if len(good) < len(messages):
+            self._errors([m for m in messages if m.error() is not None])
+        if seen != self.assignment.revocations:
+            return self._taken_back(good)
+        return good
+
+    def _taken_back(self, messages: list[Message]) -> list[Message]:
+        """A partition went while the batch was taken: what is left of the batch; the rest comes again elsewhere."""
+        shards = self.assignment.shards
+        return [m for m in messages if (s := shards.get(m.partition() or 0)) is not None and s.ready]
+
+    def _settle(self, timeout: float) -> bool:
+        """Get a working producer, which decides what became of the last transaction; then begin from Kafka's word."""
+        try:
+            self._transaction.start(10)
+        except KafkaException as error:
+            self._complain(error.args[0])
+            self._consumer.poll(min(timeout, backoff(self._attempt)))
+            self._attempt += 1
+            return False
+        self._recovering, self._attempt = False, 0
+        self.assignment.renew(self._consumer)
+        return True
+
+    # ---- the step, and its commit
+
+    def process(self, messages: Sequence[Message]) -> None:
+        """Handle a batch in one transaction. Afterwards it is committed, or its records will come again."""
+        if self._recovering:
+            return
+        try:
+            self._transact(messages)
+        except SnapshotTooLarge:
+            self._undo()
+            for shard in self.assignment.shards.values():
+                for step in shard.steps.values():
+                    step.careful = True
+            self.process(messages)
+        except RecordTooLarge as error:
+            self._undo()
+            if len(messages) > 1:
+                for message in messages:
+                    self.process([message])
+            else:
+                self._refuse(messages[0], error)
+        except Unsure as doubt:
+            self._doubt(doubt)
+
+    def _transact(self, messages: Sequence[Message], refusal: Exception | None = None) -> None:
+        started = time.perf_counter()
+        transaction, tracing = self._transaction, self._tracing
+        transaction.begin()
+        touched: dict[AggregateStep, Shard] = {}
+        offsets: dict[tuple[str, int], int] = {}
+        for number, message in enumerate(messages, 1):
+            record = _record(message)
+            shard = self.assignment.shards[record.partition]
+            step = shard.steps[record.topic]
+            touched[step] = shard
+            if refusal is not None:
+                step.refuse(record, refusal)
+            elif tracing.on:
+                with tracing.span(self.domain, record.headers):
+                    step.handle(record)
+            else:
+                step.handle(record)
+            offsets[record.topic, record.partition] = record.offset + 1
+            if number % _DRAIN == 0:
+                self._drain(touched)
+        now = now_ms()
+        staged = [(step, shard, step.finish(now)) for step, shard in touched.items()]
+        self._drain(touched)
+        decided = time.perf_counter()
+        transaction.commit([TopicPartition(t, p, o) for (t, p), o in offsets.items()], self._consumer, 30)
+        for step, shard, writes in staged:
+            shard.views[step].put(writes, self._checkpoints(shard))
+            self._metrics.written(self.domain, step.committed())
+            step.careful = False
+        self._metrics.batch(self.domain, len(messages), decided - started, time.perf_counter() - decided)
+
+    def _drain(self, touched: dict[AggregateStep, Shard]) -> None:
+        for step in touched:
+            self._transaction.send(step.outputs, self._tracked)
+            step.outputs.clear()
+
+    def _checkpoints(self, shard: Shard) -> dict[str, int]:
+        """How far the store stands for its topics, once the batch is in it."""
+        found: dict[str, int] = {}
+        for edition in self.plan.editions:
+            for kind in ("snapshots", "events"):
+                topic = self.plan.topic(edition, kind)
+                offset = self._transaction.offsets.get((topic, shard.partition))
+                if offset is not None and (kind == "snapshots" or shard.history.is_set()):
+                    found[topic] = offset + 1
+        return found
+
+    def _refuse(self, message: Message, error: Exception) -> None:
+        """One record alone makes the broker refuse the transaction: it goes to the dead letters."""
+        try:
+            self._transact([message], error)
+        except (RecordTooLarge, Unsure) as doubt:
+            self._doubt(doubt)
+
+    def _undo(self) -> None:
+        self._transaction.abort()
+        for shard in self.assignment.shards.values():
+            for step in shard.steps.values():
+                step.rolled_back()
+
+    def _doubt(self, doubt: Exception) -> None:
+        log.warning("transaction in doubt; state is taken from Kafka anew", domain=self.domain, error=str(doubt))
+        self._metrics.doubts.labels(self.domain).inc()
+        self._undo()
+        self._transaction.drop()
+        self._recovering = True
+
+    # ---- the group, and the end
+
+    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self.assignment.add(consumer, partitions)
+
+    def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self.assignment.remove(partitions)
+
+    def close(self) -> None:
+        """Leave the group and close; the last batch is committed already."""
+        self._transaction.close()
+        self.assignment.stop.set()
+        self._consumer.close()
+        self.assignment.close()
+
+    # ---- trouble, and figures
+
+    def _errors(self, messages: list[Message]) -> None:
+        for message in messages:
+            error = message.error()
+            assert error is not None
+            if error.fatal():
+                raise KafkaException(error)
+            self._complain(error)
+
+    def _complain(self, error: Any) -> None:
+        if time.monotonic() - self._complained > _COMPLAIN:
+            self._complained = time.monotonic()
+            log.warning("waiting for the brokers", domain=self.domain, error=str(error))
+
+    def _look_at_lag(self) -> None:
+        if time.monotonic() - self._looked < 5:
+            return
+        self._looked = time.monotonic()
+        lag = 0
+        for place in self._consumer.position(self._consumer.assignment()):
+            _, high = self._consumer.get_watermark_offsets(place, cached=True)
+            lag += max(0, high - place.offset) if place.offset >= 0 and high >= 0 else 0
+        self._metrics.lag.labels(self.domain).set(lag)
+        self._metrics.restored.labels(self.domain).set(self.assignment.restorer.records)
+
+
+def _record(message: Message) -> Record:
+    return Record(
+        message.topic() or "",
+        message.partition() or 0,
+        message.offset() or 0,
+        message.timestamp()[1],
+        message.key(),
+        message.value(),
+        dict(message.headers() or ()),  # type: ignore[arg-type]
+    )
+
+
+def _group_config(plan: Plan, group: str, instance: str, complain: Any) -> dict[str, Any]:
+    config = plan.settings.client(
+        group_id=group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        fetch_min_bytes=1,
+        queued_min_messages=20_000,
+    )
+    config["error_cb"] = complain
+    if plan.settings.group_protocol == "consumer":
+        # range keeps partition p of all topics of a component on one worker
+        config |= {"group.protocol": "consumer", "group.remote.assignor": "range"}
+    else:
+        config |= {"partition.assignment.strategy": "range", "session.timeout.ms": 10_000}
+    return config

@@ -1,0 +1,102 @@
+"""Settings of a deployment and of a worker: environment variables `HEADRACE_…`, overridden by options."""
+
+import logging
+import os
+import socket
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from headrace.topology.names import MAIN, Names, is_word
+
+
+class Settings(BaseSettings):
+    """What `HEADRACE_{NAME}` sets; ValidationError names the variable that does not fit.
+
+    Any setting of librdkafka is passed to every client: `HEADRACE_KAFKA__SASL_PASSWORD=…` is `sasl.password`.
+    Their values are never printed.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="HEADRACE_", env_nested_delimiter="__", extra="ignore")
+
+    bootstrap: str = ""
+    """Brokers to begin with, `host:port,…`."""
+    kafka: dict[str, SecretStr] = Field(default_factory=dict)
+    """Settings of librdkafka, with dots or underscores."""
+    prefix: str = ""
+    """Stands before each topic's name; ends in a dot."""
+    edition: str = MAIN
+    partitions: int = Field(default=12, ge=1, le=10_000)
+    """Of each topic that is created."""
+    reply_partitions: int = Field(default=4, ge=1, le=1000)
+    replication: int = Field(default=-1, ge=-1, le=10)
+    """Copies of each topic that is created; -1: as many as the brokers are set to."""
+    group_protocol: Literal["consumer", "classic"] = "consumer"
+    """`classic` for brokers older than 4.0."""
+
+    state_dir: Path = Path(".headrace/state")
+    """Folder for the stores; may be lost at any time, and is then restored from the changelogs."""
+    batch: int = Field(default=1000, ge=1, le=100_000)
+    """Commands in one transaction, at most."""
+    transaction_timeout: float = Field(default=10.0, gt=0)
+    """Seconds after which the broker ends the transaction of a worker that has died."""
+    answers_kept: float = Field(default=7 * 24 * 3600.0, gt=0)
+    """Seconds for which a repeated command gets its first answer."""
+    live_states: int = Field(default=100_000, ge=1)
+    """State objects kept in memory by one aggregate's component."""
+    check_purity: bool = False
+    """Look for handlers that change the state they are given; slow."""
+    web_host: str = "127.0.0.1"
+    web_port: int = Field(default=6066, ge=0, le=65535)
+    """For health and metrics."""
+    log: Literal["debug", "info", "warning", "error"] = "info"
+    otlp_endpoint: str = ""
+    """Where OpenTelemetry spans go (OTLP over HTTP); none are made when empty."""
+
+    @field_validator("kafka", mode="before")
+    @classmethod
+    def _dots(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {str(k).lower().replace("_", "."): v for k, v in value.items()}
+        return value
+
+    @field_validator("edition")
+    @classmethod
+    def _edition(cls, value: str) -> str:
+        if not is_word(value):
+            raise ValueError("must match [a-z][a-z0-9-]*")
+        return value
+
+    @field_validator("prefix")
+    @classmethod
+    def _prefix(cls, value: str) -> str:
+        return Names(value).prefix
+
+    @property
+    def names(self) -> Names:
+        """Topic names of this deployment."""
+        return Names(self.prefix)
+
+    def client(self, **specific: Any) -> dict[str, Any]:
+        """Configuration of one librdkafka client; what the user sets wins, but for what the engine relies on."""
+        if not self.bootstrap:
+            raise MissingBootstrap(
+                "no Kafka brokers named; set HEADRACE_BOOTSTRAP or --bootstrap, or run `headrace kafka start`"
+            )
+        config: dict[str, Any] = {
+            "bootstrap.servers": self.bootstrap,
+            "client.id": f"headrace-{socket.gethostname()}-{os.getpid()}",
+            "partitioner": "murmur2_random",
+            "logger": logging.getLogger("headrace.librdkafka"),
+            "reconnect.backoff.max.ms": 2000,
+            "topic.metadata.propagation.max.ms": 10_000,
+        }
+        config.update({name: secret.get_secret_value() for name, secret in self.kafka.items()})
+        config.update({name.replace("_", "."): value for name, value in specific.items()})
+        return config
+
+
+class MissingBootstrap(ValueError):
+    """No brokers are configured; the text says how to name them."""

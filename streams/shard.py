@@ -1,0 +1,103 @@
+"""One partition of a component on this worker: its store, and a step for each edition."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from headrace.streams.restore import Task
+from headrace.streams.settings import Settings
+from headrace.streams.store import EditionStore, PartitionStore
+from headrace.topology.inspection import AggregateSpec
+from headrace.topology.place import Place
+from headrace.topology.step import AggregateStep
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What all partitions of one aggregate's component have in common."""
+
+    spec: AggregateSpec
+    settings: Settings
+    folder: Path
+    editions: Sequence[str]
+    partitions: int
+    reply_partitions: int
+    max_bytes: int
+
+    def topic(self, edition: str, kind: str) -> str:
+        """A topic of this domain."""
+        return self.settings.names.topic(edition, self.spec.domain, kind)
+
+    @property
+    def inputs(self) -> list[str]:
+        """Topics that the component's consumer group reads."""
+        return [self.topic(edition, "commands") for edition in self.editions]
+
+    def place(self, edition: str, partition: int) -> Place:
+        """Where the step of one edition and partition works."""
+        return Place(
+            names=self.settings.names,
+            edition=edition,
+            partition=partition,
+            partitions=self.partitions,
+            reply_partitions=self.reply_partitions,
+            max_bytes=self.max_bytes,
+            check_purity=self.settings.check_purity,
+            live_states=max(100, self.settings.live_states // self.partitions),
+        )
+
+
+@dataclass(slots=True)
+class Shard:
+    """One partition. It is `ready` when its store is restored and its input begins where the store ends."""
+
+    plan: Plan
+    partition: int
+    ready: bool = False
+    closed: bool = False
+    offsets: dict[str, int] = field(default_factory=dict)
+    """Committed offset of each input topic, as found before the restore."""
+    history: threading.Event = field(default_factory=threading.Event)
+    """Set when the history holds all events that were there at the assignment."""
+    store: PartitionStore | None = None
+    steps: dict[str, AggregateStep] = field(default_factory=dict)
+    """By input topic."""
+    views: dict[AggregateStep, EditionStore] = field(default_factory=dict)
+    """What each step's store is."""
+
+    def open(self) -> PartitionStore:
+        """The store, opened when it is not yet."""
+        if self.store is None:
+            self.store = PartitionStore(self.plan.folder / str(self.partition))
+        return self.store
+
+    def build(self) -> None:
+        """Make the steps, once the store is restored."""
+        assert self.store is not None
+        for edition in self.plan.editions:
+            view = self.store.edition(edition)
+            view.keep_answers = int(self.plan.settings.answers_kept * 1000)
+            view.complete_history = self._await_history
+            place = self.plan.place(edition, self.partition)
+            step = self.steps[self.plan.topic(edition, "commands")] = AggregateStep(self.plan.spec, view, place)
+            self.views[step] = view
+
+    def tasks(self, kind: str) -> list[Task]:
+        """What to restore from the topics of a kind."""
+        store = self.open()
+        return [
+            Task(store, store.edition(edition), self.plan.topic(edition, kind), self.partition)
+            for edition in self.plan.editions
+        ]
+
+    def close(self) -> None:
+        """Give the store's files free, and let nobody use them through this object again."""
+        self.closed, self.ready = True, False
+        self.history.set()
+        if self.store is not None:
+            self.store.close()
+
+    def _await_history(self) -> None:
+        if not self.history.wait(300):
+            raise LookupError(f"the history of partition {self.partition} is still being restored; try again later")

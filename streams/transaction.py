@@ -1,0 +1,130 @@
+"""The transactional producer: what one batch writes and the offsets it read, all of it or nothing."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from headrace.streams.settings import Settings
+from headrace.topology.step import Output
+
+log = structlog.get_logger()
+
+
+class Unsure(RuntimeError):
+    """The transaction did not commit, or nobody knows; whatever it did must be taken from Kafka anew."""
+
+
+class RecordTooLarge(RuntimeError):
+    """The broker takes no record as large as one of this transaction's."""
+
+
+class Transaction:
+    """One transactional producer, for one component of one worker. Used by one thread."""
+
+    def __init__(self, settings: Settings, transactional_id: str) -> None:
+        self._config = settings.client(
+            transactional_id=transactional_id,
+            transaction_timeout_ms=int(settings.transaction_timeout * 1000),
+            message_max_bytes=100_000_000,  # the topics' own limits are checked before, and by the broker
+            queue_buffering_max_messages=10_000_000,
+            queue_buffering_max_kbytes=1024 * 1024,
+            linger_ms=2,
+            compression_type="lz4",
+        )
+        self._producer: Producer | None = None
+        self._open = False
+        self.offsets: dict[tuple[str, int], int] = {}
+        """Offset that a tracked record got, by topic and partition; the last one in this transaction."""
+
+    def start(self, timeout: float) -> None:
+        """Make the producer known; ends what a predecessor of the same id left open. Raises KafkaException."""
+        if self._producer is None:
+            producer = Producer(self._config)
+            producer.init_transactions(timeout)
+            self._producer = producer
+
+    def begin(self) -> None:
+        """Open a transaction; raises Unsure when the producer is not usable."""
+        if self._producer is None:
+            raise Unsure("no producer")
+        self.offsets = {}
+        try:
+            self._producer.begin_transaction()
+        except KafkaException as error:
+            raise Unsure(str(error)) from error
+        self._open = True
+
+    def send(self, outputs: Sequence[Output], track: Iterable[str] = ()) -> None:
+        """Hand records to the sender; the offset of the last one of each topic in `track` will be in `offsets`."""
+        assert self._producer is not None
+        produce: Callable[..., None] = self._producer.produce
+        tracked = _last_of(outputs, track)
+        try:
+            for index, (topic, value, key, partition, headers) in enumerate(outputs):
+                callback = self._delivered if index in tracked else None
+                produce(topic, value, key, partition, callback, None, 0, headers)
+        except (KafkaException, BufferError) as error:
+            raise _translated(error) from error
+
+    def commit(self, offsets: list[TopicPartition], consumer: Consumer, timeout: float) -> None:
+        """Commit all that was sent, and the offsets; on any doubt raises Unsure."""
+        assert self._producer is not None
+        try:
+            # without this flush the records wait behind the offsets, and replies take 100 ms instead of 4
+            self._producer.flush(timeout)
+            self._producer.send_offsets_to_transaction(offsets, consumer.consumer_group_metadata(), timeout)
+            self._producer.commit_transaction(timeout)
+            self._open = False
+        except KafkaException as error:
+            raise _translated(error) from error
+
+    def abort(self) -> None:
+        """Throw away what was sent since `begin`; after a doubt, the producer too."""
+        if self._producer is None or not self._open:
+            return
+        self._open = False
+        try:
+            self._producer.abort_transaction(5)
+        except KafkaException as error:
+            log.warning("transaction not aborted; the producer is made anew", error=str(error))
+            self.drop()
+
+    def drop(self) -> None:
+        """Close the producer. The next `start` fences it, and so settles what became of its transaction."""
+        self._open = False
+        if self._producer is not None:
+            self._producer.purge(True, True, True)
+            self._producer.flush(0)
+            self._producer = None
+
+    def close(self) -> None:
+        """Abort what is open and close."""
+        self.abort()
+        self.drop()
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            place = (message.topic() or "", message.partition() or 0)
+            self.offsets[place] = message.offset() or 0
+
+
+def _last_of(outputs: Sequence[Output], topics: Iterable[str]) -> set[int]:
+    wanted = set(topics)
+    found: dict[tuple[str, int], int] = {}
+    if wanted:
+        for index, output in enumerate(outputs):
+            if output[0] in wanted:
+                found[output[0], output[3]] = index
+    return set(found.values())
+
+
+def _translated(error: Any) -> Exception:
+    kafka = error.args[0] if isinstance(error, KafkaException) else None
+    if isinstance(kafka, KafkaError) and kafka.code() in (
+        KafkaError.MSG_SIZE_TOO_LARGE,
+        KafkaError.RECORD_LIST_TOO_LARGE,
+    ):
+        return RecordTooLarge(str(kafka))
+    return Unsure(str(error))

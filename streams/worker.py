@@ -1,0 +1,121 @@
+"""A worker: components of some domains, hosted by Faust, until told to stop."""
+
+import fcntl
+import logging
+import sys
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+import faust
+import structlog
+from confluent_kafka import KafkaException
+
+from headrace.streams import topics
+from headrace.streams.component import Component
+from headrace.streams.host import Host
+from headrace.streams.metrics import Metrics
+from headrace.streams.restore import backoff
+from headrace.streams.settings import Settings
+from headrace.streams.shard import Plan
+from headrace.streams.tracing import Tracing
+from headrace.topology.graph import Topology
+
+log = structlog.get_logger()
+
+
+class Slot:
+    """A worker's own folder under the state folder, and its name; workers on one machine take different ones.
+
+    A worker that comes back takes the first free slot, and so finds the stores and the name of its predecessor.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        for number in range(1000):
+            folder = state_dir / str(number)
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = (folder / "lock").open("a+")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.close()
+                continue
+            self.folder, self._lock = folder, lock
+            self.instance = _instance(lock)
+            return
+        raise RuntimeError(f"1000 workers use {state_dir} already")
+
+    def close(self) -> None:
+        """Let another worker have the slot."""
+        self._lock.close()
+
+
+def _instance(lock: IO[str]) -> str:
+    lock.seek(0)
+    name = lock.read().strip()
+    if not name:
+        name = uuid.uuid4().hex[:12]
+        lock.write(name)
+        lock.flush()
+    return name
+
+
+def run(settings: Settings, topology: Topology, domains: Sequence[str] = ()) -> None:
+    """Run until SIGTERM or SIGINT. Raises TopicsUnfit, LookupError (unknown domain) or a ValueError of settings."""
+    chosen = list(domains) or list(topology.aggregates)
+    for domain in chosen:
+        topology.aggregate(domain)
+    found = _await_topics(settings, topology, chosen)
+    slot = Slot(settings.state_dir)
+    metrics, tracing = Metrics(), Tracing(settings.otlp_endpoint)
+    components = [
+        Component(_plan(settings, topology, domain, found, slot.folder), slot.instance, metrics, tracing)
+        for domain in chosen
+    ]
+    app = Host(settings, components, metrics)
+    log.info("worker starts", domains=chosen, instance=slot.instance, web=f"{settings.web_host}:{settings.web_port}")
+    worker = faust.Worker(
+        app,
+        loglevel=logging.WARNING,
+        override_logging=False,
+        redirect_stdouts=False,
+        quiet=True,
+        blocking_timeout=0,
+        stdout=sys.stderr,
+    )
+    worker.spinner = None  # log lines tell how the start goes
+    try:
+        worker.execute_from_commandline()
+    finally:
+        tracing.close()
+        slot.close()
+
+
+def _plan(settings: Settings, topology: Topology, domain: str, found: dict[str, topics.Topic], folder: Path) -> Plan:
+    names, edition = settings.names, settings.edition
+    limits = [
+        int(found[names.topic(edition, domain, kind)].config["max.message.bytes"]) for kind in ("events", "snapshots")
+    ]
+    return Plan(
+        spec=topology.aggregate(domain),
+        settings=settings,
+        folder=folder / f"{settings.prefix}{domain}",
+        editions=[edition],
+        partitions=found[names.topic(edition, domain, "commands")].partitions,
+        reply_partitions=found[names.replies].partitions,
+        max_bytes=min(*limits, int(found[names.replies].config["max.message.bytes"])),
+    )
+
+
+def _await_topics(settings: Settings, topology: Topology, domains: Sequence[str]) -> dict[str, topics.Topic]:
+    attempt = 0
+    while True:
+        try:
+            return topics.fit(settings, topology, domains)
+        except KafkaException as error:
+            if attempt % 6 == 0:
+                log.warning("waiting for the brokers", bootstrap=settings.bootstrap, error=str(error))
+            time.sleep(backoff(attempt))
+            attempt += 1

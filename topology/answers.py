@@ -1,0 +1,193 @@
+"""Answers: replies to clients, the answers kept against repetition, and dead letters."""
+
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+from headrace.schemas.codecs import PROTOBUF
+from headrace.schemas.headrace_v1_pb2 import DeadLetter, Query, QueryResult, Reply
+from headrace.schemas.record import (
+    CONTENT_TYPE,
+    CORRELATION,
+    ID,
+    SOURCE,
+    SPECVERSION,
+    TYPE,
+    Headers,
+    Record,
+    RecordError,
+)
+from headrace.topology import history
+from headrace.topology.aggregate import Rejected
+from headrace.topology.roots import Live
+
+CONFLICT = "sequence-conflict"
+TOO_LARGE = "too-large"
+_ACCEPTED = struct.Struct(">cqi")
+
+
+def accepted(first: int, count: int) -> bytes:
+    """The answer kept for an accepted command: where its events are."""
+    return _ACCEPTED.pack(b"A", first, count)
+
+
+def rejected(reply: Reply) -> bytes:
+    """The answer kept for a rejected command: the reply itself."""
+    return b"R" + reply.SerializeToString()
+
+
+def read(value: bytes) -> tuple[Reply, int, int]:
+    """A kept answer: the reply as far as it is stored, first sequence and number of the events."""
+    if value[:1] == b"A":
+        _, first, count = _ACCEPTED.unpack(value)
+        return Reply(status=Reply.ACCEPTED), first, count
+    return Reply.FromString(value[1:]), 0, 0
+
+
+def batch_key(now: int, first: bytes) -> bytes:
+    """Changelog key of one batch's answers; sorts by time, and no two batches of a partition share a command."""
+    return b"\0answers|%013d|" % now + first
+
+
+def batch_time(key: bytes) -> int:
+    """Milliseconds at which the batch with this changelog key was answered."""
+    return int(key.split(b"|", 2)[1])
+
+
+def conflict(root: bytes, expected: int | None, actual: int, more: str = "") -> Rejected:
+    """The refusal of a command whose expected sequence is not the root's."""
+    text = f"expected sequence {expected}, but {root.decode()} is at {actual}{more}"
+    return Rejected(f"{text}; read it again and decide anew", code=CONFLICT, retryable=True)
+
+
+def refusal(record: Record, root: bytes, sequence: int, rejected: Rejected) -> Reply:
+    """The reply to a command that the domain refused."""
+    command_id = record.headers[ID]
+    return Reply(
+        command_id=command_id.decode(),
+        status=Reply.REJECTED,
+        root=root.decode(),
+        sequence=sequence,
+        reason=rejected.reason,
+        code=rejected.code,
+        retryable=rejected.retryable,
+        correlation_id=record.headers.get(CORRELATION, command_id).decode(),
+    )
+
+
+def complete(reply: Reply, record: Record, root: bytes, last: int) -> None:
+    """Fill in what a kept answer leaves out; `last` is the sequence of the last event of an accepted command."""
+    command_id = record.headers[ID]
+    if reply.status == Reply.ACCEPTED:
+        reply.command_id, reply.root, reply.sequence = command_id.decode(), root.decode(), last
+        reply.correlation_id = record.headers.get(CORRELATION, command_id).decode()
+    reply.already_processed = True
+
+
+def query_result(query: Query, root: str, live: Live, events: Sequence[bytes], room: int) -> QueryResult:
+    """What a query asked for, as far as it goes into one record of `room` bytes."""
+    state_type = live.state.DESCRIPTOR.full_name
+    result = QueryResult(root=root, sequence=live.sequence, state_type=state_type)
+    if query.state:
+        result.state = live.state.SerializeToString()
+    room -= len(result.state)
+    for sequence, value in enumerate(events, max(0, query.from_sequence)):
+        room -= len(value) + 64
+        if room < 0:
+            break
+        result.events.append(history.to_event(value, sequence))
+    return result
+
+
+def failure(record: Record, error: Exception, dead_topic: str) -> Reply:
+    """The reply to a command that went to the dead letters."""
+    command_id = record.headers.get(ID, b"")
+    return Reply(
+        command_id=command_id.decode(errors="replace"),
+        status=Reply.FAILED,
+        root=(record.key or b"").decode(errors="replace"),
+        sequence=-1,
+        reason=f"{error} ({type(error).__name__}; the command lies in {dead_topic})",
+        code=TOO_LARGE if type(error).__name__ == "TooLarge" else "failed",
+        correlation_id=record.headers.get(CORRELATION, command_id).decode(errors="replace"),
+    )
+
+
+def dead_letter(record: Record, error: Exception, component: str, detail: str) -> bytes:
+    """The input whole, and why it could not be handled."""
+    letter = DeadLetter(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        timestamp=record.timestamp,
+        key=record.key or b"",
+        key_missing=record.key is None,
+        value=record.value or b"",
+        value_missing=record.value is None,
+        component=component,
+        error_class=type(error).__name__,
+        error=str(error),
+        detail=detail[-16_000:],
+        attempts=1,
+        first_failed=record.timestamp,
+        last_failed=record.timestamp,
+    )
+    for key, value in record.headers.items():
+        letter.headers.add(key=key, value=value)
+    return letter.SerializeToString()
+
+
+class Replier:
+    """Makes reply records. Answers go to the deployment's replies topic only, whatever a command asks for."""
+
+    def __init__(self, topic: str, partitions: int, source: str, room: int) -> None:
+        self._topic, self._partitions, self._room = topic, partitions, room
+        self._known: dict[bytes, int] = {}
+        self._headers: dict[str, Headers] = {
+            kind: [
+                (SPECVERSION, "1.0"),
+                (SOURCE, source),
+                (TYPE, f"headrace.v1.{kind}"),
+                (CONTENT_TYPE, PROTOBUF),
+            ]
+            for kind in ("Reply", "QueryResult")
+        }
+
+    def target(self, header: bytes | None) -> int | None:
+        """The partition that `ce_replyto` names; None when no reply is asked for; else RecordError."""
+        if header is None:
+            return None
+        partition = self._known.get(header)
+        if partition is None:
+            topic, _, number = header.decode(errors="replace").rpartition("/")
+            if topic != self._topic or not number.isdecimal() or int(number) >= self._partitions:
+                raise RecordError(
+                    f"ce_replyto is {header!r}; answers go to {self._topic}/0 … {self._topic}/{self._partitions - 1}"
+                )
+            partition = int(number)
+            if len(self._known) < self._partitions:
+                self._known[header] = partition
+        return partition
+
+    def reply(self, reply: Reply, partition: int, command_id: bytes, events: Sequence[tuple[int, bytes]]) -> Any:
+        """The record that answers a command; the events are left out if they are too large together."""
+        for sequence, value in events:
+            reply.events.append(history.to_event(value, sequence))
+        data = reply.SerializeToString()
+        if len(data) > self._room:
+            del reply.events[:]
+            reply.reason = f"{reply.reason[:1000]} [events left out: too large for one record]".strip()
+            data = reply.SerializeToString()
+        return self._record("Reply", data, partition, command_id)
+
+    def result(self, result: QueryResult, partition: int, query_id: bytes) -> Any:
+        """The record that answers a query."""
+        data = result.SerializeToString()
+        if len(data) > self._room:
+            result = QueryResult(root=result.root, sequence=result.sequence)
+            result.reason = f"the state is {len(data)} bytes, too large for one record"
+            data = result.SerializeToString()
+        return self._record("QueryResult", data, partition, query_id)
+
+    def _record(self, kind: str, data: bytes, partition: int, command_id: bytes) -> Any:
+        return self._topic, data, command_id, partition, [*self._headers[kind], (ID, command_id)]

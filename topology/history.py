@@ -1,0 +1,68 @@
+"""An event as the store keeps it: its attributes and its bytes, which are never rewritten.
+
+Not a protobuf message, because 100,000 of them are read to rebuild one root: splitting at six NULs takes a
+fifth of the time that parsing does.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from google.protobuf.message import Message
+
+from headrace.schemas import codecs
+from headrace.schemas.headrace_v1_pb2 import Event
+
+Appliers = dict[bytes, tuple[type[Message], Callable[[Any, Any], None]]]
+
+
+class Stored(NamedTuple):
+    """Fields in the order they are stored in; all but `data` are text without NUL."""
+
+    type: bytes
+    time: bytes
+    causation: bytes
+    correlation: bytes
+    fact: bytes
+    content_type: bytes
+    data: bytes
+
+
+def unpack(value: bytes) -> Stored:
+    """One value of the history table."""
+    return Stored(*value.split(b"\0", 6))
+
+
+def to_event(value: bytes, sequence: int) -> Event:
+    """The event as replies and query results carry it."""
+    stored = unpack(value)
+    return Event(
+        type=stored.type.decode(),
+        sequence=sequence,
+        data=stored.data,
+        content_type=stored.content_type.decode(),
+        time=stored.time.decode(),
+        correlation_id=stored.correlation.decode(),
+        causation_id=stored.causation.decode(),
+        fact_id=stored.fact.decode(),
+    )
+
+
+def fold(state: Any, values: Iterable[bytes], appliers: Appliers) -> int:
+    """Apply stored events to `state` in order; the number of them.
+
+    Raises LookupError for an event type without an `@applies` method.
+    """
+    count = 0
+    parsers = {name: (message.FromString, apply) for name, (message, apply) in appliers.items()}
+    for value in values:
+        type_name, _, _, _, _, content_type, data = value.split(b"\0", 6)
+        try:
+            parse, apply = parsers[type_name]
+        except KeyError:
+            raise LookupError(f"no @applies method for {type_name.decode()}, which the log holds") from None
+        if content_type:
+            apply(state, codecs.decode(data, appliers[type_name][0], content_type.decode()))
+        else:
+            apply(state, parse(data))
+        count += 1
+    return count

@@ -1,0 +1,41 @@
+"""Which fields differ between two states: what the COMMUTATIVE merge strategy compares."""
+
+from typing import Any
+
+from google.protobuf.message import Message
+
+Path = tuple[Any, ...]
+
+
+def changed(before: Message, after: Message) -> set[Path]:
+    """Paths of the fields that differ; into messages by field, into maps by key, lists as a whole."""
+    paths: set[Path] = set()
+    for field in before.DESCRIPTOR.fields:
+        _compare(field, getattr(before, field.name), getattr(after, field.name), before, after, paths)
+    return paths
+
+
+def overlap(one: set[Path], other: set[Path]) -> set[Path]:
+    """Paths of `one` that are in `other`, or lie above or below one that is."""
+    return {a for a in one for b in other if a[: len(b)] == b or b[: len(a)] == a}
+
+
+def _compare(field: Any, old: Any, new: Any, before: Message, after: Message, paths: set[Path]) -> None:
+    entry = field.message_type
+    if field.is_repeated:
+        if entry is not None and entry.GetOptions().map_entry:
+            paths.update((field.name, key) for key in {*old, *new} if _differs(old, new, key))
+        elif list(old) != list(new):
+            paths.add((field.name,))
+        return
+    if field.has_presence and before.HasField(field.name) != after.HasField(field.name):
+        paths.add((field.name,))
+    elif entry is not None:
+        if before.HasField(field.name):
+            paths.update((field.name, *path) for path in changed(old, new))
+    elif old != new:
+        paths.add((field.name,))
+
+
+def _differs(old: Any, new: Any, key: Any) -> bool:
+    return key not in old or key not in new or bool(old[key] != new[key])

@@ -1,0 +1,92 @@
+"""The roots of one partition as a batch sees them: stored state, plus what the batch did so far."""
+
+from typing import Any
+
+from headrace.schemas.fingerprint import fingerprint
+from headrace.schemas.headrace_v1_pb2 import Snapshot
+from headrace.topology import history
+from headrace.topology.inspection import AggregateSpec
+from headrace.topology.store import Store
+
+
+class Live:
+    """A root's state after all that this batch did; `pending` are its events that the store lacks yet."""
+
+    __slots__ = ("pending", "sequence", "state")
+
+    def __init__(self, state: Any, sequence: int) -> None:
+        self.state = state
+        self.sequence = sequence
+        self.pending: list[bytes] = []
+
+
+class Roots:
+    """Loads states and keeps the latest `live_states` of them between batches."""
+
+    def __init__(self, spec: AggregateSpec, store: Store, live_states: int) -> None:
+        self.live: dict[bytes, Live] = {}
+        self.touched: dict[bytes, Live] = {}
+        self.appliers: history.Appliers = {name.encode(): entry for name, entry in spec.appliers.items()}
+        self._state, self._store, self._live_states = spec.state, store, live_states
+        self._fingerprint = fingerprint(spec.state)
+
+    def load(self, key: bytes) -> Live:
+        """The root's state from its snapshot or, when the state's type has changed since, from its events."""
+        stored = self._store.snapshot(key)
+        state, sequence = self._state(), -1
+        if stored is not None:
+            snapshot = Snapshot.FromString(stored)
+            sequence = snapshot.sequence
+            if snapshot.fingerprint == self._fingerprint:
+                state.MergeFromString(snapshot.state)
+            else:
+                count = history.fold(state, self._store.history(key, 0, sequence), self.appliers)
+                if count != sequence + 1:
+                    raise LookupError(f"{key.decode()} has {sequence + 1} events, the log yields {count}")
+        live = self.live[key] = Live(state, sequence)
+        return live
+
+    def reload(self, key: bytes, live: Live) -> None:
+        """Make `live.state` again what it was before a handler left it half changed."""
+        fresh = self.load(key)
+        history.fold(fresh.state, live.pending, self.appliers)
+        live.state = fresh.state
+        self.live[key] = live
+
+    def events(self, key: bytes, live: Live, first: int, count: int | None = None) -> list[bytes]:
+        """Stored events from `first` on, at most `count`: those of the store, then those of this batch."""
+        if count is None:
+            count = live.sequence - first + 1
+        stored = live.sequence - len(live.pending)
+        last = min(stored, first + count - 1)
+        older = list(self._store.history(key, first, last)) if first <= last else []
+        return (older + live.pending[max(0, first - stored - 1) :])[:count]
+
+    def state_at(self, key: bytes, live: Live, sequence: int) -> Any:
+        """A new state as it was after the event with `sequence`."""
+        state = self._state()
+        history.fold(state, self.events(key, live, 0, sequence + 1), self.appliers)
+        return state
+
+    def snapshot(self, live: Live) -> bytes:
+        """The root's Snapshot message, serialised."""
+        return Snapshot(
+            sequence=live.sequence, state=live.state.SerializeToString(), fingerprint=self._fingerprint
+        ).SerializeToString()
+
+    def committed(self) -> None:
+        """The store has now what was pending."""
+        live = self.live
+        for root in self.touched.values():
+            root.pending.clear()
+        if len(live) > self._live_states:
+            for key in self.touched:  # the youngest go to the end
+                live[key] = live.pop(key)
+            for key in list(live)[: len(live) - self._live_states]:
+                del live[key]
+        self.touched = {}
+
+    def rolled_back(self) -> None:
+        """Drop each state, since the batch may have changed it."""
+        self.live.clear()
+        self.touched = {}
