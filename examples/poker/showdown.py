@@ -1,0 +1,53 @@
+"""Who wins what: pots and side pots, and their division among the best hands."""
+
+from headrace.examples.poker import cards
+from headrace.examples.poker import poker_pb2 as pb
+from headrace.topology import Rejected
+
+
+def pots(state: pb.HandState) -> list[pb.Pot]:
+    """Main pot first, each with the players who can win it, in seat order; they are not divided yet.
+
+    A player can win from each other one what he has put in himself. Antes that are not trimmed lie in the
+    main pot whole.
+    """
+    amount = sum(seat.ante for seat in state.seats)
+    found: list[pb.Pot] = []
+    below = 0
+    for level in sorted({seat.put_in for seat in state.seats}):
+        amount += sum((level - below) for seat in state.seats if seat.put_in >= level)
+        contenders = [seat.player for seat in state.seats if seat.put_in >= level and not seat.folded]
+        # What only folded players have put in goes to those who can win the pot below it.
+        if found and contenders in ([], list(found[-1].contenders)):
+            found[-1].amount += amount
+        elif amount:
+            found.append(pb.Pot(amount=amount, contenders=contenders))
+        amount = 0
+        below = level
+    return found
+
+
+def award(state: pb.HandState) -> pb.HandAwarded:
+    """Divides the pots. An odd unit goes to the winner in the first seat. Rejected while cards are missing."""
+    divided = pots(state)
+    contested = any(len(pot.contenders) > 1 for pot in divided)
+    if contested and cards.UNKNOWN in state.board:
+        raise Rejected("the board has cards that nobody has seen, so that no hand can win")
+    hands = {}
+    if contested:
+        board = "".join(state.board)
+        hands = {s.player: cards.strength("".join(cards.speaking(s)) + board) for s in state.seats if not s.folded}
+    won: dict[str, int] = {}
+    for pot in divided:
+        winners = list(pot.contenders)
+        if len(winners) > 1:
+            best = max(hands[player] for player in winners)
+            winners = [player for player in winners if hands[player] == best]
+            pot.hand = str(best.entry.label)
+        share, odd = divmod(pot.amount, len(winners))
+        for i, player in enumerate(winners):
+            amount = share + odd if i == 0 else share
+            pot.shares.add(player=player, amount=amount)
+            won[player] = won.get(player, 0) + amount
+    stacks = [seat.stack + won.get(seat.player, 0) for seat in state.seats]
+    return pb.HandAwarded(pots=divided, finishing_stacks=stacks)
