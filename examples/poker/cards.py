@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from pokerkit import StandardHighHand
+from pokerkit import Hand, StandardHighHand
 
 from headrace.examples.poker import poker_pb2 as pb
 from headrace.topology import Rejected
@@ -36,8 +36,8 @@ def check_dealable(state: pb.HandState, cards: Sequence[str], besides: str = "")
     if not known.isdisjoint(state.board):
         raise Rejected(f"{_first(known, state.board)} is on the board already")
     for seat in state.seats:
-        if seat.player != besides and not known.isdisjoint(seat.hole_cards):
-            raise Rejected(f"{_first(known, seat.hole_cards)} was dealt to {seat.player} already")
+        if seat.player != besides and not (known.isdisjoint(seat.hole_cards) and known.isdisjoint(seat.shown)):
+            raise Rejected(f"{_first(known, [*seat.hole_cards, *seat.shown])} is {seat.player}'s already")
 
 
 def _first(known: set[str], cards: Iterable[str]) -> str:
@@ -53,6 +53,6 @@ def speaking(seat: pb.HandState.Seat) -> list[str]:
 
 
 @lru_cache(maxsize=1024)
-def strength(cards: str) -> StandardHighHand:
+def strength(cards: str) -> Hand:
     """The best five of five to seven cards, written in a row; greater is better."""
     return StandardHighHand.from_game(cards)

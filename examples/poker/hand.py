@@ -1,12 +1,11 @@
 """One hand of no-limit Texas hold'em, from the blinds to the pots. The rules are in `rules` and `showdown`."""
 
-from headrace.examples.poker import cards, rules, showdown
 from headrace.examples.poker import poker_pb2 as pb
+from headrace.examples.poker import rules, showdown
 from headrace.topology import Aggregate, Rejected, applies, handles
 
 Phase = pb.HandState.Phase
 Kind = pb.ActionTaken.Kind
-HOLE_CARDS = 2
 
 
 class Hand(Aggregate[pb.HandState]):
@@ -24,21 +23,8 @@ class Hand(Aggregate[pb.HandState]):
     def deal(
         self, state: pb.HandState, command: pb.Deal
     ) -> list[pb.HoleCardsDealt | pb.BoardDealt | pb.BettingClosed]:
-        if command.player:
-            seat = _seat(state, command.player)
-            due = HOLE_CARDS - len(state.seats[seat].hole_cards)
-            _expect(state, Phase.HOLE_CARDS, command, due)
-            dealt: pb.HoleCardsDealt | pb.BoardDealt = pb.HoleCardsDealt(
-                player=command.player, seat=seat, cards=command.cards
-            )
-            opens = sum(len(s.hole_cards) for s in state.seats) + len(command.cards) == HOLE_CARDS * len(state.seats)
-        else:
-            due = rules.cards_due(state.board)
-            _expect(state, Phase.RUNOUT if state.phase == Phase.RUNOUT else Phase.BOARD_CARDS, command, due)
-            dealt = pb.BoardDealt(cards=command.cards)
-            opens = len(command.cards) == due and state.phase == Phase.BOARD_CARDS
-        cards.check_dealable(state, command.cards)
-        if opens and not rules.opening_order(state):
+        dealt = rules.deal(state, command)
+        if rules.betting_opens(state, dealt) and not rules.opening_order(state):
             return [dealt, rules.close(state)]
         return [dealt]
 
@@ -47,14 +33,100 @@ class Hand(Aggregate[pb.HandState]):
         self, state: pb.HandState, command: pb.Act
     ) -> list[pb.ActionTaken | pb.BettingClosed | pb.CardsShown | pb.CardsMucked]:
         if command.action in (pb.Act.SHOW, pb.Act.MUCK):
-            return [showdown.show(state, command, _seat(state, command.player))]
+            return [showdown.show(state, command)]
         if state.phase != Phase.BETTING:
-            raise Rejected(f"{command.player} cannot act now; {_waits_for(state)}")
+            raise Rejected(f"{command.player} cannot act now; {rules.waits_for(state)}")
         return [*rules.act(state, command)]
 
     @handles
     def award(self, state: pb.HandState, command: pb.Award) -> pb.HandAwarded:
-        live = sum(not seat.folded for seat in state.seats)
-        if state.phase not in (Phase.SHOWDOWN, Phase.UNCONTESTED) and (live != 1 or state.phase == Phase.AWARDED):
-            raise Rejected(f"the pot cannot be awarded now; {_waits_for(state)}")
         return showdown.award(state)
+
+    @applies
+    def started(self, state: pb.HandState, event: pb.HandStarted) -> None:
+        for post in event.posts:
+            state.seats.add(
+                player=post.player,
+                stack=post.starting_stack - post.ante - post.blind,
+                bet=post.blind,
+                put_in=post.blind + (post.ante if event.trim_antes else 0),
+                ante=0 if event.trim_antes else post.ante,
+            )
+        state.first_seat = event.first_seat
+        state.min_bet = event.min_bet
+        state.units_per_chip = event.units_per_chip
+        state.phase = Phase.HOLE_CARDS
+
+    @applies
+    def hole_cards_dealt(self, state: pb.HandState, event: pb.HoleCardsDealt) -> None:
+        opens = rules.betting_opens(state, event)
+        state.seats[event.seat].hole_cards.extend(event.cards)
+        if opens:
+            self._open_betting(state)
+
+    @applies
+    def board_dealt(self, state: pb.HandState, event: pb.BoardDealt) -> None:
+        opens = rules.betting_opens(state, event)
+        state.board.extend(event.cards)
+        if opens:
+            self._open_betting(state)
+        elif len(state.board) == rules.BOARD:
+            state.phase = Phase.SHOWDOWN
+
+    @applies
+    def acted(self, state: pb.HandState, event: pb.ActionTaken) -> None:
+        del state.to_act[0]
+        seat = state.seats[event.seat]
+        seat.acted = True
+        if event.kind == Kind.FOLDED:
+            seat.folded = True
+        elif event.added:
+            seat.stack -= event.added
+            seat.bet += event.added
+            seat.put_in += event.added
+            if event.raised_by:
+                self._raised(state, event, seat)
+
+    @applies
+    def betting_closed(self, state: pb.HandState, event: pb.BettingClosed) -> None:
+        if event.returned:
+            seat = state.seats[event.returned_to]
+            seat.stack += event.returned
+            seat.put_in -= event.returned
+        for seat in state.seats:
+            seat.bet = 0
+            seat.acted = False
+        del state.to_act[:]
+        state.first_seat = state.last_raise = state.short_raises = 0
+        state.phase = event.next
+
+    @applies
+    def shown(self, state: pb.HandState, event: pb.CardsShown) -> None:
+        state.seats[event.seat].shown[:] = event.cards
+
+    @applies
+    def mucked(self, state: pb.HandState, event: pb.CardsMucked) -> None:
+        state.seats[event.seat].folded = True
+
+    @applies
+    def awarded(self, state: pb.HandState, event: pb.HandAwarded) -> None:
+        for seat, stack in zip(state.seats, event.finishing_stacks, strict=True):
+            seat.stack = stack
+        state.pots.extend(event.pots)
+        state.phase = Phase.AWARDED
+
+    def _open_betting(self, state: pb.HandState) -> None:
+        state.to_act.extend(rules.opening_order(state))
+        state.phase = Phase.BETTING
+
+    def _raised(self, state: pb.HandState, event: pb.ActionTaken, raiser: pb.HandState.Seat) -> None:
+        if event.raised_by >= state.last_raise:  # a full raise lets everyone raise again
+            state.last_raise = event.raised_by
+            for seat in state.seats:
+                seat.acted = False
+            raiser.acted = True
+        # Several short all-ins that make up a full raise between them reopen the betting as well.
+        state.short_raises = 0 if raiser.stack else state.short_raises + event.raised_by
+        if state.short_raises >= state.last_raise:
+            state.short_raises = 0
+        state.to_act[:] = rules.to_answer(state, event.seat)

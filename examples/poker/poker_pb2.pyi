@@ -283,7 +283,7 @@ class Pot(_message.Message):
     def __init__(self, amount: _Optional[int] = ..., contenders: _Optional[_Iterable[str]] = ..., shares: _Optional[_Iterable[_Union[Pot.Share, _Mapping]]] = ..., hand: _Optional[str] = ...) -> None: ...
 
 class HandState(_message.Message):
-    __slots__ = ("phase", "seats", "board", "to_act", "first_seat", "min_bet", "last_raise", "short_raises", "trim_antes", "units_per_chip", "pots")
+    __slots__ = ("phase", "seats", "board", "to_act", "first_seat", "min_bet", "last_raise", "short_raises", "units_per_chip", "pots")
     class Phase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         PHASE_UNSPECIFIED: _ClassVar[HandState.Phase]
@@ -331,7 +331,6 @@ class HandState(_message.Message):
     MIN_BET_FIELD_NUMBER: _ClassVar[int]
     LAST_RAISE_FIELD_NUMBER: _ClassVar[int]
     SHORT_RAISES_FIELD_NUMBER: _ClassVar[int]
-    TRIM_ANTES_FIELD_NUMBER: _ClassVar[int]
     UNITS_PER_CHIP_FIELD_NUMBER: _ClassVar[int]
     POTS_FIELD_NUMBER: _ClassVar[int]
     phase: HandState.Phase
@@ -342,7 +341,6 @@ class HandState(_message.Message):
     min_bet: int
     last_raise: int
     short_raises: int
-    trim_antes: bool
     units_per_chip: int
     pots: _containers.RepeatedCompositeFieldContainer[Pot]
-    def __init__(self, phase: _Optional[_Union[HandState.Phase, str]] = ..., seats: _Optional[_Iterable[_Union[HandState.Seat, _Mapping]]] = ..., board: _Optional[_Iterable[str]] = ..., to_act: _Optional[_Iterable[int]] = ..., first_seat: _Optional[int] = ..., min_bet: _Optional[int] = ..., last_raise: _Optional[int] = ..., short_raises: _Optional[int] = ..., trim_antes: _Optional[bool] = ..., units_per_chip: _Optional[int] = ..., pots: _Optional[_Iterable[_Union[Pot, _Mapping]]] = ...) -> None: ...
+    def __init__(self, phase: _Optional[_Union[HandState.Phase, str]] = ..., seats: _Optional[_Iterable[_Union[HandState.Seat, _Mapping]]] = ..., board: _Optional[_Iterable[str]] = ..., to_act: _Optional[_Iterable[int]] = ..., first_seat: _Optional[int] = ..., min_bet: _Optional[int] = ..., last_raise: _Optional[int] = ..., short_raises: _Optional[int] = ..., units_per_chip: _Optional[int] = ..., pots: _Optional[_Iterable[_Union[Pot, _Mapping]]] = ...) -> None: ...

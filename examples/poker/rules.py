@@ -7,12 +7,14 @@ what would be legal. They agree with the simulation of PokerKit, which the tests
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from headrace.examples.poker import cards
 from headrace.examples.poker import poker_pb2 as pb
 from headrace.topology import Rejected
 
 Phase = pb.HandState.Phase
 Kind = pb.ActionTaken.Kind
 MOST_PLAYERS = 10
+HOLE_CARDS = 2
 BOARD = 5
 
 
@@ -171,6 +173,63 @@ def close(state: pb.HandState, last: pb.ActionTaken | None = None) -> pb.Betting
     return pb.BettingClosed(pot=pot - returned, returned=returned, returned_to=to, next=phase)
 
 
+def to_answer(state: pb.HandState, raiser: int) -> list[int]:
+    """Seats that have to answer a raise, in the order of their turns."""
+    seats = list(state.seats)
+    count = len(seats)
+    after = [(raiser + i) % count for i in range(1, count)]
+    return [i for i in after if not seats[i].folded and seats[i].stack]
+
+
+def deal(state: pb.HandState, command: pb.Deal) -> pb.HoleCardsDealt | pb.BoardDealt:
+    """Hole cards, up to two each, or board cards, up to those of the street under way."""
+    if command.player:
+        seat = seat_of(state, command.player)
+        due, wanted = HOLE_CARDS - len(state.seats[seat].hole_cards), state.phase == Phase.HOLE_CARDS
+    else:
+        due, wanted = cards_due(state.board), state.phase in (Phase.BOARD_CARDS, Phase.RUNOUT)
+    if not wanted:
+        raise Rejected(f"{command.player or 'the board'} cannot be dealt cards now; {waits_for(state)}")
+    if not 1 <= len(command.cards) <= due:
+        raise Rejected(f"{command.player or 'the board'} is due {due} card(s) now, not {len(command.cards)}")
+    cards.check_dealable(state, command.cards)
+    if command.player:
+        return pb.HoleCardsDealt(player=command.player, seat=seat, cards=command.cards)
+    return pb.BoardDealt(cards=command.cards)
+
+
+def betting_opens(state: pb.HandState, dealt: pb.HoleCardsDealt | pb.BoardDealt) -> bool:
+    """Whether these cards, not applied yet, are the last before a round of betting."""
+    if isinstance(dealt, pb.BoardDealt):
+        return state.phase == Phase.BOARD_CARDS and len(dealt.cards) == cards_due(state.board)
+    missing = sum(HOLE_CARDS - len(seat.hole_cards) for seat in state.seats)
+    return missing == len(dealt.cards)
+
+
 def cards_due(board: Sequence[str]) -> int:
     """How many board cards the street under way still takes: three on the flop, then one each."""
     return 3 - len(board) if len(board) < 3 else min(1, BOARD - len(board))
+
+
+def seat_of(state: pb.HandState, player: str) -> int:
+    """The seat of a player; Rejected names those who play."""
+    players = [seat.player for seat in state.seats]
+    if player not in players:
+        raise Rejected(f"{player or 'nobody'} does not play here; {', '.join(players) or 'the hand has not started'}")
+    return players.index(player)
+
+
+def waits_for(state: pb.HandState) -> str:
+    """In words, what the hand waits for."""
+    if state.phase == Phase.BETTING:
+        return f"{state.seats[state.to_act[0]].player} may {legal(state)}"
+    if state.phase in (Phase.BOARD_CARDS, Phase.RUNOUT):
+        return f"the board is due {cards_due(state.board)} card(s)"
+    if state.phase == Phase.HOLE_CARDS:
+        due = [seat.player for seat in state.seats if len(seat.hole_cards) < HOLE_CARDS]
+        return f"hole cards are due to {', '.join(due)}"
+    return {
+        Phase.SHOWDOWN: "players may show or muck before the pot is awarded",
+        Phase.UNCONTESTED: "the last player may show before the pot is awarded",
+        Phase.AWARDED: "the pot has been awarded",
+    }.get(state.phase, "the hand has not started")

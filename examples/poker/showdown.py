@@ -1,8 +1,33 @@
-"""Who wins what: pots and side pots, and their division among the best hands."""
+"""Who wins what: cards shown or mucked, pots and side pots, and their division among the best hands."""
 
-from headrace.examples.poker import cards
+from headrace.examples.poker import cards, rules
 from headrace.examples.poker import poker_pb2 as pb
 from headrace.topology import Rejected
+
+Phase = pb.HandState.Phase
+
+
+def show(state: pb.HandState, command: pb.Act) -> pb.CardsShown | pb.CardsMucked:
+    """A player shows hole cards, or gives up the pot without showing, once betting is over."""
+    index = rules.seat_of(state, command.player)
+    seat = state.seats[index]
+    if state.phase not in (Phase.RUNOUT, Phase.SHOWDOWN, Phase.UNCONTESTED) or seat.folded:
+        why = "has folded" if seat.folded else "cannot show or muck now"
+        raise Rejected(f"{command.player} {why}; {rules.waits_for(state)}")
+    if command.action == pb.Act.MUCK:
+        if sum(not other.folded for other in state.seats) == 1:
+            raise Rejected(f"{command.player} cannot muck: everyone else is out, the pot is his")
+        return pb.CardsMucked(player=command.player, seat=index)
+    shown = list(command.cards or seat.hole_cards)
+    shown += [cards.UNKNOWN] * (rules.HOLE_CARDS - len(shown))
+    if len(shown) > rules.HOLE_CARDS:
+        raise Rejected(f"{command.player} has {rules.HOLE_CARDS} cards to show, not {len(shown)}")
+    dealt = [card for card in seat.hole_cards if card != cards.UNKNOWN]
+    strange = [card for card in shown if card != cards.UNKNOWN and card not in dealt]
+    if len(strange) > rules.HOLE_CARDS - len(dealt):
+        raise Rejected(f"{command.player} cannot show {' '.join(strange)}: dealt were {' '.join(seat.hole_cards)}")
+    cards.check_dealable(state, shown, besides=command.player)
+    return pb.CardsShown(player=command.player, seat=index, cards=shown)
 
 
 def pots(state: pb.HandState) -> list[pb.Pot]:
@@ -28,7 +53,10 @@ def pots(state: pb.HandState) -> list[pb.Pot]:
 
 
 def award(state: pb.HandState) -> pb.HandAwarded:
-    """Divides the pots. An odd unit goes to the winner in the first seat. Rejected while cards are missing."""
+    """Divides the pots; an odd unit goes to the winner in the first seat. Rejected before the hand is decided."""
+    live = sum(not seat.folded for seat in state.seats)
+    if state.phase == Phase.AWARDED or (live != 1 and state.phase != Phase.SHOWDOWN):
+        raise Rejected(f"the pot cannot be awarded now; {rules.waits_for(state)}")
     divided = pots(state)
     contested = any(len(pot.contenders) > 1 for pot in divided)
     if contested and cards.UNKNOWN in state.board:
