@@ -17,7 +17,7 @@ from confluent_kafka.admin import (
 )
 
 from headrace.streams.settings import Settings
-from headrace.topology.graph import TopicSpec, Topology
+from headrace.topology.graph import TopicSpec, Topology, replies_topic
 
 # what a topic's setting must be for the engine to be right; others, such as retention, are the operator's
 _CHECKED = ("cleanup.policy", "max.message.bytes")
@@ -53,8 +53,8 @@ def admin(settings: Settings) -> AdminClient:
 def wanted(settings: Settings, topology: Topology, domains: Iterable[str] | None = None) -> list[TopicSpec]:
     """All topics that a deployment of `topology` needs."""
     return [
-        *topology.topics(settings.partitions, settings.edition, domains),
-        topology.replies(settings.reply_partitions),
+        *topology.topics(settings.names, settings.partitions, settings.edition, domains),
+        replies_topic(settings.names, settings.reply_partitions),
     ]
 
 
@@ -158,7 +158,7 @@ def fit(settings: Settings, topology: Topology, domains: Iterable[str] | None = 
     actual = describe(admin(settings), [spec.name for spec in needed])
     found = problems(needed, actual, fixed_partitions="partitions" in settings.model_fields_set)
     # the replies topic may have any number of partitions
-    found = [line for line in found if not line.startswith(f"{topology.names.replies} has")]
+    found = [line for line in found if not line.startswith(f"{settings.names.replies} has")]
     if found:
         raise TopicsUnfit(found)
     return actual

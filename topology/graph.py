@@ -32,11 +32,15 @@ class TopicSpec:
     config: dict[str, str] = field(default_factory=dict)
 
 
+def replies_topic(names: Names, partitions: int) -> TopicSpec:
+    """The deployment's topic for answers; an answer is of use for minutes only."""
+    return TopicSpec(names.replies, partitions, {"cleanup.policy": "delete", "retention.ms": str(60 * 60 * 1000)})
+
+
 class Topology:
     """What a deployment runs. Raises TopologyError, with all mistakes, when the declarations do not fit."""
 
-    def __init__(self, *components: type[Aggregate[Any]], names: Names | None = None) -> None:
-        self.names = names or Names()
+    def __init__(self, *components: type[Aggregate[Any]]) -> None:
         self.aggregates: dict[str, AggregateSpec] = {}
         mistakes: list[str] = []
         for component in components:
@@ -70,7 +74,9 @@ class Topology:
             raise LookupError(f"no aggregate handles {name}")
         raise LookupError(f"{name} is handled by {', '.join(domains)}; name the domain")
 
-    def topics(self, partitions: int, edition: str = MAIN, domains: Iterable[str] | None = None) -> list[TopicSpec]:
+    def topics(
+        self, names: Names, partitions: int, edition: str = MAIN, domains: Iterable[str] | None = None
+    ) -> list[TopicSpec]:
         """Topics that these domains need in an edition; `partitions` is the count of each of them."""
         wanted: list[TopicSpec] = []
         for domain in self.aggregates if domains is None else domains:
@@ -81,31 +87,25 @@ class Topology:
                 ("snapshots", _COMPACT),
                 ("dead-letters", {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY), **_ROOMY}),
             ):
-                wanted.append(TopicSpec(self.names.topic(edition, domain, kind), partitions, dict(config)))
+                wanted.append(TopicSpec(names.topic(edition, domain, kind), partitions, dict(config)))
         return wanted
 
-    def replies(self, partitions: int) -> TopicSpec:
-        """The deployment's topic for answers; an answer is of use for minutes only."""
-        return TopicSpec(
-            self.names.replies, partitions, {"cleanup.policy": "delete", "retention.ms": str(60 * 60 * 1000)}
-        )
-
-    def text(self, edition: str = MAIN) -> str:
+    def text(self, names: Names = Names(), edition: str = MAIN) -> str:
         """The graph as indented lines: each domain's commands, what they may lead to, and its topics."""
         lines: list[str] = []
         for spec in self.aggregates.values():
-            topic = self.names.topic(edition, spec.domain, "commands")
+            topic = names.topic(edition, spec.domain, "commands")
             lines.append(f"{spec.domain} (aggregate {spec.name}, state {type_name(spec.state)})")
             lines.append(f"  reads   {topic}")
             for name, handler in spec.handlers.items():
                 events = ", ".join(type_name(e) for e in handler.events) or "nothing"
                 lines.append(f"    {name} -> {events}  [{handler.merge.value}]")
             for kind in ("events", "snapshots", "dead-letters"):
-                lines.append(f"  writes  {self.names.topic(edition, spec.domain, kind)}")
-            lines.append(f"  answers {self.names.replies}")
+                lines.append(f"  writes  {names.topic(edition, spec.domain, kind)}")
+            lines.append(f"  answers {names.replies}")
         return "\n".join(lines)
 
-    def mermaid(self, edition: str = MAIN) -> str:
+    def mermaid(self, names: Names = Names(), edition: str = MAIN) -> str:
         """The graph as a Mermaid flowchart of topics and aggregates."""
         lines = ["flowchart LR"]
         for spec in self.aggregates.values():
@@ -113,8 +113,8 @@ class Topology:
             lines.append(f"  {node}[{spec.name}]")
             for kind in ("commands", "events", "snapshots", "dead-letters"):
                 topic = f"{node}_{kind.replace('-', '_')}"
-                lines.append(f'  {topic}[("{self.names.topic(edition, spec.domain, kind)}")]')
+                lines.append(f'  {topic}[("{names.topic(edition, spec.domain, kind)}")]')
                 arrow = f"{topic} --> {node}" if kind == "commands" else f"{node} --> {topic}"
                 lines.append(f"  {arrow}")
-            lines.append(f'  {node} -.-> replies[("{self.names.replies}")]')
+            lines.append(f'  {node} -.-> replies[("{names.replies}")]')
         return "\n".join(lines)

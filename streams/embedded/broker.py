@@ -21,8 +21,9 @@ from headrace.streams.embedded.errors import BrokerFailed, DataMismatch, PortTak
 from headrace.streams.embedded.jars import KafkaJars, Progress, cache_folder, find_jars
 from headrace.streams.embedded.java import Java, find_java
 from headrace.streams.embedded.process import Process, command, jvm_options, wait_until
-from headrace.streams.embedded.ready import await_cluster, port_answers
+from headrace.streams.embedded.ready import await_cluster
 from headrace.streams.embedded.settings import HOST, Node, Plan, render
+from headrace.streams.embedded.wire import port_answers
 
 _CLUSTER_FILE = "cluster.json"
 _BOOTSTRAP_FILE = "bootstrap.checkpoint"
@@ -260,7 +261,7 @@ class EmbeddedKafka:
 
             if not wait_until(up, deadline):
                 raise process.failure(f"did not listen on {HOST}:{node.port} within {self._timeout:.0f} s")
-        missing = await_cluster(plan.bootstrap, len(running), deadline, check)
+        missing = await_cluster([node.port for node, _ in running], deadline, check)
         if missing:
             raise running[0][1].failure(f"was not ready within {self._timeout:.0f} s: {missing}")
 
