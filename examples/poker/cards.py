@@ -1,7 +1,8 @@
 """Cards as they are written: rank and suit, "Ah"; "??" for one that nobody has seen."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
+from itertools import product
 
 from pokerkit import Hand, StandardHighHand
 
@@ -9,39 +10,42 @@ from headrace.examples.poker import poker_pb2 as pb
 from headrace.topology import Rejected
 
 UNKNOWN = "??"
-DECK = frozenset(rank + suit for rank in "23456789TJQKA" for suit in "cdhs")
+BITS = {rank + suit: 1 << i for i, (rank, suit) in enumerate(product("23456789TJQKA", "cdhs"))} | {UNKNOWN: 0}
+"""Each card's place in `HandState.seen`."""
 
 
 def split(text: str) -> list[str]:
     """The cards in a text such as "TcQc"; ValueError where it is not a row of cards."""
     cards = [text[i : i + 2] for i in range(0, len(text), 2)]
     for card in cards:
-        if card not in DECK and card != UNKNOWN:
+        if card not in BITS:
             raise ValueError(f"{card!r} in {text!r} is no card; one is written as rank and suit: Ah, Tc, 2s, or ??")
     return cards
 
 
-def check_dealable(state: pb.HandState, cards: Sequence[str], besides: str = "") -> None:
-    """Rejected unless each card is one, and is neither on the table nor in a hand; `besides` names a player
-    whose own cards do not count, since he shows them."""
-    known: set[str] = set()
+def check_new(state: pb.HandState, cards: Iterable[str]) -> None:
+    """Rejected unless each is a card that has not been dealt before."""
+    seen = state.seen
     for card in cards:
-        if card == UNKNOWN:
-            continue
-        if card not in DECK:
+        bit = BITS.get(card)
+        if bit is None:
             raise Rejected(f"{card!r} is no card; one is written as rank and suit: Ah, Tc, 2s")
-        if card in known:
-            raise Rejected(f"{card} cannot be dealt twice")
-        known.add(card)
-    if not known.isdisjoint(state.board):
-        raise Rejected(f"{_first(known, state.board)} is on the board already")
+        if seen & bit:
+            raise Rejected(f"{card} has been dealt already, {_where(state, card)}")
+        seen |= bit
+
+
+def _where(state: pb.HandState, card: str) -> str:
     for seat in state.seats:
-        if seat.player != besides and not (known.isdisjoint(seat.hole_cards) and known.isdisjoint(seat.shown)):
-            raise Rejected(f"{_first(known, [*seat.hole_cards, *seat.shown])} is {seat.player}'s already")
+        if card in seat.hole_cards or card in seat.shown:
+            return f"to {seat.player}"
+    return "to the board" if card in state.board else "just now"
 
 
-def _first(known: set[str], cards: Iterable[str]) -> str:
-    return next(card for card in cards if card in known)
+def see(state: pb.HandState, cards: Iterable[str]) -> None:
+    """Notes in the state that these cards are out of the deck."""
+    for card in cards:
+        state.seen |= BITS[card]
 
 
 def speaking(seat: pb.HandState.Seat) -> list[str]:

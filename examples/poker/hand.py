@@ -1,11 +1,12 @@
 """One hand of no-limit Texas hold'em, from the blinds to the pots. The rules are in `rules` and `showdown`."""
 
+from collections.abc import Sequence
+
+from headrace.examples.poker import cards, rules, showdown
 from headrace.examples.poker import poker_pb2 as pb
-from headrace.examples.poker import rules, showdown
 from headrace.topology import Aggregate, Rejected, applies, handles
 
-Phase = pb.HandState.Phase
-Kind = pb.ActionTaken.Kind
+State = pb.HandState
 
 
 class Hand(Aggregate[pb.HandState]):
@@ -14,36 +15,34 @@ class Hand(Aggregate[pb.HandState]):
     domain = "hand"
 
     @handles
-    def start(self, state: pb.HandState, command: pb.StartHand) -> pb.HandStarted:
+    def start(self, state: State, command: pb.StartHand) -> pb.HandStarted:
         if state.phase:
             raise Rejected("the hand has been started already")
         return rules.start(command)
 
     @handles
-    def deal(
-        self, state: pb.HandState, command: pb.Deal
-    ) -> list[pb.HoleCardsDealt | pb.BoardDealt | pb.BettingClosed]:
+    def deal(self, state: State, command: pb.Deal) -> list[pb.HoleCardsDealt | pb.BoardDealt | pb.BettingClosed]:
         dealt = rules.deal(state, command)
-        if rules.betting_opens(state, dealt) and not rules.opening_order(state):
+        if rules.betting_opens(state, len(command.cards)) and not rules.opening_order(state):
             return [dealt, rules.close(state)]
         return [dealt]
 
     @handles
     def act(
-        self, state: pb.HandState, command: pb.Act
+        self, state: State, command: pb.Act
     ) -> list[pb.ActionTaken | pb.BettingClosed | pb.CardsShown | pb.CardsMucked]:
         if command.action in (pb.Act.SHOW, pb.Act.MUCK):
             return [showdown.show(state, command)]
-        if state.phase != Phase.BETTING:
+        if state.phase != State.BETTING:
             raise Rejected(f"{command.player} cannot act now; {rules.waits_for(state)}")
         return [*rules.act(state, command)]
 
     @handles
-    def award(self, state: pb.HandState, command: pb.Award) -> pb.HandAwarded:
+    def award(self, state: State, command: pb.Award) -> pb.HandAwarded:
         return showdown.award(state)
 
     @applies
-    def started(self, state: pb.HandState, event: pb.HandStarted) -> None:
+    def started(self, state: State, event: pb.HandStarted) -> None:
         for post in event.posts:
             state.seats.add(
                 player=post.player,
@@ -52,43 +51,42 @@ class Hand(Aggregate[pb.HandState]):
                 put_in=post.blind + (post.ante if event.trim_antes else 0),
                 ante=0 if event.trim_antes else post.ante,
             )
+        state.live = len(event.posts)
+        state.cards_due = rules.HOLE_CARDS * state.live
         state.first_seat = event.first_seat
+        state.highest_bet = max(post.blind for post in event.posts)
         state.min_bet = event.min_bet
         state.units_per_chip = event.units_per_chip
-        state.phase = Phase.HOLE_CARDS
+        state.phase = State.HOLE_CARDS
 
     @applies
-    def hole_cards_dealt(self, state: pb.HandState, event: pb.HoleCardsDealt) -> None:
-        opens = rules.betting_opens(state, event)
+    def hole_cards_dealt(self, state: State, event: pb.HoleCardsDealt) -> None:
         state.seats[event.seat].hole_cards.extend(event.cards)
-        if opens:
-            self._open_betting(state)
+        self._dealt(state, event.cards)
 
     @applies
-    def board_dealt(self, state: pb.HandState, event: pb.BoardDealt) -> None:
-        opens = rules.betting_opens(state, event)
+    def board_dealt(self, state: State, event: pb.BoardDealt) -> None:
         state.board.extend(event.cards)
-        if opens:
-            self._open_betting(state)
-        elif len(state.board) == rules.BOARD:
-            state.phase = Phase.SHOWDOWN
+        self._dealt(state, event.cards)
 
     @applies
-    def acted(self, state: pb.HandState, event: pb.ActionTaken) -> None:
+    def acted(self, state: State, event: pb.ActionTaken) -> None:
         del state.to_act[0]
         seat = state.seats[event.seat]
         seat.acted = True
-        if event.kind == Kind.FOLDED:
+        if event.kind == pb.ActionTaken.FOLDED:
             seat.folded = True
+            state.live -= 1
         elif event.added:
             seat.stack -= event.added
             seat.bet += event.added
             seat.put_in += event.added
             if event.raised_by:
+                state.highest_bet = seat.bet
                 self._raised(state, event, seat)
 
     @applies
-    def betting_closed(self, state: pb.HandState, event: pb.BettingClosed) -> None:
+    def betting_closed(self, state: State, event: pb.BettingClosed) -> None:
         if event.returned:
             seat = state.seats[event.returned_to]
             seat.stack += event.returned
@@ -97,29 +95,40 @@ class Hand(Aggregate[pb.HandState]):
             seat.bet = 0
             seat.acted = False
         del state.to_act[:]
-        state.first_seat = state.last_raise = state.short_raises = 0
+        state.first_seat = state.highest_bet = state.last_raise = state.short_raises = 0
+        state.cards_due = rules.street(len(state.board))
         state.phase = event.next
 
     @applies
-    def shown(self, state: pb.HandState, event: pb.CardsShown) -> None:
+    def shown(self, state: State, event: pb.CardsShown) -> None:
         state.seats[event.seat].shown[:] = event.cards
+        cards.see(state, event.cards)
 
     @applies
-    def mucked(self, state: pb.HandState, event: pb.CardsMucked) -> None:
+    def mucked(self, state: State, event: pb.CardsMucked) -> None:
         state.seats[event.seat].folded = True
+        state.live -= 1
 
     @applies
-    def awarded(self, state: pb.HandState, event: pb.HandAwarded) -> None:
+    def awarded(self, state: State, event: pb.HandAwarded) -> None:
         for seat, stack in zip(state.seats, event.finishing_stacks, strict=True):
             seat.stack = stack
         state.pots.extend(event.pots)
-        state.phase = Phase.AWARDED
+        state.phase = State.AWARDED
 
-    def _open_betting(self, state: pb.HandState) -> None:
-        state.to_act.extend(rules.opening_order(state))
-        state.phase = Phase.BETTING
+    def _dealt(self, state: State, new: Sequence[str]) -> None:
+        opens = rules.betting_opens(state, len(new))
+        cards.see(state, new)
+        state.cards_due -= len(new)
+        if opens:
+            state.to_act.extend(rules.opening_order(state))
+            state.phase = State.BETTING
+        elif state.phase == State.RUNOUT and not state.cards_due:
+            state.cards_due = rules.street(len(state.board))
+            if not state.cards_due:
+                state.phase = State.SHOWDOWN
 
-    def _raised(self, state: pb.HandState, event: pb.ActionTaken, raiser: pb.HandState.Seat) -> None:
+    def _raised(self, state: State, event: pb.ActionTaken, raiser: State.Seat) -> None:
         if event.raised_by >= state.last_raise:  # a full raise lets everyone raise again
             state.last_raise = event.raised_by
             for seat in state.seats:

@@ -283,7 +283,7 @@ class Pot(_message.Message):
     def __init__(self, amount: _Optional[int] = ..., contenders: _Optional[_Iterable[str]] = ..., shares: _Optional[_Iterable[_Union[Pot.Share, _Mapping]]] = ..., hand: _Optional[str] = ...) -> None: ...
 
 class HandState(_message.Message):
-    __slots__ = ("phase", "seats", "board", "to_act", "first_seat", "min_bet", "last_raise", "short_raises", "units_per_chip", "pots")
+    __slots__ = ("phase", "seats", "live", "board", "cards_due", "seen", "to_act", "first_seat", "highest_bet", "min_bet", "last_raise", "short_raises", "units_per_chip", "pots")
     class Phase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         PHASE_UNSPECIFIED: _ClassVar[HandState.Phase]
@@ -325,9 +325,13 @@ class HandState(_message.Message):
         def __init__(self, player: _Optional[str] = ..., stack: _Optional[int] = ..., bet: _Optional[int] = ..., put_in: _Optional[int] = ..., ante: _Optional[int] = ..., folded: _Optional[bool] = ..., acted: _Optional[bool] = ..., hole_cards: _Optional[_Iterable[str]] = ..., shown: _Optional[_Iterable[str]] = ...) -> None: ...
     PHASE_FIELD_NUMBER: _ClassVar[int]
     SEATS_FIELD_NUMBER: _ClassVar[int]
+    LIVE_FIELD_NUMBER: _ClassVar[int]
     BOARD_FIELD_NUMBER: _ClassVar[int]
+    CARDS_DUE_FIELD_NUMBER: _ClassVar[int]
+    SEEN_FIELD_NUMBER: _ClassVar[int]
     TO_ACT_FIELD_NUMBER: _ClassVar[int]
     FIRST_SEAT_FIELD_NUMBER: _ClassVar[int]
+    HIGHEST_BET_FIELD_NUMBER: _ClassVar[int]
     MIN_BET_FIELD_NUMBER: _ClassVar[int]
     LAST_RAISE_FIELD_NUMBER: _ClassVar[int]
     SHORT_RAISES_FIELD_NUMBER: _ClassVar[int]
@@ -335,12 +339,16 @@ class HandState(_message.Message):
     POTS_FIELD_NUMBER: _ClassVar[int]
     phase: HandState.Phase
     seats: _containers.RepeatedCompositeFieldContainer[HandState.Seat]
+    live: int
     board: _containers.RepeatedScalarFieldContainer[str]
+    cards_due: int
+    seen: int
     to_act: _containers.RepeatedScalarFieldContainer[int]
     first_seat: int
+    highest_bet: int
     min_bet: int
     last_raise: int
     short_raises: int
     units_per_chip: int
     pots: _containers.RepeatedCompositeFieldContainer[Pot]
-    def __init__(self, phase: _Optional[_Union[HandState.Phase, str]] = ..., seats: _Optional[_Iterable[_Union[HandState.Seat, _Mapping]]] = ..., board: _Optional[_Iterable[str]] = ..., to_act: _Optional[_Iterable[int]] = ..., first_seat: _Optional[int] = ..., min_bet: _Optional[int] = ..., last_raise: _Optional[int] = ..., short_raises: _Optional[int] = ..., units_per_chip: _Optional[int] = ..., pots: _Optional[_Iterable[_Union[Pot, _Mapping]]] = ...) -> None: ...
+    def __init__(self, phase: _Optional[_Union[HandState.Phase, str]] = ..., seats: _Optional[_Iterable[_Union[HandState.Seat, _Mapping]]] = ..., live: _Optional[int] = ..., board: _Optional[_Iterable[str]] = ..., cards_due: _Optional[int] = ..., seen: _Optional[int] = ..., to_act: _Optional[_Iterable[int]] = ..., first_seat: _Optional[int] = ..., highest_bet: _Optional[int] = ..., min_bet: _Optional[int] = ..., last_raise: _Optional[int] = ..., short_raises: _Optional[int] = ..., units_per_chip: _Optional[int] = ..., pots: _Optional[_Iterable[_Union[Pot, _Mapping]]] = ...) -> None: ...

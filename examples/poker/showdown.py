@@ -4,33 +4,33 @@ from headrace.examples.poker import cards, rules
 from headrace.examples.poker import poker_pb2 as pb
 from headrace.topology import Rejected
 
-Phase = pb.HandState.Phase
+State = pb.HandState
 
 
-def show(state: pb.HandState, command: pb.Act) -> pb.CardsShown | pb.CardsMucked:
+def show(state: State, command: pb.Act) -> pb.CardsShown | pb.CardsMucked:
     """A player shows hole cards, or gives up the pot without showing, once betting is over."""
     index = rules.seat_of(state, command.player)
     seat = state.seats[index]
-    if state.phase not in (Phase.RUNOUT, Phase.SHOWDOWN, Phase.UNCONTESTED) or seat.folded:
+    if state.phase not in (State.RUNOUT, State.SHOWDOWN, State.UNCONTESTED) or seat.folded:
         why = "has folded" if seat.folded else "cannot show or muck now"
         raise Rejected(f"{command.player} {why}; {rules.waits_for(state)}")
     if command.action == pb.Act.MUCK:
-        if sum(not other.folded for other in state.seats) == 1:
+        if state.live == 1:
             raise Rejected(f"{command.player} cannot muck: everyone else is out, the pot is his")
         return pb.CardsMucked(player=command.player, seat=index)
     shown = list(command.cards or seat.hole_cards)
     shown += [cards.UNKNOWN] * (rules.HOLE_CARDS - len(shown))
     if len(shown) > rules.HOLE_CARDS:
         raise Rejected(f"{command.player} has {rules.HOLE_CARDS} cards to show, not {len(shown)}")
-    dealt = [card for card in seat.hole_cards if card != cards.UNKNOWN]
-    strange = [card for card in shown if card != cards.UNKNOWN and card not in dealt]
-    if len(strange) > rules.HOLE_CARDS - len(dealt):
-        raise Rejected(f"{command.player} cannot show {' '.join(strange)}: dealt were {' '.join(seat.hole_cards)}")
-    cards.check_dealable(state, shown, besides=command.player)
+    known = {*seat.hole_cards, *seat.shown} - {cards.UNKNOWN}
+    strange = [card for card in shown if card != cards.UNKNOWN and card not in known]
+    if len(known) + len(strange) > rules.HOLE_CARDS:
+        raise Rejected(f"{command.player} cannot show {' '.join(strange)}: his cards are {' '.join(sorted(known))}")
+    cards.check_new(state, strange)
     return pb.CardsShown(player=command.player, seat=index, cards=shown)
 
 
-def pots(state: pb.HandState) -> list[pb.Pot]:
+def pots(state: State) -> list[pb.Pot]:
     """Main pot first, each with the players who can win it, in seat order; they are not divided yet.
 
     A player can win from each other one what he has put in himself. Antes that are not trimmed lie in the
@@ -52,10 +52,9 @@ def pots(state: pb.HandState) -> list[pb.Pot]:
     return found
 
 
-def award(state: pb.HandState) -> pb.HandAwarded:
+def award(state: State) -> pb.HandAwarded:
     """Divides the pots; an odd unit goes to the winner in the first seat. Rejected before the hand is decided."""
-    live = sum(not seat.folded for seat in state.seats)
-    if state.phase == Phase.AWARDED or (live != 1 and state.phase != Phase.SHOWDOWN):
+    if state.phase == State.AWARDED or (state.live > 1 and state.phase != State.SHOWDOWN):
         raise Rejected(f"the pot cannot be awarded now; {rules.waits_for(state)}")
     divided = pots(state)
     contested = any(len(pot.contenders) > 1 for pot in divided)
