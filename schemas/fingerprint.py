@@ -11,23 +11,31 @@ from google.protobuf.message import Message
 _TYPES: dict[int, str] = {number: name for name, number in FieldDescriptorProto.Type.items()}
 
 
-@cache
 def fingerprint(message_type: type[Message] | Descriptor) -> str:
     """16 hex digits that change with the fields of `message_type` and of all types that it uses.
 
     What counts of a field: number, name, type, whether it is repeated, a map or tells unset from default, and its
     oneof; of an enum its names and numbers. Comments, order, files and types that are not used do not count.
     """
-    return sha256(canonical(message_type).encode()).hexdigest()[:16]
+    return _fingerprint(_descriptor(message_type))
 
 
 def canonical(message_type: type[Message] | Descriptor) -> str:
     """The text that the fingerprint is taken of: the type itself first, then the types that it uses, by name."""
-    descriptor: Any = message_type if isinstance(message_type, Descriptor) else message_type.DESCRIPTOR
+    descriptor = _descriptor(message_type)
     types: dict[str, Descriptor | EnumDescriptor] = {}
     _collect(descriptor, types)
     rest = sorted(types.keys() - {descriptor.full_name})
     return "".join(_describe(types[name]) for name in (descriptor.full_name, *rest))
+
+
+@cache
+def _fingerprint(descriptor: Any) -> str:
+    return sha256(canonical(descriptor).encode()).hexdigest()[:16]
+
+
+def _descriptor(message_type: type[Message] | Descriptor) -> Any:
+    return message_type if isinstance(message_type, Descriptor) else message_type.DESCRIPTOR
 
 
 def _collect(used: Descriptor | EnumDescriptor, types: dict[str, Descriptor | EnumDescriptor]) -> None:
