@@ -11,6 +11,7 @@ from headrace.streams.embedded.errors import (
 )
 from headrace.streams.embedded.jars import find_jars
 from headrace.streams.embedded.java import find_java
+from headrace.streams.embedded.prepare import Prepared, prepare
 
 __all__ = [
     "BrokerFailed",
@@ -20,6 +21,8 @@ __all__ = [
     "JarsUnavailable",
     "JavaMissing",
     "PortTaken",
+    "Prepared",
     "find_jars",
     "find_java",
+    "prepare",
 ]

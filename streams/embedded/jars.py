@@ -20,6 +20,7 @@ from jgo.maven import MavenContext
 
 from headrace.streams.embedded.errors import JarsUnavailable
 from headrace.streams.embedded.pins import PINS
+from headrace.streams.embedded.report import reporting, say
 
 KAFKA_VERSION = "4.3.1"
 # The oldest that knows the consumer group protocol and has left ZooKeeper behind.
@@ -82,6 +83,10 @@ def find_jars(progress: Progress | None = None, *, fetch: bool = True) -> KafkaJ
 
     Safe to call from several processes at once; an interrupted fetch goes on where it stopped.
 
+    Args:
+        progress: told of every piece that comes; None shows the progress on stderr.
+        fetch: whether to fetch what is missing.
+
     Raises:
         JarsUnavailable: KAFKA_HOME holds no usable Kafka; or the jars cannot be fetched; or they are not there and
             `fetch` is False.
@@ -98,7 +103,11 @@ def find_jars(progress: Progress | None = None, *, fetch: bool = True) -> KafkaJ
             )
         with _locked(folder):
             if not _complete(folder, wanted):
-                _fetch(folder, wanted, progress or (lambda done, total: None))
+                if progress is not None:
+                    _fetch(folder, wanted, progress)
+                else:
+                    with reporting(f"fetching Apache Kafka {KAFKA_VERSION}") as shown:
+                        _fetch(folder, wanted, shown)
     return KafkaJars(KAFKA_VERSION, tuple(folder / pin.filename for pin in wanted))
 
 
@@ -148,7 +157,11 @@ def _locked(folder: Path) -> Iterator[None]:
             f"the cache folder {folder} cannot be written ({error.strerror}); set HEADRACE_CACHE to a folder that can"
         ) from error
     with handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"another process fetches Apache Kafka into {folder}; waiting for it")
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 

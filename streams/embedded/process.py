@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache
@@ -38,6 +38,7 @@ _KNOWN_CAUSES = {
     "OutOfMemoryError": "its heap is too small: set HEADRACE_KAFKA_HEAP=1g",
     "No space left on device": "the disk is full",
     "doesn't match stored clusterId": "the data folder is of another cluster: choose another folder",
+    "Invalid maximum heap size": "HEADRACE_KAFKA_HEAP is not a size such as 512m or 1g",
     "ConfigException": "a setting is wrong: see `properties`",
 }
 
@@ -64,24 +65,36 @@ def command(java: Java, jars: KafkaJars, main: str, *arguments: str, options: li
 
 
 @cache
-def _spawner() -> ThreadPoolExecutor:
+def _spawner(_pid: int) -> ThreadPoolExecutor:
     # Death of the parent means, to the kernel, death of the thread that started the child. A thread that lives as long
-    # as the program starts them all, so that a caller's short thread does not take its broker along.
+    # as the program starts them all, so that a caller's short thread does not take its broker along. One a process id,
+    # because a fork inherits the object but not the thread.
     return ThreadPoolExecutor(1, thread_name_prefix="headrace-spawn")
 
 
 class Process:
-    """A JVM under this process's eyes."""
+    """A JVM under this process's eyes.
 
-    def __init__(self, name: str, arguments: list[str], log: Path, *, detached: bool) -> None:
+    Args:
+        name: for messages.
+        arguments: the command line.
+        log: where its output is added.
+        detached: whether it outlives this process.
+        keep: open files that it inherits.
+    """
+
+    def __init__(
+        self, name: str, arguments: list[str], log: Path, *, detached: bool, keep: tuple[int, ...] = ()
+    ) -> None:
         self.name = name
         self.log = log
+        self._log_start = log.stat().st_size if log.exists() else 0
         if not detached and sys.platform == "linux":
             arguments = [sys.executable, "-I", "-S", "-c", _TIED, str(os.getpid()), *arguments]
         # A session of its own: Ctrl-C at a terminal is for the program, which then stops its brokers in order.
         with log.open("ab") as out:
             self._popen = (
-                _spawner()
+                _spawner(os.getpid())
                 .submit(
                     subprocess.Popen,
                     arguments,
@@ -89,6 +102,7 @@ class Process:
                     stdout=out,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
+                    pass_fds=keep,
                 )
                 .result()
             )
@@ -100,6 +114,11 @@ class Process:
     @property
     def alive(self) -> bool:
         return self._popen.poll() is None
+
+    @property
+    def told_to_stop(self) -> bool:
+        """Whether it has ended, and by SIGTERM, which a JVM turns into this exit code."""
+        return self._popen.poll() in (128 + signal.SIGTERM, -signal.SIGTERM)
 
     def signal(self, number: int) -> None:
         """Send a signal; nothing happens if the process has ended."""
@@ -122,13 +141,17 @@ class Process:
         """An error that says what happened and shows the end of the log."""
         code = self._popen.poll()
         how = "" if code is None else f" (exit code {code})" if code >= 0 else f" (signal {signal.Signals(-code).name})"
-        return BrokerFailed(f"{self.name} {what}{how}{explain(self.log)}")
+        return BrokerFailed(f"{self.name} {what}{how}{explain(self.log, self._log_start)}")
 
 
-def explain(log: Path) -> str:
-    """What a broker's log says: the known cause if there is one, the last lines, and where the whole of it is."""
+def explain(log: Path, start: int = 0) -> str:
+    """What a broker's log says: the known cause if there is one, the last lines, and where the whole of it is.
+
+    Args:
+        start: bytes at the beginning that are of earlier runs.
+    """
     try:
-        text = log.read_text(errors="replace")
+        text = log.read_bytes()[start:].decode(errors="replace")
     except OSError:
         text = ""
     cause = next((f": {advice}" for sign, advice in _KNOWN_CAUSES.items() if sign in text), "")
@@ -159,16 +182,20 @@ def is_running(pid: int, marker: str) -> bool:
     return marker in shown.stdout
 
 
-def end(pid: int, marker: str, grace: float) -> bool:
-    """End a process that was started by another run of ours: SIGTERM, then SIGKILL after `grace` seconds.
+def end(processes: Sequence[tuple[int, str]], grace: float) -> None:
+    """End processes, each a pid and its marker, that another run of ours started: SIGTERM, SIGKILL after `grace` s."""
 
-    False if it did not run any more.
-    """
-    if not is_running(pid, marker):
-        return False
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGTERM)
-        if not wait_until(lambda: not is_running(pid, marker), time.monotonic() + grace):
-            os.kill(pid, signal.SIGKILL)
-            wait_until(lambda: not is_running(pid, marker), time.monotonic() + 5)
-    return True
+    def signal_all(number: int) -> None:
+        for pid, marker in processes:
+            if is_running(pid, marker):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)
+
+    def all_ended() -> bool:
+        return not any(is_running(pid, marker) for pid, marker in processes)
+
+    signal_all(signal.SIGTERM)
+    signal_all(signal.SIGCONT)
+    if not wait_until(all_ended, time.monotonic() + grace):
+        signal_all(signal.SIGKILL)
+        wait_until(all_ended, time.monotonic() + 5)

@@ -18,6 +18,11 @@ class Node:
     controller_port: int
     folder: Path
 
+    @property
+    def settings_file(self) -> Path:
+        """Also how the node's process is told from others: no other has this path in its command line."""
+        return self.folder / "server.properties"
+
 
 @dataclass(frozen=True)
 class Plan:
