@@ -16,14 +16,11 @@ from headrace.streams.embedded.archive import reading_options
 from headrace.streams.embedded.errors import BrokerFailed, PortTaken
 from headrace.streams.embedded.jars import KafkaJars, Progress, find_jars
 from headrace.streams.embedded.java import Java, find_java
-from headrace.streams.embedded.process import Process, command, jvm_options, wait_until
+from headrace.streams.embedded.process import Process, command, jvm_options, wait_for_end, wait_until
 from headrace.streams.embedded.ready import await_cluster
 from headrace.streams.embedded.settings import HOST, Node, Plan, render
 from headrace.streams.embedded.storage import DataFolder, format_node
 from headrace.streams.embedded.wire import port_answers
-
-STOP_SECONDS = 20.0
-"""How long a broker may take to stop in order before it is killed."""
 
 
 class EmbeddedKafka:
@@ -254,12 +251,11 @@ class EmbeddedKafka:
 def stop_in_order(processes: Sequence[Process]) -> None:
     """SIGTERM to all, then wait; who takes too long is killed."""
     for process in processes:
-        # The signal would lie there unseen as long as the process is paused.
         process.signal(signal.SIGTERM)
+        # To one that is paused, the other signal would come only when it goes on.
         process.signal(signal.SIGCONT)
-    deadline = time.monotonic() + STOP_SECONDS
-    for process in processes:
-        if not process.wait(max(0.0, deadline - time.monotonic())):
+    if not wait_for_end(lambda: sum(process.alive for process in processes)):
+        for process in processes:
             process.kill()
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from headrace.streams.embedded.broker import STOP_SECONDS, EmbeddedKafka
+from headrace.streams.embedded.broker import EmbeddedKafka
 from headrace.streams.embedded.process import end, is_running
 from headrace.streams.embedded.ready import answers
 from headrace.streams.embedded.storage import known_brokers
@@ -121,7 +121,7 @@ class Detached:
         with self._exclusive():
             running = self.state()
             if running is not None:
-                end(list(zip(running.pids, running.markers, strict=True)), STOP_SECONDS)
+                end(list(zip(running.pids, running.markers, strict=True)))
             self.forget()
             return running
 

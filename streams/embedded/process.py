@@ -20,6 +20,10 @@ from headrace.streams.embedded.java import Java
 _TAIL_LINES = 25
 _POLL_SECONDS = 0.02
 
+STOP_SECONDS = 20.0
+"""How long a broker may take to stop in order before it is killed."""
+LAST_SECONDS = 1.5
+
 # Asks the kernel (1 is PR_SET_PDEATHSIG) to kill what this process becomes when its parent dies, then becomes it. The
 # check closes the gap in which the parent died before it was asked. Not a preexec_fn: that runs Python between fork and
 # exec in a process with other threads.
@@ -159,13 +163,27 @@ def explain(log: Path, start: int = 0) -> str:
     return "\n  ".join([f"{cause}; the end of its log {log}:", *lines])
 
 
-def wait_until(ready: Callable[[], bool], deadline: float) -> bool:
+def wait_until(ready: Callable[[], bool], deadline: float, pause: float = _POLL_SECONDS) -> bool:
     """Look again and again until it is so (True) or `time.monotonic()` has reached the deadline (False)."""
     while not ready():
         if time.monotonic() >= deadline:
             return False
-        time.sleep(_POLL_SECONDS)
+        time.sleep(pause)
     return True
+
+
+def wait_for_end(alive: Callable[[], int]) -> bool:
+    """Wait until no process is left of some that were told to stop; False if they take too long.
+
+    Args:
+        alive: how many there still are.
+    """
+    several = alive() > 1
+    deadline = time.monotonic() + STOP_SECONDS
+    # The last of a larger cluster has stored all that it has, but waits five seconds for others to vote without it.
+    if not wait_until(lambda: alive() <= several, deadline):
+        return False
+    return wait_until(lambda: not alive(), min(deadline, time.monotonic() + LAST_SECONDS) if several else deadline)
 
 
 def is_running(pid: int, marker: str) -> bool:
@@ -182,8 +200,8 @@ def is_running(pid: int, marker: str) -> bool:
     return marker in shown.stdout
 
 
-def end(processes: Sequence[tuple[int, str]], grace: float) -> None:
-    """End processes, each a pid and its marker, that another run of ours started: SIGTERM, SIGKILL after `grace` s."""
+def end(processes: Sequence[tuple[int, str]]) -> None:
+    """End processes, each a pid and its marker, that another run of ours started: in order, or else by SIGKILL."""
 
     def signal_all(number: int) -> None:
         for pid, marker in processes:
@@ -191,11 +209,12 @@ def end(processes: Sequence[tuple[int, str]], grace: float) -> None:
                 with suppress(ProcessLookupError):
                     os.kill(pid, number)
 
-    def all_ended() -> bool:
-        return not any(is_running(pid, marker) for pid, marker in processes)
+    def alive() -> int:
+        return sum(is_running(pid, marker) for pid, marker in processes)
 
     signal_all(signal.SIGTERM)
+    # To one that is paused, the other signal would come only when it goes on.
     signal_all(signal.SIGCONT)
-    if not wait_until(all_ended, time.monotonic() + grace):
+    if not wait_for_end(alive):
         signal_all(signal.SIGKILL)
-        wait_until(all_ended, time.monotonic() + 5)
+        wait_until(lambda: not alive(), time.monotonic() + 5)

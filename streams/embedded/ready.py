@@ -57,7 +57,7 @@ def await_cluster(ports: Sequence[int], deadline: float, check: Callable[[], Non
             return False
 
     for condition in (all_known, group, transaction):
-        if not wait_until(lambda condition=condition: attempt(condition), deadline):  # type: ignore[misc]
+        if not wait_until(lambda condition=condition: attempt(condition), deadline, 0.05):  # type: ignore[misc]
             return said or "no broker answers"
     return None
 
