@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from itertools import product
 
-from pokerkit import Hand, StandardHighHand
+from pokerkit import Hand as Strength
+from pokerkit import StandardHighHand
 
 from headrace.examples.poker import poker_pb2 as pb
 from headrace.topology import Rejected
@@ -12,6 +13,9 @@ from headrace.topology import Rejected
 UNKNOWN = "??"
 BITS = {rank + suit: 1 << i for i, (rank, suit) in enumerate(product("23456789TJQKA", "cdhs"))} | {UNKNOWN: 0}
 """Each card's place in `HandState.seen`."""
+
+
+__all__ = ["BITS", "UNKNOWN", "Strength", "check_new", "see", "speaking", "split", "strength"]
 
 
 def split(text: str) -> list[str]:
@@ -57,6 +61,6 @@ def speaking(seat: pb.HandState.Seat) -> list[str]:
 
 
 @lru_cache(maxsize=1024)
-def strength(cards: str) -> Hand:
+def strength(cards: str) -> Strength:
     """The best five of five to seven cards, written in a row; greater is better."""
     return StandardHighHand.from_game(cards)

@@ -251,7 +251,7 @@ def differences(hand: HandHistory, state: pb.HandState) -> list[str]:
         for share in pot.shares:
             won[share.player] += share.amount
     # Winnings can be compared only where the house took nothing.
-    if hand.winnings is not None and abs(sum(hand.winnings) - sum(won.values())) <= hand.tolerance:
+    if hand.winnings is not None and abs(sum(hand.winnings, Decimal(-sum(won.values())))) <= hand.tolerance:
         return _compare(hand, "won", [Decimal(amount) for amount in won.values()], hand.winnings)
     return []
 
