@@ -82,7 +82,7 @@ def deposits(settings: Settings, roots: int, each: int) -> int:
     The number of commands produced.
     """
     producer = Producer(
-        settings.client(linger_ms=20, batch_num_messages=10_000, queue_buffering_max_messages=2_000_000)
+        settings.producer(linger_ms=20, batch_num_messages=10_000, queue_buffering_max_messages=2_000_000)
     )
     topic = Names(settings.prefix).topic(settings.edition, DOMAIN, "commands")
     count = 0

@@ -2,11 +2,12 @@
 
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from headrace.streams.restore import Restorer, backoff, take_changelog, take_history
 from headrace.streams.shard import Plan, Shard
@@ -51,7 +52,7 @@ class Assignment:
                 old.close()
             self.shards[shard.partition] = shard
         log.info("partitions assigned", domain=self.plan.spec.domain, partitions=[s.partition for s in new])
-        self._changelogs.submit(self._restore, consumer, new)
+        self._changelogs.submit(self._restore, new)
 
     def remove(self, partitions: Sequence[TopicPartition]) -> None:
         """Let partitions go; the caller has no batch in hand."""
@@ -72,7 +73,7 @@ class Assignment:
             shard.history.clear()  # what the doubtful transaction wrote may be on the log, and not in the store
             for step in shard.steps.values():
                 step.rolled_back()
-        self._changelogs.submit(self._restore, consumer, list(self.shards.values()))
+        self._changelogs.submit(self._restore, list(self.shards.values()))
 
     def start_restored(self, consumer: Consumer) -> None:
         """Let the input of restored partitions flow, from where their stores stand."""
@@ -106,12 +107,12 @@ class Assignment:
 
     # ---- in the restoring threads
 
-    def _restore(self, consumer: Consumer, shards: list[Shard]) -> None:
+    def _restore(self, shards: list[Shard]) -> None:
         attempt = 0
         while shards and not self.stop.is_set():
             shards = [s for s in shards if self.shards.get(s.partition) is s and not s.closed]
             try:
-                self._restore_once(consumer, shards)
+                self._restore_once(shards)
                 return
             except KafkaException as error:
                 log.warning("restore waits for the brokers", domain=self.plan.spec.domain, error=str(error))
@@ -121,14 +122,11 @@ class Assignment:
             self.stop.wait(backoff(attempt))
             attempt += 1
 
-    def _restore_once(self, consumer: Consumer, shards: list[Shard]) -> None:
-        places = [TopicPartition(topic, s.partition) for s in shards for topic in self.plan.inputs]
-        # waits, since it reads committed only, for a transaction of the former owner that is being decided
-        for place in consumer.committed(places, 30):
-            if place.error:
-                raise KafkaException(place.error)
+    def _restore_once(self, shards: list[Shard]) -> None:
+        by_number = {shard.partition: shard for shard in shards}
+        for place in self._committed(by_number):
             offset = place.offset if place.offset >= 0 else OFFSET_BEGINNING
-            next(s for s in shards if s.partition == place.partition).offsets[place.topic] = offset
+            by_number[place.partition].offsets[place.topic] = offset
         tasks = [task for s in shards for task in s.tasks("snapshots")]
         count = self.restorer.restore(tasks, self.restorer.end_offsets(tasks), take_changelog)
         log.info("changelog restored", domain=self.plan.spec.domain, partitions=len(shards), records=count)
@@ -141,6 +139,21 @@ class Assignment:
         waiting = [s for s in shards if not s.history.is_set()]
         if waiting:
             self._histories.submit(self._restore_history, waiting, ends)
+
+    def _committed(self, partitions: Iterable[int]) -> list[TopicPartition]:
+        """Committed input offsets; waits for a transaction of the former owner that is being decided.
+
+        Asked by an admin client, since a Consumer lets one thread in at a time, and another one polls it.
+        """
+        places = [TopicPartition(topic, number) for number in partitions for topic in self.plan.inputs]
+        request = ConsumerGroupTopicPartitions(self.plan.group, places)
+        admin = AdminClient(self.plan.settings.client())
+        answer = admin.list_consumer_group_offsets([request], require_stable=True, request_timeout=30)
+        found: list[TopicPartition] = answer[self.plan.group].result().topic_partitions
+        for place in found:
+            if place.error:
+                raise KafkaException(place.error)
+        return found
 
     def _restore_history(self, shards: list[Shard], ends: dict[tuple[str, int], tuple[int, int]]) -> None:
         restorer = Restorer(self.plan.settings, self.stop)

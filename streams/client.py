@@ -222,7 +222,7 @@ class Client:
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         self._producer = Producer(
-            self._settings.client(enable_idempotence=True, linger_ms=1, queue_buffering_max_messages=50_000)
+            self._settings.producer(enable_idempotence=True, linger_ms=1, queue_buffering_max_messages=50_000)
         )
         self._consumer = Consumer(
             self._settings.client(

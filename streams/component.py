@@ -28,12 +28,11 @@ class Component:
     def __init__(self, plan: Plan, instance: str, metrics: Metrics, tracing: Tracing) -> None:
         settings = plan.settings
         self.plan, self.domain = plan, plan.spec.domain
-        self.group = f"{settings.prefix}headrace.{self.domain}"
         self.assignment = Assignment(plan)
         self._metrics, self._tracing = metrics, tracing
-        self._transaction = Transaction(settings, f"{self.group}.{instance}")
+        self._transaction = Transaction(settings, f"{plan.group}.{instance}")
         self._tracked = [plan.topic(e, kind) for e in plan.editions for kind in ("snapshots", "events")]
-        self._consumer = Consumer(_group_config(plan, self.group, instance, self._complain))
+        self._consumer = Consumer(_group_config(plan, self._complain))
         self._consumer.subscribe(plan.inputs, on_assign=self._assigned, on_revoke=self._revoked)
         self._recovering = True
         self._attempt = 0
@@ -229,9 +228,9 @@ def _record(message: Message) -> Record:
     )
 
 
-def _group_config(plan: Plan, group: str, instance: str, complain: Any) -> dict[str, Any]:
+def _group_config(plan: Plan, complain: Any) -> dict[str, Any]:
     config = plan.settings.client(
-        group_id=group,
+        group_id=plan.group,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         isolation_level="read_committed",

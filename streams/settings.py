@@ -79,6 +79,10 @@ class Settings(BaseSettings):
         """Topic names of this deployment."""
         return Names(self.prefix)
 
+    def producer(self, **specific: Any) -> dict[str, Any]:
+        """Configuration of a producer that places records by key as Java clients do."""
+        return self.client(partitioner="murmur2_random", **specific)
+
     def client(self, **specific: Any) -> dict[str, Any]:
         """Configuration of one librdkafka client; what the user sets wins, but for what the engine relies on."""
         if not self.bootstrap:
@@ -88,7 +92,6 @@ class Settings(BaseSettings):
         config: dict[str, Any] = {
             "bootstrap.servers": self.bootstrap,
             "client.id": f"headrace-{socket.gethostname()}-{os.getpid()}",
-            "partitioner": "murmur2_random",
             "logger": logging.getLogger("headrace.librdkafka"),
             "reconnect.backoff.max.ms": 2000,
             "topic.metadata.propagation.max.ms": 10_000,

@@ -30,6 +30,11 @@ class Plan:
         return self.settings.names.topic(edition, self.spec.domain, kind)
 
     @property
+    def group(self) -> str:
+        """The component's consumer group."""
+        return f"{self.settings.prefix}headrace.{self.spec.domain}"
+
+    @property
     def inputs(self) -> list[str]:
         """Topics that the component's consumer group reads."""
         return [self.topic(edition, "commands") for edition in self.editions]

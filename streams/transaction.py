@@ -24,7 +24,7 @@ class Transaction:
     """One transactional producer, for one component of one worker. Used by one thread."""
 
     def __init__(self, settings: Settings, transactional_id: str) -> None:
-        self._config = settings.client(
+        self._config = settings.producer(
             transactional_id=transactional_id,
             transaction_timeout_ms=int(settings.transaction_timeout * 1000),
             message_max_bytes=100_000_000,  # the topics' own limits are checked before, and by the broker

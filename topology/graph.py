@@ -10,6 +10,7 @@ from headrace.topology.aggregate import Aggregate
 from headrace.topology.inspection import AggregateSpec, inspect_aggregate, type_name
 from headrace.topology.names import MAIN, Names
 
+_PLAIN = Names()
 _DAY = 24 * 60 * 60 * 1000
 _COMPACT = {"cleanup.policy": "compact"}
 _ROOMY = {"max.message.bytes": str(16 * 1024 * 1024)}  # a dead letter holds a whole record, which may be at its limit
@@ -90,7 +91,7 @@ class Topology:
                 wanted.append(TopicSpec(names.topic(edition, domain, kind), partitions, dict(config)))
         return wanted
 
-    def text(self, names: Names = Names(), edition: str = MAIN) -> str:
+    def text(self, names: Names = _PLAIN, edition: str = MAIN) -> str:
         """The graph as indented lines: each domain's commands, what they may lead to, and its topics."""
         lines: list[str] = []
         for spec in self.aggregates.values():
@@ -105,7 +106,7 @@ class Topology:
             lines.append(f"  answers {names.replies}")
         return "\n".join(lines)
 
-    def mermaid(self, names: Names = Names(), edition: str = MAIN) -> str:
+    def mermaid(self, names: Names = _PLAIN, edition: str = MAIN) -> str:
         """The graph as a Mermaid flowchart of topics and aggregates."""
         lines = ["flowchart LR"]
         for spec in self.aggregates.values():
