@@ -69,7 +69,7 @@ class Assignment:
         if held:
             consumer.pause(held)
         for shard in self.shards.values():
-            shard.ready = False
+            shard.ready, shard.renewed = False, True
             shard.history.clear()  # what the doubtful transaction wrote may be on the log, and not in the store
             for step in shard.steps.values():
                 step.rolled_back()
@@ -84,12 +84,10 @@ class Assignment:
             if not shard.steps:
                 shard.build()
             places = [TopicPartition(t, shard.partition, shard.offsets[t]) for t in self.plan.inputs]
-            try:
+            if shard.renewed:  # a new partition begins at its committed offset by itself
                 for place in places:
                     consumer.seek(place)
-            except KafkaException:  # the fetcher of a new partition has not started yet
-                self._restored.put(shard)
-                return
+                shard.renewed = False
             consumer.resume(places)
             shard.ready = True
             log.info("partition ready", domain=self.plan.spec.domain, partition=shard.partition)

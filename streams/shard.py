@@ -61,6 +61,8 @@ class Shard:
     partition: int
     ready: bool = False
     closed: bool = False
+    renewed: bool = False
+    """Whether its input is to be read again from what is committed."""
     offsets: dict[str, int] = field(default_factory=dict)
     """Committed offset of each input topic, as found before the restore."""
     history: threading.Event = field(default_factory=threading.Event)

@@ -15,6 +15,7 @@ from typing import Any
 from headrace.examples.poker import cards, rules
 from headrace.examples.poker import poker_pb2 as pb
 
+Amount = int | Decimal
 Command = pb.StartHand | pb.Deal | pb.Act | pb.Award
 UNLIMITED = 10**15
 """Units that stand for a stack which the file gives as infinite, because nobody knows it."""
@@ -41,8 +42,8 @@ class HandHistory:
     trim_antes: bool
     actions: tuple[str, ...]
     units_per_chip: int
-    finishing_stacks: tuple[Decimal, ...] | None
-    winnings: tuple[Decimal, ...] | None
+    finishing_stacks: tuple[Amount, ...] | None
+    winnings: tuple[Amount, ...] | None
     """What each took from the pots, less the house's share, where the file says so."""
     tolerance: int
     """Units by which a stack may differ: 1 where the file divides odd chips, as play does not; else 0."""
@@ -109,15 +110,15 @@ def _hand(fields: dict[str, Any], source: str, number: str) -> HandHistory:
     for name, results in (("finishing_stacks", finishing), ("winnings", winnings)):
         if results is not None and len(results) != len(players):
             raise HistoryError(f"{where}: {name} has {len(results)} entries for {len(players)} players")
-    raises = [amount for action in actions if (amount := _raise(action)) is not None]
+    raises = [_raise(action) for action in actions if "." in action and "cbr" in action]
     played = max(map(_decimals, [*stacks, *antes, *blinds, min_bet, *raises]))
     told = max(map(_decimals, [*(finishing or ()), *(winnings or ())]), default=0)
     if played > _FINEST:
         raise HistoryError(f"{where}: amounts have {played} decimals; {_FINEST} at most can be played")
     units = 10 ** max(played, min(told, _FINEST))
 
-    def whole(values: Sequence[Decimal]) -> tuple[int, ...]:
-        return tuple(int(value * units) if value.is_finite() else UNLIMITED for value in values)
+    def whole(values: Sequence[Amount]) -> tuple[int, ...]:
+        return tuple(int(value * units) if _is_finite(value) else UNLIMITED for value in values)
 
     return HandHistory(
         source=source,
@@ -136,14 +137,17 @@ def _hand(fields: dict[str, Any], source: str, number: str) -> HandHistory:
     )
 
 
-def _money(fields: dict[str, Any], name: str, where: str) -> list[Decimal]:
+def _money(fields: dict[str, Any], name: str, where: str) -> list[Amount]:
     values = fields[name]
     if not isinstance(values, list) or any(isinstance(v, bool) or not isinstance(v, int | Decimal) for v in values):
         raise HistoryError(f"{where}: {name} is not a list of numbers: {values!r}")
-    amounts = [Decimal(value) for value in values]
-    if any(amount.is_nan() or (amount.is_infinite() and not name.endswith("stacks")) for amount in amounts):
+    if not all(_is_finite(value) or (value > 0 and name.endswith("stacks")) for value in values):
         raise HistoryError(f"{where}: {name} has a number that is no amount: {', '.join(map(str, values))}")
-    return amounts
+    return values
+
+
+def _is_finite(amount: Amount) -> bool:
+    return isinstance(amount, int) or amount.is_finite()
 
 
 def _players(fields: dict[str, Any], count: int, where: str) -> tuple[str, ...]:
@@ -157,20 +161,20 @@ def _players(fields: dict[str, Any], count: int, where: str) -> tuple[str, ...]:
     )
 
 
-def _decimals(amount: Decimal) -> int:
+def _decimals(amount: Amount) -> int:
+    if isinstance(amount, int):
+        return 0
     exponent = amount.normalize().as_tuple().exponent
     return -exponent if isinstance(exponent, int) and exponent < 0 else 0
 
 
-def _raise(action: str) -> Decimal | None:
+def _raise(action: str) -> Amount:
     words = action.split()
-    if len(words) < 3 or words[1] != "cbr":
-        return None
     try:
-        amount = Decimal(words[2].replace(",", ""))
-    except InvalidOperation:
-        return None  # told when the action is turned into a command
-    return amount if amount.is_finite() else None
+        amount = Decimal(words[2].replace(",", "")) if words[1] == "cbr" else 0
+    except (InvalidOperation, IndexError):
+        return 0  # told when the action is turned into a command
+    return amount if _is_finite(amount) else 0
 
 
 def commands(hand: HandHistory) -> list[Command]:
@@ -222,7 +226,7 @@ def _command(hand: HandHistory, words: list[str]) -> pb.Deal | pb.Act | None:
         case [player, "cc"]:
             return pb.Act(player=_player(hand, player), action=pb.Act.CHECK_OR_CALL)
         case [player, "cbr", text]:
-            amount = int(Decimal(text.replace(",", "")) * hand.units_per_chip)
+            amount = _units(hand, text)
             return pb.Act(player=_player(hand, player), action=pb.Act.BET_OR_RAISE_TO, amount=amount)
         case [player, "sm"]:
             return pb.Act(player=_player(hand, player), action=pb.Act.MUCK)
@@ -231,6 +235,16 @@ def _command(hand: HandHistory, words: list[str]) -> pb.Deal | pb.Act | None:
         case [player, "sm", text]:
             return pb.Act(player=_player(hand, player), action=pb.Act.SHOW, cards=cards.split(text))
     raise ValueError("is no action of Texas hold'em; those are d dh, d db, f, cc, cbr and sm")
+
+
+def _units(hand: HandHistory, text: str) -> int:
+    try:
+        amount = Decimal(text.replace(",", "")) * hand.units_per_chip
+        if amount == int(amount) > 0:
+            return int(amount)
+    except ArithmeticError:
+        pass
+    raise ValueError(f"{text!r} is no amount of chips that can be bet")
 
 
 def _player(hand: HandHistory, label: str) -> str:
@@ -243,23 +257,26 @@ def differences(hand: HandHistory, state: pb.HandState) -> list[str]:
     """Where a hand that was played again ended otherwise than its file says; empty when it did not."""
     if state.phase != pb.HandState.AWARDED:
         return [f"{hand}: is not over: {rules.waits_for(state)}"]
-    stacks = [Decimal(seat.stack) for seat in state.seats]
     if hand.finishing_stacks is not None:
-        return _compare(hand, "finished with", stacks, hand.finishing_stacks)
+        return _compare(hand, "finished with", [seat.stack for seat in state.seats], hand.finishing_stacks)
     won = dict.fromkeys(hand.players, 0)
     for pot in state.pots:
         for share in pot.shares:
             won[share.player] += share.amount
     # Winnings can be compared only where the house took nothing.
-    if hand.winnings is not None and abs(sum(hand.winnings, Decimal(-sum(won.values())))) <= hand.tolerance:
-        return _compare(hand, "won", [Decimal(amount) for amount in won.values()], hand.winnings)
+    if hand.winnings is not None and _like(sum(won.values()), sum(hand.winnings), hand.tolerance):
+        return _compare(hand, "won", list(won.values()), hand.winnings)
     return []
 
 
-def _compare(hand: HandHistory, verb: str, found: Sequence[Decimal], told: Sequence[Decimal]) -> list[str]:
-    units = hand.units_per_chip
+def _compare(hand: HandHistory, verb: str, found: Sequence[int], told: Sequence[Amount]) -> list[str]:
+    units = Decimal(hand.units_per_chip)
     return [
         f"{hand}: {player} {verb} {amount / units:f}, the file says {wanted / units:f}"
         for player, amount, wanted in zip(hand.players, found, told, strict=True)
-        if wanted.is_finite() and abs(amount - wanted) > hand.tolerance
+        if _is_finite(wanted) and not _like(amount, wanted, hand.tolerance)
     ]
+
+
+def _like(found: int, told: Amount, tolerance: int) -> bool:
+    return -tolerance <= found - told <= tolerance

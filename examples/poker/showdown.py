@@ -55,7 +55,7 @@ def pots(state: State) -> list[pb.Pot]:
 
 def award(state: State) -> pb.HandAwarded:
     """Divides the pots; an odd unit goes to the winner in the first seat. Rejected before the hand is decided."""
-    if state.phase == State.AWARDED or (state.live > 1 and state.phase != State.SHOWDOWN):
+    if state.phase == State.AWARDED or (state.live != 1 and state.phase != State.SHOWDOWN):
         raise Rejected(f"the pot cannot be awarded now; {rules.waits_for(state)}")
     found = pots(state)
     hands: dict[str, Strength] = {}
