@@ -7,6 +7,7 @@ command; everything else uses `CloudEvent`.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 SPECVERSION = "ce_specversion"
 ID = "ce_id"
@@ -33,8 +34,7 @@ class RecordError(ValueError):
     """A record that is no CloudEvent of ours; the text says which header or key is wrong, and how."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One Kafka record as read. `timestamp` is in milliseconds since 1970; `headers` hold raw bytes."""
 
     topic: str
@@ -93,12 +93,13 @@ def read(value: bytes | None, headers: Iterable[tuple[str, bytes]] | Mapping[str
 
 def check(headers: Mapping[str, bytes]) -> Mapping[str, bytes]:
     """The same headers, if they hold what every CloudEvent must; else RecordError names what is missing."""
+    get = headers.get
+    if get(SPECVERSION) == b"1.0" and get(ID) and get(SOURCE) and get(TYPE):
+        return headers
     for name in REQUIRED:
-        if not headers.get(name):
+        if not get(name):
             raise RecordError(f"header {name} is missing; a record needs {', '.join(REQUIRED)}")
-    if headers[SPECVERSION] != b"1.0":
-        raise RecordError(f"ce_specversion is {headers[SPECVERSION]!r}; only 1.0 is understood")
-    return headers
+    raise RecordError(f"ce_specversion is {headers[SPECVERSION]!r}; only 1.0 is understood")
 
 
 def rfc3339(milliseconds: int) -> str:

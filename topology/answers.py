@@ -169,10 +169,8 @@ class Replier:
                 self._known[header] = partition
         return partition
 
-    def reply(self, reply: Reply, partition: int, command_id: bytes, events: Sequence[tuple[int, bytes]]) -> Any:
+    def reply(self, reply: Reply, partition: int, command_id: bytes) -> Any:
         """The record that answers a command; the events are left out if they are too large together."""
-        for sequence, value in events:
-            reply.events.append(history.to_event(value, sequence))
         data = reply.SerializeToString()
         if len(data) > self._room:
             del reply.events[:]

@@ -47,6 +47,11 @@ def to_event(value: bytes, sequence: int) -> Event:
     )
 
 
+def to_events(values: Iterable[bytes], first: int) -> list[Event]:
+    """Stored events that follow each other, the first of them with sequence `first`."""
+    return [to_event(value, sequence) for sequence, value in enumerate(values, first)]
+
+
 def fold(state: Any, values: Iterable[bytes], appliers: Appliers) -> int:
     """Apply stored events to `state` in order; the number of them.
 

@@ -8,10 +8,10 @@ import traceback
 from datetime import UTC, datetime
 from typing import Any
 
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from headrace.schemas import codecs
-from headrace.schemas.headrace_v1_pb2 import Answers, Query, Reply
+from headrace.schemas.headrace_v1_pb2 import Answers, Event, Query, Reply
 from headrace.schemas.record import (
     CAUSATION,
     CONTENT_TYPE,
@@ -32,8 +32,9 @@ from headrace.schemas.record import (
     check,
     rfc3339,
 )
-from headrace.topology import answers, merge
+from headrace.topology import answers, history, merge
 from headrace.topology.aggregate import Context, Merge, Rejected
+from headrace.topology.checks import checked_root, whole_number
 from headrace.topology.inspection import AggregateSpec, Handler, type_name
 from headrace.topology.names import event_key, source
 from headrace.topology.partitioner import partition_of
@@ -43,7 +44,6 @@ from headrace.topology.store import Staged, Store
 
 # topic, value, key, partition, headers
 Output = tuple[str, bytes | None, bytes | str | None, int, Headers | None]
-Events = list[tuple[int, bytes]]  # sequence and stored event
 
 PROTOBUF = codecs.PROTOBUF.encode()
 QUERY = type_name(Query).encode()
@@ -69,10 +69,9 @@ class AggregateStep:
         self._source = source(place.edition, spec.domain)
         self._partition = place.partition
         self._room = place.max_bytes - OVERHEAD
-        self._handlers = {name.encode(): handler for name, handler in spec.handlers.items()}
+        self._handlers = {name.encode(): (h, h.command.FromString) for name, h in spec.handlers.items()}
         self._appliers = {
-            message: (apply, name.encode(), self._static_headers(name))
-            for name, (message, apply) in spec.appliers.items()
+            message: (apply, name, self._static_headers(name)) for name, (message, apply) in spec.appliers.items()
         }
         self._replier = answers.Replier(place.names.replies, place.reply_partitions, self._source, self._room)
         self._roots = Roots(spec, store, place.live_states)
@@ -87,7 +86,7 @@ class AggregateStep:
         try:
             headers = check(record.headers)
             live = self._roots.live.get(record.key)  # type: ignore[arg-type]
-            key = record.key if live is not None else _checked_root(record.key)
+            key = record.key if live is not None else checked_root(record.key)
             assert key is not None
             if live is None:
                 right = partition_of(key, self._place.partitions)
@@ -166,18 +165,20 @@ class AggregateStep:
         if b"\0" in command_id or b"\0" in correlation:
             raise RecordError("ce_id and ce_correlationid must not hold a NUL")
         command_id.decode(), correlation.decode()  # text, or it is no CloudEvent
-        handler = self._handlers.get(headers[TYPE])
-        if handler is None:
+        entry = self._handlers.get(headers[TYPE])
+        if entry is None:
             known = ", ".join(self._spec.handlers)
             raise LookupError(f"{self._spec.name} handles no {headers[TYPE].decode()}; it handles: {known}")
+        handler, parse = entry
         content_type = headers.get(CONTENT_TYPE)
-        codec = None if content_type is None or content_type == PROTOBUF else content_type.decode()
         expected = headers.get(EXPECTED)
-        return (
-            handler,
-            codecs.decode(record.value, handler.command, codec),
-            None if expected is None else _whole_number(expected),
-        )
+        at = None if expected is None else whole_number(expected)
+        if content_type is None or content_type == PROTOBUF:
+            try:
+                return handler, parse(record.value or b""), at
+            except DecodeError:
+                pass  # the codec says what is wrong
+        return handler, codecs.decode(record.value, handler.command, (content_type or PROTOBUF).decode()), at
 
     # ---- decide
 
@@ -279,7 +280,8 @@ class AggregateStep:
         common: Headers = [(SUBJECT, key), (TIME, time), (CORRELATION, correlation), (CAUSATION, command_id)]
         if (trace := headers.get(TRACEPARENT)) is not None:
             common.append((TRACEPARENT, trace))
-        root, sequence, written = key.decode(), live.sequence, []
+        root, cause, trail = key.decode(), command_id.decode(), correlation.decode()
+        sequence, written = live.sequence, []
         for event, data in zip(events, payloads, strict=True):
             _, name, static = self._appliers[event.__class__]
             sequence += 1
@@ -293,25 +295,36 @@ class AggregateStep:
                     [*static, *ids, *common],
                 )
             )
-            value = b"\0".join((name, time.encode(), command_id, correlation, b"", b"", data))
+            value = b"\0".join((name.encode(), time.encode(), command_id, correlation, b"", b"", data))
             live.pending.append(value)
             self._staged.history.append((key, sequence, value))
-            written.append((sequence, value))
-        self._staged.answers[key + b"\0" + command_id] = answers.accepted(live.sequence + 1, len(written))
-        if written:
+            if answer_to is not None:
+                written.append(
+                    Event(
+                        type=name,
+                        sequence=sequence,
+                        data=data,
+                        time=time,
+                        correlation_id=trail,
+                        causation_id=cause,
+                    )
+                )
+        self._staged.answers[key + b"\0" + command_id] = answers.accepted(live.sequence + 1, len(events))
+        if events:
             live.sequence = sequence
             self._roots.touched[key] = live
-            self._counts["events"] += len(written)
+            self._counts["events"] += len(events)
         self._counts["accepted"] += 1
         if answer_to is not None:
             reply = Reply(
-                command_id=command_id.decode(),
+                command_id=cause,
                 status=Reply.ACCEPTED,
                 root=root,
                 sequence=sequence,
-                correlation_id=correlation.decode(),
+                correlation_id=trail,
+                events=written,
             )
-            self.outputs.append(self._replier.reply(reply, answer_to, command_id, written))
+            self.outputs.append(self._replier.reply(reply, answer_to, command_id))
 
     # ---- the other outcomes of a record
 
@@ -335,9 +348,10 @@ class AggregateStep:
         self._counts["repeated"] += 1
         if answer_to is not None:
             reply, first, count = answers.read(known)
-            events = list(enumerate(self._roots.events(key, live, first, count), first)) if count else []
+            if count:
+                reply.events.extend(history.to_events(self._roots.events(key, live, first, count), first))
             answers.complete(reply, record, key, first + count - 1)
-            self.outputs.append(self._replier.reply(reply, answer_to, record.headers[ID], events))
+            self.outputs.append(self._replier.reply(reply, answer_to, record.headers[ID]))
 
     def _reject(
         self,
@@ -354,10 +368,10 @@ class AggregateStep:
         if answer_to is None:  # nobody listens, and nothing may disappear
             self._dead_letter(record, rejected)
         else:
-            since: Events = []
             if rejected.code == answers.CONFLICT and expected is not None and expected < live.sequence:
-                since = list(enumerate(self._roots.events(key, live, expected + 1), expected + 1))
-            self.outputs.append(self._replier.reply(reply, answer_to, record.headers[ID], since))
+                since = self._roots.events(key, live, expected + 1)
+                reply.events.extend(history.to_events(since, expected + 1))
+            self.outputs.append(self._replier.reply(reply, answer_to, record.headers[ID]))
 
     def _fail(self, record: Record, error: Exception) -> None:
         self._counts["failed"] += 1
@@ -368,7 +382,7 @@ class AggregateStep:
             return  # no place to answer to; the dead letter says so
         if answer_to is not None:
             reply = answers.failure(record, error, self._dead_topic)
-            self.outputs.append(self._replier.reply(reply, answer_to, record.headers.get(ID, b""), []))
+            self.outputs.append(self._replier.reply(reply, answer_to, record.headers.get(ID, b"")))
 
     def _dead_letter(self, record: Record, error: Exception) -> None:
         expected = isinstance(error, (Rejected, ValueError, LookupError, TooLarge))
@@ -382,22 +396,3 @@ class AggregateStep:
 
     def _static_headers(self, name: str) -> Headers:
         return [(SPECVERSION, "1.0"), (SOURCE, self._source), (TYPE, name), (CONTENT_TYPE, codecs.PROTOBUF)]
-
-
-def _checked_root(key: bytes | None) -> bytes:
-    if not key:
-        raise RecordError("the record has no key; the key is the root that the command is for")
-    if len(key) > 1024 or min(key) < 0x20:
-        raise RecordError("the key must be at most 1024 bytes, without control characters")
-    try:
-        key.decode()
-    except UnicodeDecodeError:
-        raise RecordError(f"the key {key!r} is not UTF-8") from None
-    return key
-
-
-def _whole_number(header: bytes) -> int:
-    try:
-        return int(header)
-    except ValueError:
-        raise RecordError(f"{EXPECTED} is {header!r}; it must be a whole number") from None

@@ -1,0 +1,24 @@
+"""What a record's key and headers must be, beyond being a CloudEvent."""
+
+from headrace.schemas.record import EXPECTED, RecordError
+
+
+def checked_root(key: bytes | None) -> bytes:
+    """The key, if it can name a root; else RecordError."""
+    if not key:
+        raise RecordError("the record has no key; the key is the root that the command is for")
+    if len(key) > 1024 or min(key) < 0x20:
+        raise RecordError("the key must be at most 1024 bytes, without control characters")
+    try:
+        key.decode()
+    except UnicodeDecodeError:
+        raise RecordError(f"the key {key!r} is not UTF-8") from None
+    return key
+
+
+def whole_number(header: bytes) -> int:
+    """The number in an expected-sequence header; RecordError if it is none."""
+    try:
+        return int(header)
+    except ValueError:
+        raise RecordError(f"{EXPECTED} is {header!r}; it must be a whole number") from None
