@@ -85,6 +85,10 @@ class Plan:
             "group.consumer.min.session.timeout.ms": 3000,
             # A transaction past its timeout is aborted within a second, not within ten.
             "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1000,
+            # A killed broker is let in again when its old session has ended: after nine seconds by default. And as long
+            # the partitions that it led stand still.
+            "broker.session.timeout.ms": 2000 if len(self.nodes) == 1 else 3000,
+            "broker.heartbeat.interval.ms": 250,
             # Compaction looks every second, so that a test can wait for it. By default its buffer takes 128 MB of heap.
             "log.cleaner.backoff.ms": 1000,
             "log.cleaner.dedupe.buffer.size": 32 * 1024 * 1024,
@@ -96,9 +100,6 @@ class Plan:
             "group.coordinator.threads": 2,
             "group.coordinator.background.threads": 1,
         }
-        if len(self.nodes) > 1:
-            # A killed broker is noticed in four seconds instead of nine.
-            settings |= {"broker.session.timeout.ms": 4000, "broker.heartbeat.interval.ms": 500}
         return {name: str(value) for name, value in settings.items()} | dict(self.extra)
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 import uuid
 from base64 import urlsafe_b64encode
 from io import TextIOWrapper
@@ -15,12 +16,13 @@ from pathlib import Path
 from headrace.streams.embedded.errors import DataMismatch
 from headrace.streams.embedded.jars import KafkaJars, cache_folder
 from headrace.streams.embedded.java import Java
-from headrace.streams.embedded.process import Process, command, jvm_options
+from headrace.streams.embedded.process import Process, command, jvm_options, wait_until
 from headrace.streams.embedded.settings import Node, render
 
 _TEMPORARY = "headrace-kafka-"
 _CLUSTER_FILE = "cluster.json"
 _LOCK_FILE = "lock"
+_LOCK_SECONDS = 1.5
 _BOOTSTRAP_FILE = "bootstrap.checkpoint"
 _IDENTITY_FILE = "meta.properties"
 
@@ -53,7 +55,8 @@ class DataFolder:
             raise DataMismatch(
                 f"the data folder {self.path} cannot be written ({error.strerror}); choose another one"
             ) from error
-        if not _try_lock(self._lock):
+        # A broker that has just ended gives back its lock a moment after it is gone.
+        if not wait_until(lambda: _try_lock(self._lock), time.monotonic() + _LOCK_SECONDS):
             self._lock.close()
             raise DataMismatch(
                 f"another Kafka runs on the data folder {self.path}; stop that one, or choose another folder"
