@@ -1,0 +1,119 @@
+"""A worker for the bank domain, as a process of its own; set up by HEADRACE_… variables like any other.
+
+It can be told to die or to freeze at a certain point of its work: a file named `fault` in its state folder holds
+`{point} {signal}`, is removed when the point is reached, and the process sends itself that signal. Points:
+
+    handle      a deposit is being decided
+    flush       the batch is decided, its records may not be at the broker
+    offsets     its records are at the broker, its input offsets are not
+    commit      its offsets are too, the transaction is open
+    store       the transaction is committed, the store does not have it
+
+BANK_VERSION=2 runs a later version of the domain, whose state has one field more.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import structlog
+from confluent_kafka import Producer
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+if os.environ.get("BANK_VERSION") == "2":
+    import later
+
+    sys.modules["bank_pb2"] = later.messages()
+
+import bank
+from bank_pb2 import Account, Burst, Deposit, Deposited, Poison, Withdrawn
+
+from headrace.streams import topics, transaction, worker
+from headrace.streams.settings import Settings
+from headrace.topology import Topology, applies, handles
+
+settings = Settings()
+_FAULT = settings.state_dir / "fault"
+
+
+def reach(point: str) -> None:
+    """Die or freeze here, if that is what the fault file says."""
+    try:
+        wanted, name = _FAULT.read_text().split()
+    except (FileNotFoundError, ValueError):
+        return
+    if wanted == point:
+        _FAULT.unlink()
+        os.kill(os.getpid(), signal.Signals[name])
+
+
+class FaultyProducer(Producer):
+    """The engine's producer, with the points at which a transaction can be hit."""
+
+    def flush(self, *arguments: Any, **named: Any) -> int:
+        reach("flush")
+        return super().flush(*arguments, **named)
+
+    def send_offsets_to_transaction(self, *arguments: Any, **named: Any) -> None:
+        reach("offsets")
+        super().send_offsets_to_transaction(*arguments, **named)
+
+    def commit_transaction(self, *arguments: Any, **named: Any) -> None:
+        reach("commit")
+        super().commit_transaction(*arguments, **named)
+        reach("store")
+
+
+class Accounts(bank.Accounts):
+    """The bank with a point in its busiest handler, and a handler that harms the state before it fails."""
+
+    @handles
+    def deposit(self, state: Account, command: Deposit) -> Deposited:
+        reach("handle")
+        return super().deposit(state, command)
+
+    @handles
+    def burst(self, state: Account, command: Burst) -> Poison | None:
+        if command.how == "mutate and raise":
+            state.balance += 1
+            raise ZeroDivisionError("as told, after a change")
+        return super().burst(state, command)
+
+
+class LaterAccounts(Accounts):
+    """Fills the new field."""
+
+    @applies
+    def moved(self, state: Account, event: Deposited | Withdrawn) -> None:
+        super().moved(state, event)
+        if isinstance(event, Deposited):
+            state.total += event.amount  # type: ignore[attr-defined]
+
+
+def main() -> int:
+    """Run until told to stop; 3 when the topics do not fit, as the command line does it."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ]
+    )
+    engine: Any = transaction
+    assert engine.Producer is Producer, "the engine takes its producer from elsewhere now"
+    engine.Producer = FaultyProducer
+    later_version = os.environ.get("BANK_VERSION") == "2"
+    try:
+        worker.run(settings, Topology(LaterAccounts if later_version else Accounts))
+    except topics.TopicsUnfit as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 3
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
