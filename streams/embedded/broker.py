@@ -167,7 +167,7 @@ class EmbeddedKafka:
 
     def pause(self, broker: int = 0) -> None:
         """Freeze one broker (SIGSTOP): connections stay open, nothing is answered."""
-        self._process(broker).signal(signal.SIGSTOP)
+        self._process(broker).pause()
 
     def resume(self, broker: int = 0) -> None:
         """Let a paused broker go on."""

@@ -195,7 +195,7 @@ class _Fetch:
         path = f"{component.path_prefix.as_posix()}/{component.artifact().filename}"
         reasons: list[str] = []
         for name, base in self.context.remote_repos.items():
-            for _ in range(2):
+            for _ in range(0 if self.stopped.is_set() else 2):
                 try:
                     self._download(f"{base.rstrip('/')}/{path}", target, pin)
                 except (OSError, requests.RequestException, ValueError) as error:

@@ -128,6 +128,13 @@ class Process:
         """Send a signal; nothing happens if the process has ended."""
         self._popen.send_signal(number)
 
+    def pause(self) -> None:
+        """SIGSTOP, and wait until the process stands still: its threads stop one by one."""
+        self._popen.send_signal(signal.SIGSTOP)
+        if self.alive and hasattr(os, "waitid"):
+            # WNOWAIT leaves the news of an end to whoever waits for that.
+            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+
     def wait(self, seconds: float) -> bool:
         """Whether the process has ended within that time."""
         try:
