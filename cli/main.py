@@ -1,0 +1,63 @@
+"""The `headrace` command. What a subcommand needs is imported when it runs, so that help comes at once."""
+
+from typing import Annotated
+
+import typer
+
+from headrace.cli import ask, graph, topics, worker
+
+EXIT_CODES = """\b
+Exit codes:
+  0  done
+  1  the answer is no: rejected, failed, nothing there, topics or hands differ
+  2  wrong usage or input
+  3  Kafka, its topics or the settings cannot be used
+  4  no answer in time: the outcome is unknown
+"""
+
+app = typer.Typer(
+    name="headrace",
+    help="Event sourcing and CQRS on Kafka alone.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # they would show local variables, and secrets among them
+    rich_markup_mode=None,  # boxes around the help would double the time until it is there
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"headrace {version('headrace')}")
+        raise typer.Exit
+
+
+@app.callback()
+def headrace(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version and exit.")
+    ] = False,
+) -> None:
+    """Event sourcing and CQRS on Kafka alone."""
+
+
+app.command()(worker.worker)
+app.command()(ask.send)
+app.command()(ask.state)
+app.command()(ask.events)
+app.add_typer(topics.app, name="topics")
+app.command("topology")(graph.topology)
+
+
+@app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def kafka(context: typer.Context) -> None:
+    """Apache Kafka of one's own, on this machine: start, stop, status, fetch."""
+    from headrace.cli import kafka as sub
+
+    sub.app(context.args, prog_name="headrace kafka")
+
+
+if __name__ == "__main__":
+    app(prog_name="headrace")
