@@ -46,7 +46,7 @@ class Assignment:
         if not partitions:
             return
         consumer.pause(list(partitions))
-        new = [Shard(self.plan, number) for number in sorted({p.partition for p in partitions})]
+        new = [Shard(self.plan, number, self.stop) for number in sorted({p.partition for p in partitions})]
         for shard in new:
             if old := self.shards.get(shard.partition):
                 old.close()

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import structlog
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from headrace.schemas.record import Record
 from headrace.streams.assignment import Assignment
 from headrace.streams.metrics import Metrics
 from headrace.streams.restore import backoff, now_ms
-from headrace.streams.shard import Plan, Shard
+from headrace.streams.shard import Interrupted, Plan, Shard
 from headrace.streams.tracing import Tracing
 from headrace.streams.transaction import RecordTooLarge, Transaction, Unsure
 from headrace.topology.place import SnapshotTooLarge
@@ -38,11 +38,12 @@ class Component:
         self._attempt = 0
         self._complained = 0.0
         self._looked = 0.0
+        self._away = False
 
     @property
     def ready(self) -> bool:
-        """Whether commands are handled: partitions assigned and restored, no transaction in doubt."""
-        return self.assignment.ready and not self._recovering
+        """Whether commands are handled: partitions assigned and restored, no transaction in doubt, brokers there."""
+        return self.assignment.ready and not self._recovering and not self._away
 
     # ---- take a batch
 
@@ -56,18 +57,24 @@ class Component:
         messages: list[Message] = []
         if first is not None:
             messages = [first, *self._consumer.consume(self.plan.settings.batch - 1, 0)]
-        self._look_at_lag()
+        self._look_around()
         good = [m for m in messages if m.error() is None]
         if len(good) < len(messages):
             self._errors([m for m in messages if m.error() is not None])
-        if seen != self.assignment.revocations:
-            return self._taken_back(good)
+        if seen != self.assignment.revocations or not self.assignment.ready:
+            return self._still_ours(good)
         return good
 
-    def _taken_back(self, messages: list[Message]) -> list[Message]:
-        """A partition went while the batch was taken: what is left of the batch; the rest comes again elsewhere."""
-        shards = self.assignment.shards
-        return [m for m in messages if (s := shards.get(m.partition() or 0)) is not None and s.ready]
+    def _still_ours(self, messages: list[Message]) -> list[Message]:
+        """What is left of a batch while partitions come and go; the rest is read again, here or elsewhere."""
+        ours = []
+        for message in messages:
+            shard = self.assignment.shards.get(message.partition() or 0)
+            if shard is not None and shard.ready:
+                ours.append(message)
+            elif shard is not None:
+                shard.renewed = True
+        return ours
 
     def _settle(self, timeout: float) -> bool:
         """Get a working producer, which decides what became of the last transaction; then begin from Kafka's word."""
@@ -105,6 +112,8 @@ class Component:
                 self._refuse(messages[0], error)
         except Unsure as doubt:
             self._doubt(doubt)
+        except Interrupted:
+            self._undo()
 
     def _transact(self, messages: Sequence[Message], refusal: Exception | None = None) -> None:
         started = time.perf_counter()
@@ -131,7 +140,7 @@ class Component:
         staged = [(step, shard, step.finish(now)) for step, shard in touched.items()]
         self._drain(touched)
         decided = time.perf_counter()
-        transaction.commit([TopicPartition(t, p, o) for (t, p), o in offsets.items()], self._consumer, 30)
+        transaction.commit([TopicPartition(t, p, o) for (t, p), o in offsets.items()], self._consumer)
         for step, shard, writes in staged:
             shard.views[step].put(writes, self._checkpoints(shard))
             self._metrics.written(self.domain, step.committed())
@@ -182,6 +191,10 @@ class Component:
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self.assignment.remove(partitions)
 
+    def interrupt(self) -> None:
+        """Tell the engine's thread, from another one, not to wait for anything any more."""
+        self.assignment.stop.set()
+
     def close(self) -> None:
         """Leave the group and close; the last batch is committed already."""
         self._transaction.close()
@@ -200,20 +213,30 @@ class Component:
             self._complain(error)
 
     def _complain(self, error: Any) -> None:
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self._away = True
         if time.monotonic() - self._complained > _COMPLAIN:
             self._complained = time.monotonic()
             log.warning("waiting for the brokers", domain=self.domain, error=str(error))
 
-    def _look_at_lag(self) -> None:
-        if time.monotonic() - self._looked < 5:
+    def _look_around(self) -> None:
+        """Once in a while: whether brokers that were away are back, and how far behind this worker is."""
+        if time.monotonic() - self._looked < (1 if self._away else 5):
             return
         self._looked = time.monotonic()
+        if self._away:
+            try:
+                self._consumer.list_topics(self.plan.inputs[0], timeout=1)
+                self._away = False
+            except KafkaException:
+                return
         lag = 0
         for place in self._consumer.position(self._consumer.assignment()):
             _, high = self._consumer.get_watermark_offsets(place, cached=True)
             lag += max(0, high - place.offset) if place.offset >= 0 and high >= 0 else 0
         self._metrics.lag.labels(self.domain).set(lag)
         self._metrics.restored.labels(self.domain).set(self.assignment.restorer.records)
+        self._metrics.to_restore.labels(self.domain).set(self.assignment.restorer.remaining)
 
 
 def _record(message: Message) -> Record:
@@ -236,6 +259,7 @@ def _group_config(plan: Plan, complain: Any) -> dict[str, Any]:
         isolation_level="read_committed",
         fetch_min_bytes=1,
         queued_min_messages=20_000,
+        max_poll_interval_ms=1_800_000,  # a read of history may have to wait until it is restored
     )
     config["error_cb"] = complain
     if plan.settings.group_protocol == "consumer":

@@ -64,6 +64,7 @@ class ComponentService(Service):
             self._idle.set()
 
     async def on_stop(self) -> None:
+        self._component.interrupt()
         await self._idle.wait()  # the batch in work is finished, not dropped
         await self._run(self._component.close)
         self._thread.shutdown(wait=False)

@@ -40,6 +40,9 @@ class Metrics:
         self.restored = Gauge(
             "headrace_restored_records", "Changelog records read to restore stores", domain, registry=self.registry
         )
+        self.to_restore = Gauge(
+            "headrace_to_restore_records", "Changelog records left to read", domain, registry=self.registry
+        )
         self.ready = Gauge("headrace_ready", "1 when commands are handled", domain, registry=self.registry)
         self.partitions = Gauge(
             "headrace_partitions", "Partitions held, by state", ["domain", "state"], registry=self.registry

@@ -61,6 +61,8 @@ class Restorer:
         self._settings, self._stop = settings, stop
         self.records = 0
         """Records read so far, over all restores."""
+        self.remaining = 0
+        """Offsets that the restore in progress has still to read."""
 
     def end_offsets(self, tasks: Iterable[Task]) -> dict[tuple[str, int], tuple[int, int]]:
         """First offset and high watermark of each task's partition. Raises KafkaException when no answer comes."""
@@ -95,6 +97,7 @@ class Restorer:
             if max(checkpoint, first) < end:
                 open_tasks[task.topic, task.partition] = task
                 starts.append(TopicPartition(task.topic, task.partition, checkpoint or OFFSET_BEGINNING))
+        self.remaining = sum(ends[p.topic, p.partition][1] - max(p.offset, 0) for p in starts)
         if not starts:
             return 0
         consumer = Consumer(_reader(self._settings))
@@ -105,6 +108,7 @@ class Restorer:
                 count += self._take_some(consumer, open_tasks, ends, take)
         finally:
             consumer.close()
+            self.remaining = 0
         return count
 
     def _take_some(
@@ -141,6 +145,7 @@ class Restorer:
         for place in done:
             open_tasks.pop(place, None)
         self.records += count
+        self.remaining = max(0, self.remaining - count)
         return count
 
 

@@ -13,6 +13,10 @@ from headrace.topology.place import Place
 from headrace.topology.step import AggregateStep
 
 
+class Interrupted(BaseException):
+    """The worker stops while a step waits; its batch is not committed, and comes again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What all partitions of one aggregate's component have in common."""
@@ -59,6 +63,7 @@ class Shard:
 
     plan: Plan
     partition: int
+    stop: threading.Event
     ready: bool = False
     closed: bool = False
     renewed: bool = False
@@ -106,5 +111,6 @@ class Shard:
             self.store.close()
 
     def _await_history(self) -> None:
-        if not self.history.wait(300):
-            raise LookupError(f"the history of partition {self.partition} is still being restored; try again later")
+        while not self.history.wait(0.2):
+            if self.stop.is_set():
+                raise Interrupted

@@ -1,7 +1,6 @@
 """The transactional producer: what one batch writes and the offsets it read, all of it or nothing."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -33,6 +32,7 @@ class Transaction:
             linger_ms=2,
             compression_type="lz4",
         )
+        self._timeout = settings.transaction_timeout
         self._producer: Producer | None = None
         self._open = False
         self.offsets: dict[tuple[str, int], int] = {}
@@ -65,15 +65,19 @@ class Transaction:
             for index, (topic, value, key, partition, headers) in enumerate(outputs):
                 callback = self._delivered if index in tracked else None
                 produce(topic, value, key, partition, callback, None, 0, headers)
-        except (KafkaException, BufferError) as error:
+        except BufferError as error:  # it holds ten million records or a gigabyte
+            raise RecordTooLarge("the records of one transaction are more than the producer can hold") from error
+        except KafkaException as error:
             raise _translated(error) from error
 
-    def commit(self, offsets: list[TopicPartition], consumer: Consumer, timeout: float) -> None:
+    def commit(self, offsets: list[TopicPartition], consumer: Consumer) -> None:
         """Commit all that was sent, and the offsets; on any doubt raises Unsure."""
         assert self._producer is not None
+        timeout = self._timeout
         try:
             # without this flush the records wait behind the offsets, and replies take 100 ms instead of 4
-            self._producer.flush(timeout)
+            if self._producer.flush(timeout):
+                raise Unsure(f"records were not taken within {timeout:g} s")
             self._producer.send_offsets_to_transaction(offsets, consumer.consumer_group_metadata(), timeout)
             self._producer.commit_transaction(timeout)
             self._open = False
@@ -120,11 +124,7 @@ def _last_of(outputs: Sequence[Output], topics: Iterable[str]) -> set[int]:
     return set(found.values())
 
 
-def _translated(error: Any) -> Exception:
-    kafka = error.args[0] if isinstance(error, KafkaException) else None
-    if isinstance(kafka, KafkaError) and kafka.code() in (
-        KafkaError.MSG_SIZE_TOO_LARGE,
-        KafkaError.RECORD_LIST_TOO_LARGE,
-    ):
-        return RecordTooLarge(str(kafka))
+def _translated(error: KafkaException) -> Exception:
+    if error.args[0].code() in (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE):
+        return RecordTooLarge(str(error.args[0]))
     return Unsure(str(error))

@@ -8,6 +8,9 @@ from headrace.topology import history
 from headrace.topology.inspection import AggregateSpec
 from headrace.topology.store import Store
 
+SNAPSHOT_EXTRA = 64
+"""Bytes that a Snapshot may be larger than the state in it."""
+
 
 class Live:
     """A root's state after all that this batch did; `pending` are its events that the store lacks yet."""

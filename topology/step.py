@@ -39,7 +39,7 @@ from headrace.topology.inspection import AggregateSpec, Handler, type_name
 from headrace.topology.names import event_key, source
 from headrace.topology.partitioner import partition_of
 from headrace.topology.place import HandlerError, Place, SnapshotTooLarge, TooLarge, Written
-from headrace.topology.roots import Live, Roots
+from headrace.topology.roots import SNAPSHOT_EXTRA, Live, Roots
 from headrace.topology.store import Staged, Store
 
 # topic, value, key, partition, headers
@@ -251,8 +251,7 @@ class AggregateStep:
         try:
             for event in events:
                 self._appliers[event.__class__][0](live.state, event)
-            if self.careful and live.state.ByteSize() > self._room:
-                size = live.state.ByteSize()
+            if self.careful and (size := live.state.ByteSize() + SNAPSHOT_EXTRA) > self._room:
                 raise TooLarge(f"a state of {size} bytes is above the limit of {self._place.max_bytes}")
         except Exception:
             self._roots.reload(key, live)
