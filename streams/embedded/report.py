@@ -13,8 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 _LINE_EVERY_SECONDS = 5.0
 
 
-def say(line: str) -> None:
-    """One line on stderr, at once."""
+def _say(line: str) -> None:
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
 
@@ -30,7 +29,7 @@ def reporting(title: str) -> Iterator[Callable[[int, int], None]]:
             yield lambda done, total: bar.update(task, completed=done, total=total)
         return
     lines = _Lines(title)
-    say(f"{title} …")
+    _say(f"{title} …")
     yield lines
     lines.end()
 
@@ -48,8 +47,8 @@ class _Lines:
         now = time.monotonic()
         if now - self.last >= _LINE_EVERY_SECONDS:
             self.last = now
-            say(f"{self.title}: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
+            _say(f"{self.title}: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
 
     def end(self) -> None:
         seconds = time.monotonic() - self.started
-        say(f"{self.title}: all {self.total / 1e6:.0f} MB in {seconds:.1f} s")
+        _say(f"{self.title}: all {self.total / 1e6:.0f} MB in {seconds:.1f} s")
