@@ -10,7 +10,7 @@ Keys hold the edition first, since all editions of a partition live on one worke
 """
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from struct import Struct
@@ -74,7 +74,7 @@ class EditionStore:
         self.keep_answers = _NO_ANSWERS
         """Milliseconds for which answers are remembered."""
         self._oldest: int | None = None
-        self.complete_history = lambda: None
+        self.complete_history: Callable[[], None] = lambda: None
         """Called before history is read; returns once the history holds all that the log does."""
 
     def attach(self, db: Any) -> None:
