@@ -29,6 +29,13 @@ from headrace.topology.names import source
 log = structlog.get_logger()
 Domain = str | type[Aggregate[Any]] | None
 _PAGE = 1000  # events asked for at once
+_PASSING = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._TRANSPORT,
+    KafkaError._TIMED_OUT,
+)
 
 
 class Client:
@@ -263,7 +270,7 @@ class Client:
                 _, place.offset = self._consumer.get_watermark_offsets(place, timeout=10)
                 break
             except KafkaException as error:  # a new topic's leader is not known everywhere at once
-                if not error.args[0].retriable() or attempt == 8:
+                if error.args[0].code() not in _PASSING or attempt == 8:
                     raise
                 time.sleep(backoff(attempt))
                 attempt += 1

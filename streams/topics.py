@@ -1,5 +1,6 @@
 """What the cluster's topics are, how they differ from what the topology needs, and making them."""
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -122,7 +123,21 @@ def create(client: AdminClient, specs: Iterable[TopicSpec], replication: int) ->
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
+    _await_leaders(client, [topic for topic in new if topic.topic in made])
     return made
+
+
+def _await_leaders(client: AdminClient, made: Sequence[NewTopic], seconds: float = 30) -> None:
+    """Made is not usable yet: the brokers learn of a topic, and its leaders of their part, a moment later."""
+    places = {TopicPartition(t.topic, p): OffsetSpec.earliest() for t in made for p in range(t.num_partitions)}
+    deadline = time.monotonic() + seconds
+    while places:
+        answers = client.list_offsets(places, request_timeout=10)
+        errors = {place: error for place, future in answers.items() if (error := future.exception()) is not None}
+        if errors and time.monotonic() > deadline:
+            raise next(iter(errors.values()))
+        places = dict.fromkeys(errors, OffsetSpec.earliest())
+        time.sleep(0.05 if errors else 0)
 
 
 def repair(client: AdminClient, wanted: Sequence[TopicSpec], actual: dict[str, Topic]) -> list[str]:
