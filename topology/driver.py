@@ -1,0 +1,230 @@
+"""A whole topology in memory, with a clock that only moves when told to: for tests without Kafka.
+
+The steps are those of production; topics are lists here, and a command is handled before `send` returns. One driver
+is one edition; ids are counted, so that each run of a test writes the same records.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from google.protobuf.message import Message
+
+from headrace.schemas.headrace_v1_pb2 import DeadLetter, Snapshot
+from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
+from headrace.schemas.record import SUBJECT, TYPE, Headers, Record
+from headrace.topology.graph import Topology
+from headrace.topology.inspection import AggregateSpec
+from headrace.topology.names import MAIN, Names
+from headrace.topology.partitioner import partition_of
+from headrace.topology.place import Place, SnapshotTooLarge
+from headrace.topology.request import raw, request, since_epoch
+from headrace.topology.step import AggregateStep
+from headrace.topology.store import MemoryStore
+
+_ENDLESS = 10_000  # records that one input may lead to; more means that components answer each other for ever
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to a command; `wire` has the rest of it (ids, sequences of events, already_processed)."""
+
+    status: str
+    """accepted, rejected or failed."""
+    events: list[Any]
+    """Messages; after a sequence conflict, those since the expected sequence."""
+    sequence: int
+    reason: str
+    code: str
+    retryable: bool
+    wire: WireReply
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the command was carried out."""
+        return self.status == "accepted"
+
+
+class Clock:
+    """What the driver takes for the present."""
+
+    def __init__(self, start: datetime) -> None:
+        self.set(start)
+
+    def set(self, now: datetime) -> None:
+        """Make it `now`, earlier or later; ValueError without a time zone."""
+        self.milliseconds = since_epoch(now)
+
+    def advance(self, by: timedelta) -> None:
+        """Let time pass."""
+        self.milliseconds += by // timedelta(milliseconds=1)
+
+    @property
+    def now(self) -> datetime:
+        """The present, UTC, in whole milliseconds as Kafka counts them."""
+        return datetime.fromtimestamp(self.milliseconds / 1000, UTC)
+
+
+class TopologyDriver:
+    """Runs the topology of one edition; `names` and `partitions` are those of the deployment played."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        *,
+        start: datetime,
+        partitions: int = 4,
+        edition: str = MAIN,
+        names: Names | None = None,
+    ) -> None:
+        self.clock = Clock(start)
+        self._topology, self._edition, self._partitions = topology, edition, partitions
+        self._names = names or Names()
+        self._log: dict[str, list[Record]] = {}
+        self._offsets: dict[tuple[str, int], int] = defaultdict(int)
+        self._due: deque[Record] = deque()  # records on input topics that are not handled yet
+        self._sent = 0
+        self._workers: dict[str, list[tuple[AggregateStep, MemoryStore]]] = {}
+        for spec in topology.aggregates.values():
+            workers = self._workers[self.topic(spec.domain, "commands")] = []
+            for partition in range(partitions):
+                place = Place(self._names, edition, partition, partitions, reply_partitions=1, check_purity=True)
+                store = MemoryStore()
+                workers.append((AggregateStep(spec, store, place), store))
+
+    def topic(self, domain: str, kind: str) -> str:
+        """Name of a topic of this edition."""
+        return self._names.topic(self._edition, domain, kind)
+
+    # ---- in
+
+    def send(
+        self,
+        command: Message,
+        root: str,
+        *,
+        domain: str | None = None,
+        command_id: str | None = None,
+        expected_sequence: int | None = None,
+        correlation_id: str | None = None,
+    ) -> Reply:
+        """Send a command as a client does; its answer, after all that follows from it has been handled.
+
+        `domain` is only needed when several handle the command; LookupError when none does.
+        """
+        spec = self._topology.aggregate(domain or self._topology.domain_of(type(command)))
+        self._sent += 1
+        command_id = command_id or f"command-{self._sent}"
+        record = request(
+            self.topic(spec.domain, "commands"),
+            command,
+            root,
+            time=self.clock.milliseconds,
+            command_id=command_id,
+            expected_sequence=expected_sequence,
+            correlation_id=correlation_id,
+            reply_to=f"{self._names.replies}/0",
+        )
+        seen = len(self.records(self._names.replies))
+        self.produce(record.topic, record.key, record.value, record.headers.items())
+        answers = (WireReply.FromString(r.value or b"") for r in self.records(self._names.replies)[seen:])
+        return _reply(next(a for a in answers if a.command_id == command_id), spec)
+
+    def produce(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Iterable[tuple[str, str | bytes | None]] = (),
+        partition: int | None = None,
+    ) -> None:
+        """Write a record as it is, to the partition of its key unless another is given, and handle what follows.
+
+        LookupError for a topic that no component reads.
+        """
+        if topic not in self._workers:
+            raise LookupError(f"nothing reads {topic!r}; input topics are: {', '.join(self._workers)}")
+        if partition is None:
+            partition = partition_of(key or b"", self._partitions)
+        self._append(topic, value, key, partition, list(headers))
+        self._run()
+
+    # ---- out
+
+    def records(self, topic: str) -> list[Record]:
+        """All records of a topic in the order they were written, inputs as well as outputs."""
+        return list(self._log.get(topic, ()))
+
+    def events(self, domain: str, root: str) -> list[Any]:
+        """Events of a root, as messages, from its log."""
+        appliers = self._topology.aggregate(domain).appliers
+        return [
+            appliers[record.headers[TYPE].decode()][0].FromString(record.value or b"")
+            for record in self.records(self.topic(domain, "events"))
+            if record.headers[SUBJECT] == root.encode()
+        ]
+
+    def state(self, domain: str, root: str) -> Any:
+        """State of a root, from its snapshot; a state without any field set when it has no events."""
+        state: Any = self._topology.aggregate(domain).state()
+        key = root.encode()
+        _, store = self._workers[self.topic(domain, "commands")][partition_of(key, self._partitions)]
+        if (stored := store.snapshot(key)) is not None:
+            state.MergeFromString(Snapshot.FromString(stored).state)
+        return state
+
+    def dead_letters(self, domain: str) -> list[DeadLetter]:
+        """What of a domain's inputs could not be handled, and why."""
+        self._topology.aggregate(domain)
+        return [DeadLetter.FromString(r.value or b"") for r in self.records(self.topic(domain, "dead-letters"))]
+
+    # ---- round and round
+
+    def _append(
+        self, topic: str, value: bytes | None, key: bytes | str | None, partition: int, headers: Headers
+    ) -> None:
+        offset = self._offsets[topic, partition]
+        self._offsets[topic, partition] += 1
+        key = key.encode() if isinstance(key, str) else key
+        record = Record(topic, partition, offset, self.clock.milliseconds, key, value, raw(headers))
+        self._log.setdefault(topic, []).append(record)
+        if topic in self._workers:
+            self._due.append(record)
+
+    def _run(self) -> None:
+        """Handle records until none is left; what they lead to may be input again."""
+        for _ in range(_ENDLESS):
+            if not self._due:
+                return
+            self._handle(self._due.popleft())
+        raise RuntimeError(f"one input led to {_ENDLESS} records and no end; the last was {self._due[0]}")
+
+    def _handle(self, record: Record) -> None:
+        step, store = self._workers[record.topic][record.partition]
+        step.handle(record)
+        try:
+            staged = step.finish(self.clock.milliseconds)
+        except SnapshotTooLarge:
+            step.rolled_back()
+            step.careful = True
+            step.handle(record)
+            staged = step.finish(self.clock.milliseconds)
+            step.careful = False
+        for topic, value, key, partition, headers in step.outputs:
+            self._append(topic, value, key, partition, headers or [])
+        store.put(staged)
+        step.committed()
+
+
+def _reply(wire: WireReply, spec: AggregateSpec) -> Reply:
+    return Reply(
+        status=WireReply.Status.Name(wire.status).lower(),
+        events=[spec.appliers[event.type][0].FromString(event.data) for event in wire.events],
+        sequence=wire.sequence,
+        reason=wire.reason,
+        code=wire.code,
+        retryable=wire.retryable,
+        wire=wire,
+    )
