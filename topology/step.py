@@ -5,6 +5,7 @@ engine in streams/ does it with a Kafka transaction, the test driver in memory.
 """
 
 import traceback
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -161,7 +162,7 @@ class AggregateStep:
 
     def _decode(self, record: Record) -> tuple[Handler, Any, int | None]:
         headers = record.headers
-        command_id, correlation = headers[ID], headers.get(CORRELATION, b"")
+        command_id, correlation = headers[ID], headers.get(CORRELATION) or b""
         if b"\0" in command_id or b"\0" in correlation:
             raise RecordError("ce_id and ce_correlationid must not hold a NUL")
         command_id.decode(), correlation.decode()  # text, or it is no CloudEvent
@@ -214,7 +215,7 @@ class AggregateStep:
             if isinstance(result, Message):
                 events: tuple[Any, ...] = (result,)
             else:
-                events = () if result is None else tuple(result)
+                events = () if result is None else tuple(result) if isinstance(result, Iterable) else (result,)
         finally:
             if self._place.check_purity and before != live.state.SerializeToString(deterministic=True):
                 self._roots.reload(key, live)
@@ -232,7 +233,7 @@ class AggregateStep:
         return Context(
             root=key.decode(),
             command_id=command_id.decode(),
-            correlation_id=record.headers.get(CORRELATION, command_id).decode(),
+            correlation_id=(record.headers.get(CORRELATION) or command_id).decode(),
             sequence=live.sequence,
             now=datetime.fromtimestamp(record.timestamp / 1000, UTC),
             edition=self._place.edition,
@@ -381,7 +382,7 @@ class AggregateStep:
             return  # no place to answer to; the dead letter says so
         if answer_to is not None:
             reply = answers.failure(record, error, self._dead_topic)
-            self.outputs.append(self._replier.reply(reply, answer_to, record.headers.get(ID, b"")))
+            self.outputs.append(self._replier.reply(reply, answer_to, record.headers.get(ID) or b""))
 
     def _dead_letter(self, record: Record, error: Exception) -> None:
         expected = isinstance(error, (Rejected, ValueError, LookupError, TooLarge))
