@@ -174,7 +174,9 @@ class Replier:
             topic, _, number = header.decode(errors="replace").rpartition("/")
             if topic != self._topic or not number.isdecimal() or len(number) > 9 or int(number) >= self._partitions:
                 last = self._partitions - 1
-                raise RecordError(f"ce_replyto is {header[:99]!r}; answers go to {self._topic}/0 … {self._topic}/{last}")
+                raise RecordError(
+                    f"ce_replyto is {header[:99]!r}; answers go to {self._topic}/0 … {self._topic}/{last}"
+                )
             partition = int(number)
             if len(self._known) < self._partitions:
                 self._known[header] = partition
