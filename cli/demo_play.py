@@ -1,9 +1,11 @@
 """Plays the hands of a file: each hand's commands in order, many hands at once."""
 
 import asyncio
+import gc
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -16,8 +18,9 @@ from headrace.streams.client import Client
 from headrace.streams.reply import Reply
 
 SAMPLE = "sample.phhs"
-AT_ONCE = 128
-"""Hands in play at one time, about 27 commands each: enough to fill the engine's batches."""
+AT_ONCE = 256
+"""Hands in play at one time, about 20 commands each: enough to fill the engine's batches, and far fewer than the
+producer's queue holds, so that no command has to wait for room in it and is overtaken."""
 _PATIENCE = 120.0  # seconds for an answer; long, since a worker may be restored meanwhile
 
 
@@ -60,34 +63,56 @@ def read_hands(file: Path | None, limit: int | None) -> list[HandHistory]:
 async def play(client: Client, hands: Sequence[HandHistory], progress: Callable[[int], None]) -> Played:
     """Register the players, then play all hands."""
     played = Played()
+    with _rare_collection():
+        await _play(client, hands, progress, played)
+    return played
+
+
+@contextmanager
+def _rare_collection() -> Iterator[None]:
+    """Commands and answers live by the thousand, and hardly any in cycles: to look through them as often as Python
+    does by default takes a third of the time.
+    """
+    gc.collect()
+    before = gc.get_threshold()
+    gc.set_threshold(100_000, 20, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+async def _play(client: Client, hands: Sequence[HandHistory], progress: Callable[[int], None], played: Played) -> None:
     started = time.perf_counter()
     done = 0
 
-    async def one(root: str, orders: Iterable[Any]) -> None:
+    async def one(domain: str, root: str, orders: Iterable[Any]) -> None:
         # The commands of a root are sent without waiting for answers. Tasks start in the order in which they are
         # made, and the client hands each command to the producer before it first waits; so they lie in this order
         # in the root's partition, and are decided in it.
         sent = list(orders)
-        replies = await asyncio.gather(*(client.execute(order, root=root, timeout=_PATIENCE) for order in sent))
-        for order, reply in zip(sent, replies, strict=True):
+        calls = (
+            client.execute(order, root=root, command_id=f"{root}/{number}", domain=domain, timeout=_PATIENCE)
+            for number, order in enumerate(sent)
+        )
+        for order, reply in zip(sent, await asyncio.gather(*calls), strict=True):
             played.note(root, order, reply)
 
     async def table(waiting: Iterator[HandHistory]) -> None:
         nonlocal done
         for hand in waiting:
-            await one(hand.root, commands(hand))
+            await one("hand", hand.root, commands(hand))
             done += 1
             progress(done)
 
     async with asyncio.TaskGroup() as group:
         for player, amount in _buy_ins(hands).items():
-            group.create_task(one(player, [pb.RegisterPlayer(name=player), pb.DepositFunds(amount=amount)]))
+            group.create_task(one("player", player, [pb.RegisterPlayer(name=player), pb.DepositFunds(amount=amount)]))
     waiting = iter(hands)
     async with asyncio.TaskGroup() as group:
         for _ in range(AT_ONCE):
             group.create_task(table(waiting))
     played.seconds = time.perf_counter() - started
-    return played
 
 
 def _buy_ins(hands: Iterable[HandHistory]) -> dict[str, int]:

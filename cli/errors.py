@@ -85,8 +85,13 @@ def _known(error: Exception, bootstrap: Callable[[], str]) -> Failure | None:
 
 def settings_text(errors: list[Any]) -> str:
     """What does not fit in the settings, by variable, without the values."""
-    lines = [f"HEADRACE_{'__'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in errors]
+    lines = [f"HEADRACE_{'__'.join(map(str, e['loc'])).upper()}: {plain(e['msg'])}" for e in errors]
     return "; ".join(lines)
+
+
+def plain(message: str) -> str:
+    """What a validator says, without the name of the exception it raised."""
+    return message.removeprefix("Value error, ")
 
 
 def kafka_text(error: Exception, bootstrap: str) -> str:
