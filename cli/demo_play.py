@@ -30,19 +30,19 @@ class Played:
 
     commands: int = 0
     rejected: int = 0
-    events: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    """How many events the answers told of, by root."""
-    refusals: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    """Why commands were refused, by root."""
+    events: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
+    """How many events the answers told of, by domain and root."""
+    refusals: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
+    """Why commands were refused, by domain and root."""
     seconds: float = 0.0
 
-    def note(self, root: str, command: Any, reply: Reply) -> None:
+    def note(self, domain: str, root: str, command: Any, reply: Reply) -> None:
         """Count one answer."""
         self.commands += 1
-        self.events[root] += len(reply.events) if reply.accepted else 0
+        self.events[domain, root] += len(reply.events) if reply.accepted else 0
         if not reply.accepted:
             self.rejected += 1
-            self.refusals[root].append(f"{type(command).__name__} was {reply.status.value}: {reply.reason}")
+            self.refusals[domain, root].append(f"{type(command).__name__} was {reply.status.value}: {reply.reason}")
 
 
 def read_hands(file: Path | None, limit: int | None) -> list[HandHistory]:
@@ -86,39 +86,35 @@ async def _play(client: Client, hands: Sequence[HandHistory], progress: Callable
     started = time.perf_counter()
     done = 0
 
-    async def one(domain: str, root: str, orders: Iterable[Any]) -> None:
+    async def one(domain: str, root: str, orders: list[Any]) -> None:
         # The commands of a root are sent without waiting for answers. Tasks start in the order in which they are
         # made, and the client hands each command to the producer before it first waits; so they lie in this order
         # in the root's partition, and are decided in it.
-        sent = list(orders)
         calls = (
             client.execute(order, root=root, command_id=f"{root}/{number}", domain=domain, timeout=_PATIENCE)
-            for number, order in enumerate(sent)
+            for number, order in enumerate(orders)
         )
-        for order, reply in zip(sent, await asyncio.gather(*calls), strict=True):
-            played.note(root, order, reply)
+        for order, reply in zip(orders, await asyncio.gather(*calls), strict=True):
+            played.note(domain, root, order, reply)
 
-    async def table(waiting: Iterator[HandHistory]) -> None:
+    async def table(domain: str, waiting: Iterator[tuple[str, list[Any]]]) -> None:
         nonlocal done
-        for hand in waiting:
-            await one("hand", hand.root, commands(hand))
-            done += 1
-            progress(done)
+        for root, orders in waiting:
+            await one(domain, root, orders)
+            if domain == "hand":
+                done += 1
+                progress(done)
 
-    async with asyncio.TaskGroup() as group:
-        for player, amount in _buy_ins(hands).items():
-            group.create_task(one("player", player, [pb.RegisterPlayer(name=player), pb.DepositFunds(amount=amount)]))
-    waiting = iter(hands)
-    async with asyncio.TaskGroup() as group:
-        for _ in range(AT_ONCE):
-            group.create_task(table(waiting))
+    for domain, waiting in (("player", _arrivals(hands)), ("hand", ((hand.root, commands(hand)) for hand in hands))):
+        await asyncio.gather(*(table(domain, waiting) for _ in range(AT_ONCE)))
     played.seconds = time.perf_counter() - started
 
 
-def _buy_ins(hands: Iterable[HandHistory]) -> dict[str, int]:
-    """Each player, with the largest stack he sits down with, in units."""
-    found: dict[str, int] = {}
+def _arrivals(hands: Iterable[HandHistory]) -> Iterator[tuple[str, list[Any]]]:
+    """Each player with the commands that let him in: he brings the largest stack that he sits down with."""
+    stacks: dict[str, int] = {}
     for hand in hands:
         for player, stack in zip(hand.players, hand.starting_stacks, strict=True):
-            found[player] = max(stack, found.get(player, 0))
-    return found
+            stacks[player] = max(stack, stacks.get(player, 0))
+    for player, stack in stacks.items():
+        yield player, [pb.RegisterPlayer(name=player), pb.DepositFunds(amount=stack)]
