@@ -98,7 +98,8 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_every_page_is_in_an_index() -> None:
     indices = (ROOT / "docs/index.md", ROOT / "docs/adr/README.md")
     linked = {(p.parent / link).resolve() for p in indices for link in links(p)}
-    assert [name(p) for p in PAGES if p.is_relative_to(ROOT / "docs") and p not in (*indices, *linked)] == []
+    missing = [name(p) for p in PAGES if p.is_relative_to(ROOT / "docs") and p not in (*indices, *linked)]
+    assert missing == [], "add a line to docs/index.md"
 
 
 def test_decisions_are_listed_with_their_titles() -> None:
