@@ -1,6 +1,7 @@
 """The transactional producer: what one batch writes and the offsets it read, all of it or nothing."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -100,7 +101,8 @@ class Transaction:
         self._open = False
         if self._producer is not None:
             self._producer.purge(True, True, True)
-            self._producer.flush(0)
+            with suppress(KafkaException):  # that of a fatal error, which is why it is dropped
+                self._producer.flush(0)
             self._producer = None
 
     def close(self) -> None:
