@@ -154,7 +154,7 @@ _PASSING = (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._RES
 
 def _reader(settings: Settings) -> dict[str, Any]:
     return settings.client(
-        group_id="headrace-restore",  # required by the client; no group is joined, since partitions are assigned
+        group_id=f"{settings.prefix}headrace.restore",  # required by the client; no group is joined, since partitions are assigned
         enable_auto_commit=False,
         enable_partition_eof=True,
         isolation_level="read_committed",
