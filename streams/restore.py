@@ -13,7 +13,6 @@ from typing import Any
 
 import structlog
 from confluent_kafka import (
-    OFFSET_BEGINNING,
     Consumer,
     IsolationLevel,
     KafkaError,
@@ -96,8 +95,9 @@ class Restorer:
                 checkpoint = 0
             if max(checkpoint, first) < end:
                 open_tasks[task.topic, task.partition] = task
-                starts.append(TopicPartition(task.topic, task.partition, checkpoint or OFFSET_BEGINNING))
-        self.remaining = sum(ends[p.topic, p.partition][1] - max(p.offset, 0) for p in starts)
+                # a number even for the beginning: librdkafka takes half a second to look up what that is
+                starts.append(TopicPartition(task.topic, task.partition, max(checkpoint, first)))
+        self.remaining = sum(ends[p.topic, p.partition][1] - p.offset for p in starts)
         if not starts:
             return 0
         consumer = Consumer(_reader(self._settings))
@@ -154,12 +154,14 @@ _PASSING = (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._RES
 
 def _reader(settings: Settings) -> dict[str, Any]:
     return settings.client(
-        group_id=f"{settings.prefix}headrace.restore",  # required by the client; no group is joined, since partitions are assigned
+        group_id=f"{settings.prefix}headrace.restore",  # required by the client, which joins no group here
         enable_auto_commit=False,
         enable_partition_eof=True,
         isolation_level="read_committed",
         auto_offset_reset="earliest",
         fetch_min_bytes=1,
+        # a topic ends in a transaction's marker, so that its end is known by the first fetch that brings nothing
+        fetch_wait_max_ms=10,
         max_partition_fetch_bytes=8 * 1024 * 1024,
         queued_min_messages=200_000,
         queued_max_messages_kbytes=256 * 1024,
