@@ -3,6 +3,8 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from queue import Empty, SimpleQueue
+from threading import Thread
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -11,6 +13,7 @@ from headrace.streams.settings import Settings
 from headrace.topology.step import Output
 
 log = structlog.get_logger()
+Call = tuple[Callable[[], None], "SimpleQueue[Exception | None]"]
 
 
 class Unsure(RuntimeError):
@@ -19,6 +22,44 @@ class Unsure(RuntimeError):
 
 class RecordTooLarge(RuntimeError):
     """The broker takes no record as large as one of this transaction's."""
+
+
+class Patience:
+    """Calls that may never come back, in a thread of their own; one that is caught in such a call is left behind."""
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[Call | None] | None = None
+
+    def call(self, function: Callable[[], None], seconds: float) -> None:
+        """What `function` does; TimeoutError when it has not done it in time, and is still at it."""
+        if self._calls is None:
+            self._calls = SimpleQueue()
+            Thread(target=_serve, args=(self._calls,), name="patience", daemon=True).start()
+        answer: SimpleQueue[Exception | None] = SimpleQueue()
+        self._calls.put((function, answer))
+        try:
+            error = answer.get(timeout=seconds)
+        except Empty:
+            self.close()
+            raise TimeoutError from None
+        if error is not None:
+            raise error
+
+    def close(self) -> None:
+        """Let the thread end."""
+        if self._calls is not None:
+            self._calls.put(None)
+            self._calls = None
+
+
+def _serve(calls: "SimpleQueue[Call | None]") -> None:
+    while (call := calls.get()) is not None:
+        function, answer = call
+        try:
+            function()
+            answer.put(None)
+        except Exception as error:
+            answer.put(error)
 
 
 class Transaction:
@@ -46,6 +87,7 @@ class Transaction:
         self._open = False
         self.offsets: dict[tuple[str, int], int] = {}
         """Offset that a tracked record got, by topic and partition; the last one in this transaction."""
+        self._patience = Patience()
 
     def start(self, timeout: float) -> None:
         """Make the producers known; ends what predecessors of the same ids left open. Raises KafkaException."""
@@ -87,9 +129,13 @@ class Transaction:
             # without this flush the records wait behind the offsets, and replies take 100 ms instead of 4
             if producer.flush(timeout):
                 raise Unsure(f"records were not taken within {timeout:g} s")
-            producer.send_offsets_to_transaction(offsets, consumer.consumer_group_metadata(), timeout)
+            group = consumer.consumer_group_metadata()
+            # it heeds its own timeout as long as the group's coordinator is known: librdkafka's issues 5456 and 5511
+            self._patience.call(lambda: producer.send_offsets_to_transaction(offsets, group, timeout), timeout + 1)
             producer.commit_transaction(timeout)
             self._open = False
+        except TimeoutError as error:
+            raise Unsure(f"offsets were not taken within {timeout:g} s") from error
         except KafkaException as error:
             raise _translated(error) from error
 
@@ -117,6 +163,7 @@ class Transaction:
         """Abort what is open and close."""
         self.abort()
         self.drop()
+        self._patience.close()
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         if error is None:
