@@ -67,6 +67,9 @@ class Restorer:
         """First offset and high watermark of each task's partition. Raises KafkaException when no answer comes."""
         places = [TopicPartition(task.topic, task.partition) for task in tasks]
         admin = AdminClient(self._settings.client())
+        if places:
+            # asked of a client that knows no leader yet, offsets are now and then answered after seconds
+            admin.list_topics(places[0].topic, timeout=10)
         ends: dict[tuple[str, int], tuple[int, int]] = {}
         earliest = admin.list_offsets({p: OffsetSpec.earliest() for p in places}, request_timeout=10)
         latest = admin.list_offsets(
