@@ -70,7 +70,7 @@ class Detached:
         return known if known.alive else None
 
     def make(self, brokers: int | None, port: int | None, data: Path | None, *, detached: bool = True) -> EmbeddedKafka:
-        """A Kafka to start, its first broker on `port` (0: any); None leaves it to what is there, or to the defaults."""
+        """A Kafka to start, from that port on, or on any if it is 0; None means as the data has it, or the default."""
         data = data or self._data
         brokers = brokers or brokers_in(data) or 1
         port = DEFAULT_PORT if port is None else port
