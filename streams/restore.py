@@ -7,6 +7,7 @@ committed. Reading up to the high watermark waits for such a transaction, or for
 
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -45,7 +46,7 @@ Take = Callable[[EditionStore, list[Message], dict[str, int]], None]
 
 def take_changelog(store: EditionStore, messages: list[Message], checkpoints: dict[str, int]) -> None:
     """Put records of a snapshots topic."""
-    store.restore_changelog([(m.key() or b"", m.value()) for m in messages], checkpoints)
+    store.restore_changelog(zip(map(Message.key, messages), map(Message.value, messages), strict=True), checkpoints)
 
 
 def take_history(store: EditionStore, messages: list[Message], checkpoints: dict[str, int]) -> None:
@@ -124,13 +125,13 @@ class Restorer:
         first = consumer.poll(0.2)
         if first is None:
             return 0
-        by_place: dict[tuple[str, int], list[Message]] = {}
+        by_place: defaultdict[tuple[str, int], list[Message]] = defaultdict(list)
         done: list[tuple[str, int]] = []
         for message in [first, *consumer.consume(_CHUNK, 0)]:
             place = (message.topic() or "", message.partition() or 0)
             error = message.error()
             if error is None:
-                by_place.setdefault(place, []).append(message)
+                by_place[place].append(message)
             elif error.code() == KafkaError._PARTITION_EOF:
                 if place in ends and (message.offset() or 0) >= ends[place][1]:
                     done.append(place)
