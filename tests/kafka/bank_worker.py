@@ -2,7 +2,8 @@
 
 It can be told to die, to freeze or to hang at a certain point of its work: a file named `fault` in its state folder
 holds `{point} {signal}`, is removed when the point is reached, and the process sends itself that signal; for `HANG`,
-which is none, the call never returns. Points:
+which is none, the call never returns. Woken from SIGSTOP, it lets a second pass, in which librdkafka's threads learn
+from the group what has become of this member. Points:
 
     handle      a deposit is being decided
     flush       the batch is decided, its records may not be at the broker
@@ -19,6 +20,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,7 @@ def reach(point: str) -> None:
         if name == "HANG":
             threading.Event().wait()
         os.kill(os.getpid(), signal.Signals[name])
+        time.sleep(1)
 
 
 class FaultyProducer(Producer):

@@ -20,6 +20,7 @@ from headrace.streams.store import PartitionStore
 
 pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
 SESSION = 1.5
+DOUBT = "transaction in doubt; state is taken from Kafka anew"
 
 
 @pytest.fixture(scope="module")
@@ -164,17 +165,27 @@ def test_invariant_1_atomic_step(point: str, bank: Deployment) -> None:
 
 
 @pytest.mark.parametrize(
-    ("point", "wake"),
-    [("handle", "late"), ("offsets", "late"), ("commit", "early"), ("commit", "late"), ("handle", "last")],
+    ("point", "wake", "protocol"),
+    [
+        ("handle", "late", "consumer"),
+        ("offsets", "late", "consumer"),
+        ("commit", "early", "consumer"),
+        ("commit", "late", "consumer"),
+        ("handle", "last", "consumer"),
+        ("handle", "last", "classic"),
+    ],
 )
-def test_a_zombie_with_a_batch_in_hand(point: str, wake: str, bank: Deployment) -> None:
+def test_a_zombie_with_a_batch_in_hand(point: str, wake: str, protocol: str, bank: Deployment) -> None:
     """A worker frozen in a step loses its partitions, and wakes to go on with the step.
 
     early: its transaction is open yet, and the new owner waits for it; late: the new owner has handled the batch;
     last: and has left the group, so that the zombie is alone.
     """
-    timeout = {"HEADRACE_TRANSACTION_TIMEOUT": 60 if wake == "early" else 3}
-    zombie, other = bank.worker("zombie", **timeout), bank.worker("other", **timeout)
+    variables = {
+        "HEADRACE_GROUP_PROTOCOL": protocol,
+        "HEADRACE_TRANSACTION_TIMEOUT": 60 if wake == "early" else 3,
+    }
+    zombie, other = bank.worker("zombie", **variables), bank.worker("other", **variables)
     zombie.start().await_ready()
 
     async def scenario() -> Load:
@@ -188,18 +199,19 @@ def test_a_zombie_with_a_batch_in_hand(point: str, wake: str, bank: Deployment) 
                 await asyncio.to_thread(until, lambda: other.said("partitions assigned"), "another got its partitions")
             else:
                 await asyncio.to_thread(other.await_ready)
-                await load.progress(200)
+                await load.progress(100)
             if wake == "last":
                 other.stop()
             zombie.send(SIGCONT)
-            await load.progress(200)
+            if wake != "early":
+                await asyncio.to_thread(until, lambda: zombie.said(DOUBT), "the zombie's transaction was refused")
+            await load.progress(100)
             await load.finish()
             return load
 
     load = asyncio.run(scenario())
     check_clients(load, bank.log().verify())
-    doubts = zombie.said("transaction in doubt; state is taken from Kafka anew")
-    assert bool(doubts) == (wake != "early"), "a zombie's transaction was not refused"
+    assert bool(zombie.said(DOUBT)) == (wake != "early")
 
 
 def test_a_call_to_the_brokers_that_never_returns(bank: Deployment) -> None:
@@ -217,7 +229,7 @@ def test_a_call_to_the_brokers_that_never_returns(bank: Deployment) -> None:
 
     load = asyncio.run(scenario())
     check_clients(load, bank.log().verify())
-    assert worker.said("transaction in doubt; state is taken from Kafka anew"), "the call did not hang"
+    assert worker.said(DOUBT), "the call did not hang"
 
 
 def test_workers_join_and_leave(bank: Deployment) -> None:
