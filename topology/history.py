@@ -5,6 +5,7 @@ fifth of the time that parsing does.
 """
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any, NamedTuple
 
 from google.protobuf.message import Message
@@ -12,6 +13,7 @@ from google.protobuf.message import Message
 from headrace.schemas import codecs
 from headrace.schemas.headrace_v1_pb2 import Event
 
+_CHUNK = 1000
 Appliers = dict[bytes, tuple[type[Message], Callable[[Any, Any], None]]]
 
 
@@ -55,19 +57,25 @@ def to_events(values: Iterable[bytes], first: int) -> list[Event]:
 def fold(state: Any, values: Iterable[bytes], appliers: Appliers) -> int:
     """Apply stored events to `state` in order; the number of them.
 
+    What is copied into the state stays; an event object itself is another event after the next one was read.
     Raises LookupError for an event type without an `@applies` method.
     """
-    count = 0
-    parsers = {name: (message.FromString, apply) for name, (message, apply) in appliers.items()}
-    for value in values:
-        type_name, _, _, _, _, content_type, data = value.split(b"\0", 6)
-        try:
-            parse, apply = parsers[type_name]
-        except KeyError:
-            raise LookupError(f"no @applies method for {type_name.decode()}, which the log holds") from None
-        if content_type:
-            apply(state, codecs.decode(data, appliers[type_name][0], content_type.decode()))
-        else:
-            apply(state, parse(data))
-        count += 1
+    count, left = 0, iter(values)
+    while chunk := list(islice(left, _CHUNK)):
+        # one message a type, parsed into again and again, takes a third of the time of new ones; since it keeps the
+        # memory of all that it ever held, it lives for a chunk only
+        events = {name: message() for name, (message, _) in appliers.items()}
+        parsers = {name: (event.ParseFromString, event, appliers[name][1]) for name, event in events.items()}
+        for value in chunk:
+            type_name, _, _, _, _, content_type, data = value.split(b"\0", 6)
+            try:
+                parse, event, apply = parsers[type_name]
+            except KeyError:
+                raise LookupError(f"no @applies method for {type_name.decode()}, which the log holds") from None
+            if content_type:
+                apply(state, codecs.decode(data, event.__class__, content_type.decode()))
+            else:
+                parse(data)
+                apply(state, event)
+        count += len(chunk)
     return count
