@@ -194,7 +194,7 @@ def test_an_orderly_end_under_load(bank: Deployment) -> None:
         seconds: list[float] = []
         async with bank.client() as client:
             load = Load(client, 8, callers=32, patience=5)
-            for _ in range(3):
+            for _ in range(2):
                 await load.progress(200)
                 seconds.append(await asyncio.to_thread(worker.stop))
                 worker.start()
@@ -258,7 +258,7 @@ def test_more_roots_than_states_kept_in_memory(bootstrap: str, tmp_path: Path) -
         async def scenario() -> Load:
             async with bank.client() as client:
                 load = Load(client, 11, callers=32, roots=500)
-                await load.progress(3000)
+                await load.progress(1500)
                 await load.finish()
                 return load
 
