@@ -7,6 +7,7 @@ from typing import Any
 from headrace.schemas.codecs import PROTOBUF
 from headrace.schemas.headrace_v1_pb2 import DeadLetter, Query, QueryResult, Reply
 from headrace.schemas.record import (
+    ATTEMPTS,
     CONTENT_TYPE,
     CORRELATION,
     ID,
@@ -21,6 +22,8 @@ from headrace.topology import history
 from headrace.topology.aggregate import Rejected
 from headrace.topology.roots import Live
 
+PREFIX = b"\0answers|"
+"""Of changelog keys that hold answers."""
 CONFLICT = "sequence-conflict"
 TOO_LARGE = "too-large"
 _ACCEPTED = struct.Struct(">cqi")
@@ -46,7 +49,7 @@ def read(value: bytes) -> tuple[Reply, int, int]:
 
 def batch_key(now: int, first: bytes) -> bytes:
     """Changelog key of one batch's answers; sorts by time, and no two batches of a partition share a command."""
-    return b"\0answers|%013d|" % now + first
+    return PREFIX + b"%013d|" % now + first
 
 
 def batch_time(key: bytes) -> int:
@@ -128,7 +131,7 @@ def dead_letter(record: Record, error: Exception, component: str, detail: str) -
         error_class=type(error).__name__,
         error=str(error),
         detail=detail[-16_000:],
-        attempts=1,
+        attempts=int(record.headers.get(ATTEMPTS, b"0")) + 1,
         first_failed=record.timestamp,
         last_failed=record.timestamp,
     )

@@ -1,0 +1,79 @@
+"""What a workflow author declares: sagas, and the commands that they send."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any, ClassVar, Generic, TypeVar
+
+from google.protobuf.message import Message
+
+from headrace.topology.aggregate import Mark
+
+M = TypeVar("M", bound=Message)
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Cascade(Enum):
+    """What a refusal of a saga's command does, beyond reaching the aggregate that caused it."""
+
+    COMPENSATE = "compensate"
+    """The source compensates; without a handler the rejection goes to its dead letters."""
+    CONTINUE = "continue"
+    """The source may compensate; without a handler the rejection is counted, no more."""
+    DEAD_LETTER = "dead-letter"
+    """Besides, the refused command goes to the dead letters of the aggregate that refused it."""
+    FAIL_FAST = "fail-fast"
+    """The source may compensate; without a handler its root is aborted."""
+
+
+class Transient(Exception):
+    """Raised by a reaction that may succeed a little later; it is tried again before it is dead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Send(Generic[M]):
+    """A command on its way. Made by `to`."""
+
+    domain: str
+    root: str
+    message: M
+
+
+def to(domain: str, root: str, message: M) -> Send[M]:
+    """A command for a root of another domain."""
+    return Send(domain, root, message)
+
+
+@dataclass(slots=True)
+class EventContext:
+    """What a reaction may know besides the event; the same at each replay."""
+
+    root: str
+    sequence: int
+    event_id: str
+    """The event's source, a slash and its id; unlike any other event's."""
+    correlation_id: str
+    now: datetime
+    """When the event happened, UTC."""
+    edition: str
+
+
+class Saga:
+    """Turns events of one domain into commands for others; keeps no state. Reactions must be pure.
+
+    `name` names its consumer group and topics; `source` is the domain whose events it reads.
+    """
+
+    name: ClassVar[str]
+    source: ClassVar[str]
+    on_rejection: ClassVar[Cascade] = Cascade.COMPENSATE
+
+
+def reacts(function: F) -> F:
+    """Marks `method(self, event[, context]) -> Send | iterable of Send | None`.
+
+    Annotated as `Iterator[Send[SomeCommand | OtherCommand]]`, it is checked at start-up that somebody handles them.
+    """
+    function.__headrace__ = Mark("reacts")  # type: ignore[attr-defined]
+    return function
