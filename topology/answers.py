@@ -140,6 +140,19 @@ def dead_letter(record: Record, error: Exception, component: str, detail: str) -
     return letter.SerializeToString()
 
 
+def letter_record(letter: DeadLetter) -> Record:
+    """The input that a dead letter holds, as it was."""
+    return Record(
+        letter.topic,
+        letter.partition,
+        letter.offset,
+        letter.timestamp,
+        None if letter.key_missing else letter.key,
+        None if letter.value_missing else letter.value,
+        {header.key: header.value for header in letter.headers},
+    )
+
+
 class Replier:
     """Makes reply records. Answers go to the deployment's replies topic only, whatever a command asks for."""
 

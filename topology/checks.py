@@ -22,3 +22,11 @@ def whole_number(header: bytes) -> int:
         return int(header)
     except ValueError:
         raise RecordError(f"{EXPECTED} is {header!r}; it must be a whole number") from None
+
+
+def check_ids(*ids: bytes) -> None:
+    """RecordError unless all are text without NUL, which divides fields in the store."""
+    for value in ids:
+        if b"\0" in value:
+            raise RecordError("ids must not hold a NUL")
+        value.decode()

@@ -21,7 +21,7 @@ from headrace.topology.names import MAIN, Names
 from headrace.topology.partitioner import partition_of
 from headrace.topology.place import Place, SnapshotTooLarge
 from headrace.topology.request import raw, request, since_epoch
-from headrace.topology.step import AggregateStep
+from headrace.topology.step import Step
 from headrace.topology.store import MemoryStore
 
 _ENDLESS = 10_000  # records that one input may lead to; more means that components answer each other for ever
@@ -86,13 +86,25 @@ class TopologyDriver:
         self._offsets: dict[tuple[str, int], int] = defaultdict(int)
         self._due: deque[Record] = deque()  # records on input topics that are not handled yet
         self._sent = 0
-        self._workers: dict[str, list[tuple[AggregateStep, MemoryStore]]] = {}
-        for spec in topology.aggregates.values():
-            workers = self._workers[self.topic(spec.domain, "commands")] = []
-            for partition in range(partitions):
-                place = Place(self._names, edition, partition, partitions, reply_partitions=1, check_purity=True)
-                store = MemoryStore()
-                workers.append((AggregateStep(spec, store, place), store))
+        # what reads a topic: a step and its store for each partition, of each component
+        self._workers: dict[str, list[list[tuple[Step, MemoryStore]]]] = defaultdict(list)
+        for word in topology.components:
+            workers = [self._worker(word, partition) for partition in range(partitions)]
+            for topic in topology.inputs(word, self._names, edition):
+                self._workers[topic].append(workers)
+
+    def _worker(self, word: str, partition: int) -> tuple[Step, MemoryStore]:
+        place = Place(
+            self._names,
+            self._edition,
+            partition,
+            self._partitions,
+            reply_partitions=1,
+            check_purity=True,
+            pause=lambda seconds: self.clock.advance(timedelta(seconds=seconds)),
+        )
+        store = MemoryStore()
+        return self._topology.step(word, store, place), store
 
     def topic(self, domain: str, kind: str) -> str:
         """Name of a topic of this edition."""
@@ -170,15 +182,16 @@ class TopologyDriver:
         """State of a root, from its snapshot; a state without any field set when it has no events."""
         state: Any = self._topology.aggregate(domain).state()
         key = root.encode()
-        _, store = self._workers[self.topic(domain, "commands")][partition_of(key, self._partitions)]
+        _, store = self._workers[self.topic(domain, "commands")][0][partition_of(key, self._partitions)]
         if (stored := store.snapshot(key)) is not None:
             state.MergeFromString(Snapshot.FromString(stored).state)
         return state
 
     def dead_letters(self, domain: str) -> list[DeadLetter]:
         """What of a domain's inputs could not be handled, and why."""
-        self._topology.aggregate(domain)
-        return [DeadLetter.FromString(r.value or b"") for r in self.records(self.topic(domain, "dead-letters"))]
+        self._topology.component(domain)
+        letters = self.records(self.topic(domain, "dead-letters"))
+        return [DeadLetter.FromString(r.value or b"") for r in letters if r.headers[TYPE] == b"headrace.v1.DeadLetter"]
 
     # ---- round and round
 
@@ -198,11 +211,12 @@ class TopologyDriver:
         for _ in range(_ENDLESS):
             if not self._due:
                 return
-            self._handle(self._due.popleft())
+            record = self._due.popleft()
+            for workers in self._workers[record.topic]:
+                self._handle(record, *workers[record.partition])
         raise RuntimeError(f"one input led to {_ENDLESS} records and no end; the last was {self._due[0]}")
 
-    def _handle(self, record: Record) -> None:
-        step, store = self._workers[record.topic][record.partition]
+    def _handle(self, record: Record, step: Step, store: MemoryStore) -> None:
         step.handle(record)
         try:
             staged = step.finish(self.clock.milliseconds)

@@ -7,13 +7,32 @@ from typing import Any
 from google.protobuf.message import Message
 
 from headrace.topology.aggregate import Aggregate
-from headrace.topology.inspection import AggregateSpec, inspect_aggregate, type_name
+from headrace.topology.aggregate_step import AggregateStep
+from headrace.topology.inspection import AggregateSpec, SagaSpec, inspect_aggregate, inspect_saga, type_name
 from headrace.topology.names import MAIN, Names
+from headrace.topology.place import Place
+from headrace.topology.saga import Saga
+from headrace.topology.saga_step import SagaStep
+from headrace.topology.step import Step
+from headrace.topology.store import Store
 
 _PLAIN = Names()
 _DAY = 24 * 60 * 60 * 1000
 _COMPACT = {"cleanup.policy": "compact"}
 _ROOMY = {"max.message.bytes": str(16 * 1024 * 1024)}  # a dead letter holds a whole record, which may be at its limit
+
+_WEEK = {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY)}
+_CONFIGS = {
+    "commands": _WEEK,
+    "facts": _WEEK,
+    "rejections": _WEEK,
+    "inbox": _WEEK,
+    "events": _COMPACT,
+    "snapshots": _COMPACT,
+    "dead-letters": {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY), **_ROOMY},
+}
+_AGGREGATE_KINDS = ("commands", "facts", "rejections", "events", "snapshots", "dead-letters")
+_SAGA_KINDS = ("inbox", "snapshots", "dead-letters")
 
 
 class TopologyError(ValueError):
@@ -41,21 +60,79 @@ def replies_topic(names: Names, partitions: int) -> TopicSpec:
 class Topology:
     """What a deployment runs. Raises TopologyError, with all mistakes, when the declarations do not fit."""
 
-    def __init__(self, *components: type[Aggregate[Any]]) -> None:
-        self.aggregates: dict[str, AggregateSpec] = {}
+    def __init__(self, *components: type[Aggregate[Any]] | type[Saga]) -> None:
+        self.components: dict[str, AggregateSpec | SagaSpec] = {}
         mistakes: list[str] = []
         for component in components:
-            if not (isinstance(component, type) and issubclass(component, Aggregate)):
-                mistakes.append(f"{component!r} is no Aggregate class")
+            spec: AggregateSpec | SagaSpec | None
+            if isinstance(component, type) and issubclass(component, Aggregate):
+                spec = inspect_aggregate(component, mistakes)
+            elif isinstance(component, type) and issubclass(component, Saga):
+                spec = inspect_saga(component, mistakes)
+            else:
+                mistakes.append(f"{component!r} is no Aggregate or Saga class")
                 continue
-            spec = inspect_aggregate(component, mistakes)
             if spec is None:
                 continue
-            if other := self.aggregates.get(spec.domain):
+            if other := self.components.get(spec.domain):
                 mistakes.append(f"{spec.name}: domain {spec.domain!r} is {other.name}'s already; keep one of them")
-            self.aggregates[spec.domain] = spec
+            self.components[spec.domain] = spec
+        self._check_sagas(mistakes)
         if mistakes:
             raise TopologyError(mistakes)
+
+    @property
+    def aggregates(self) -> dict[str, AggregateSpec]:
+        """Aggregates by domain."""
+        return {word: spec for word, spec in self.components.items() if isinstance(spec, AggregateSpec)}
+
+    @property
+    def sagas(self) -> dict[str, SagaSpec]:
+        """Sagas by name."""
+        return {word: spec for word, spec in self.components.items() if isinstance(spec, SagaSpec)}
+
+    @property
+    def takers(self) -> dict[str, set[str]]:
+        """Command types that each domain handles."""
+        return {domain: set(spec.handlers) for domain, spec in self.aggregates.items()}
+
+    def _check_sagas(self, mistakes: list[str]) -> None:
+        handled = {name for spec in self.aggregates.values() for name in spec.handlers}
+        for saga in self.sagas.values():
+            source = self.aggregates.get(saga.source)
+            if source is None:
+                known = ", ".join(self.aggregates) or "none"
+                mistakes.append(f"{saga.name}: reads events of unknown domain {saga.source!r}; there are: {known}")
+                continue
+            for event, reaction in saga.reactions.items():
+                where = f"{saga.name}.{reaction.method}"
+                if event not in source.appliers:
+                    mistakes.append(f"{where}: {saga.source} writes no {event}")
+                for command in reaction.sends:
+                    if type_name(command) not in handled:
+                        mistakes.append(f"{where}: no aggregate handles {type_name(command)}, which it sends")
+
+    def component(self, word: str) -> AggregateSpec | SagaSpec:
+        """An aggregate by its domain, or a saga by its name; LookupError names the known ones."""
+        try:
+            return self.components[word]
+        except KeyError:
+            known = ", ".join(self.components) or "none"
+            raise LookupError(f"unknown domain {word!r}; this topology has: {known}") from None
+
+    def inputs(self, word: str, names: Names, edition: str) -> list[str]:
+        """Topics that a component reads."""
+        spec = self.component(word)
+        if isinstance(spec, SagaSpec):
+            return [names.topic(edition, spec.source, "events"), names.topic(edition, word, "inbox")]
+        return [names.topic(edition, word, kind) for kind in ("commands", "facts", "rejections")]
+
+    def step(self, word: str, store: Store, place: Place) -> Step:
+        """A component at work in one partition."""
+        spec = self.component(word)
+        if isinstance(spec, SagaSpec):
+            return SagaStep(spec, self.takers, store, place)
+        return AggregateStep(spec, store, place)
 
     def aggregate(self, domain: str) -> AggregateSpec:
         """The aggregate of a domain; LookupError names the known ones."""
@@ -80,15 +157,10 @@ class Topology:
     ) -> list[TopicSpec]:
         """Topics that these domains need in an edition; `partitions` is the count of each of them."""
         wanted: list[TopicSpec] = []
-        for domain in self.aggregates if domains is None else domains:
-            self.aggregate(domain)
-            for kind, config in (
-                ("commands", {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY)}),
-                ("events", _COMPACT),
-                ("snapshots", _COMPACT),
-                ("dead-letters", {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY), **_ROOMY}),
-            ):
-                wanted.append(TopicSpec(names.topic(edition, domain, kind), partitions, dict(config)))
+        for word in self.components if domains is None else domains:
+            kinds = _SAGA_KINDS if isinstance(self.component(word), SagaSpec) else _AGGREGATE_KINDS
+            for kind in kinds:
+                wanted.append(TopicSpec(names.topic(edition, word, kind), partitions, dict(_CONFIGS[kind])))
         return wanted
 
     def text(self, names: Names = _PLAIN, edition: str = MAIN) -> str:

@@ -1,13 +1,33 @@
 """Where a step works, the limits that hold there, and the errors that a command can end in."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from headrace.topology.names import Names
+from headrace.topology.partitioner import partition_of
 
 
 class HandlerError(Exception):
     """A handler broke its contract; the text says which one and how."""
+
+
+PARK_PREFIX = b"\0park|"
+"""Of changelog keys that hold events that wait for a dead one."""
+FACT_PREFIX = b"\0fact|"
+"""Of changelog keys that say where a fact's events are."""
+
+
+class InvalidArgument(ValueError):
+    """Something that this deployment does not know was asked of it; nothing of it is stored."""
+
+
+class HopLimit(Exception):
+    """Sagas and aggregates answer each other without end; the text holds the path."""
+
+
+class WorkflowAborted(Exception):
+    """A compensation said that nothing more of this root is to be handled."""
 
 
 class TooLarge(Exception):
@@ -27,12 +47,22 @@ class Place:
     partition: int
     partitions: int
     reply_partitions: int
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """Partitions of every other topic that is written to; where one is not named, it has `partitions`."""
+    hop_limit: int = 64
+    """Components that one cause may lead through."""
+    pause: Callable[[float], None] = lambda seconds: None
+    """Waits so many seconds before a transient failure is tried again."""
     max_bytes: int = 1_048_588
     """Largest record the broker takes in the events and snapshots topics."""
     check_purity: bool = False
     """Whether to look for handlers that change the state they were given; costs two serialisations a command."""
     live_states: int = 10_000
     """State objects kept between batches."""
+
+    def partition_in(self, topic: str, root: bytes) -> int:
+        """The partition of a root in another topic."""
+        return partition_of(root, self.counts.get(topic, self.partitions))
 
 
 class Written(NamedTuple):
@@ -44,4 +74,7 @@ class Written(NamedTuple):
     repeated: int
     forwarded: int
     queries: int
+    compensations: int
+    sends: int
+    parked: int
     events: int

@@ -20,6 +20,8 @@ class Staged:
     """Root, sequence and stored event."""
     entries: dict[bytes, bytes | None] = field(default_factory=dict)
     """Facts, parked records and timers, by changelog key; None removes one."""
+    escalations: list[dict[str, str]] = field(default_factory=list)
+    """What a person is to be told once the batch is committed."""
     forgotten: list[bytes] = field(default_factory=list)
     """Changelog keys of answers that have grown too old."""
 

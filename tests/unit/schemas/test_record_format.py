@@ -17,7 +17,7 @@ from headrace.topology.graph import Topology
 from headrace.topology.names import Names
 from headrace.topology.partitioner import partition_of
 from headrace.topology.place import Place
-from headrace.topology.step import AggregateStep
+from headrace.topology.aggregate_step import AggregateStep
 from headrace.topology.store import MemoryStore
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs/record-format.md").read_text()
