@@ -125,24 +125,32 @@ def _own_kafka() -> str:
     return "" if state is None else state.bootstrap
 
 
-def deployed(function: Callable[..., None]) -> Callable[..., None]:
-    """Makes a command of `function(deployment, …)`: adds the options above, and turns errors into exit codes."""
+def _command(function: Callable[..., None], names: Sequence[str]) -> Callable[..., None]:
     own = inspect.signature(function, eval_str=True)
     shared = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default="", annotation=annotation)
-        for name, annotation in _SHARED.items()
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default="", annotation=_SHARED[name]) for name in names
     ]
     kept = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in list(own.parameters.values())[1:]]
 
     @functools.wraps(function)
     def command(**given: Any) -> None:
-        deployment = Deployment(**{name: given.pop(name) for name in _SHARED})
+        deployment = Deployment(**{name: given.pop(name) for name in names})
         with reported(given.get("as_json", False), deployment.brokers, deployment.redact):
             function(deployment, **given)
 
     command.__signature__ = own.replace(parameters=[*kept, *shared])  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in (*kept, *shared)}
     return command
+
+
+def deployed(function: Callable[..., None]) -> Callable[..., None]:
+    """Makes a command of `function(deployment, …)`: adds the options above, and turns errors into exit codes."""
+    return _command(function, ("topology", "bootstrap", "prefix"))
+
+
+def on_cluster(function: Callable[..., None]) -> Callable[..., None]:
+    """The same for a command that has a topology of its own, and only asks for brokers."""
+    return _command(function, ("bootstrap",))
 
 
 def load_topology(reference: str) -> "Topology":

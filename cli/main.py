@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli import ask, graph, topics, worker
+from headrace.cli import ask, bench, demo, graph, topics, worker
 
 EXIT_CODES = """\b
 Exit codes:
@@ -43,6 +43,7 @@ def headrace(
     """Event sourcing and CQRS on Kafka alone."""
 
 
+app.command()(demo.demo)
 app.command()(worker.worker)
 app.command()(ask.send)
 app.command()(ask.state)
@@ -58,6 +59,8 @@ def kafka(context: typer.Context) -> None:
 
     sub.app(context.args, prog_name="headrace kafka")
 
+
+app.command()(bench.bench)
 
 if __name__ == "__main__":
     app(prog_name="headrace")

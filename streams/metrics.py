@@ -44,9 +44,7 @@ class Metrics:
             "headrace_to_restore_records", "Changelog records left to read", domain, registry=self.registry
         )
         self.ready = Gauge("headrace_ready", "1 when commands are handled", domain, registry=self.registry)
-        self.partitions = Gauge(
-            "headrace_partitions", "Partitions held, by state", ["domain", "state"], registry=self.registry
-        )
+        self.partitions = Gauge("headrace_partitions", "Partitions held", domain, registry=self.registry)
 
     def written(self, domain: str, written: Written) -> None:
         """Count what a committed batch came to."""

@@ -9,7 +9,7 @@ from typing import Any, Union
 
 from google.protobuf.message import Message
 
-from headrace.topology.aggregate import Aggregate, Flag, Mark, Merge
+from headrace.topology.aggregate import Aggregate, Context, Flag, Mark, Merge, Refusal
 from headrace.topology.names import is_word
 from headrace.topology.saga import Cascade, Saga, Send
 
@@ -60,10 +60,20 @@ def inspect_aggregate(aggregate: type[Aggregate[Any]], mistakes: list[str]) -> A
     if not isinstance(domain, str) or state is None:
         return None
     spec = AggregateSpec(name, domain, state)
-    instance = aggregate()
+    try:
+        instance = aggregate()
+    except Exception as error:
+        mistakes.append(f"{name}: cannot be made without arguments: {error}")
+        return None
     for method, mark in _marked(aggregate):
         where = f"{name}.{method}"
         bound = getattr(instance, method)
+        if not inspect.ismethod(bound):
+            mistakes.append(f"{where}: must be a plain method, which takes self")
+            continue
+        if inspect.iscoroutinefunction(bound) or inspect.isasyncgenfunction(bound):
+            mistakes.append(f"{where}: is async; a handler does no I/O and is a plain method")
+            continue
         hints = _hints(bound, where, mistakes)
         if hints is None:
             continue
@@ -145,7 +155,7 @@ def _marked(aggregate: type[Any]) -> Iterator[tuple[str, Mark]]:
     seen: set[str] = set()
     for cls in aggregate.__mro__:
         for name, value in vars(cls).items():
-            mark = getattr(value, "__headrace__", None)
+            mark = getattr(getattr(value, "__func__", value), "__headrace__", None)  # also of a staticmethod
             if name not in seen and isinstance(mark, Mark):
                 yield name, mark
             seen.add(name)
@@ -194,6 +204,9 @@ def _add_handler(
         )
         mistakes.append(f"{where}: takes {len(parameters)} arguments; @{mark.role} takes {form}")
         return
+    third = Refusal if mark.role == "compensates" else Context
+    if len(parameters) == 3 and parameters[2] not in (None, third):
+        mistakes.append(f"{where}: takes {_text(parameters[2])} as its third argument; that is the {third.__name__}")
     commands = _check_arguments(spec, where, parameters, mistakes)
     events, wrong = _returned(returned, (Flag,) if mark.role == "compensates" else ())
     if wrong:
@@ -283,4 +296,5 @@ def _is_message(annotation: Any) -> bool:
 
 
 def _text(annotation: Any) -> str:
-    return getattr(annotation, "__name__", None) or str(annotation)
+    plain = isinstance(annotation, type) and typing.get_origin(annotation) is None
+    return annotation.__name__ if plain else str(annotation)

@@ -127,7 +127,7 @@ class EmbeddedKafka:
         self._folder = DataFolder(self._data_dir)
         try:
             self._plan = self._prepare(self._folder, java, jars)
-            options = [*jvm_options(), *(self._jvm or reading_options(java, jars))]
+            options = [*jvm_options(), *reading_options(java, jars), *self._jvm]
             self._commands = [
                 command(java, jars, "kafka.Kafka", str(node.settings_file), options=options)
                 for node in self._plan.nodes

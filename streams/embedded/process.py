@@ -6,12 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from queue import SimpleQueue
 
 from headrace.streams.embedded.errors import BrokerFailed
 from headrace.streams.embedded.jars import KafkaJars
@@ -68,12 +70,36 @@ def command(java: Java, jars: KafkaJars, main: str, *arguments: str, options: li
     return [str(java.path), *options, "-cp", classpath, main, *arguments]
 
 
+class _Spawner:
+    """Starts children from one thread that lives until the program has ended.
+
+    Death of the parent means, to the kernel, death of the thread that started the child: so that may be neither a
+    caller's short thread nor one that Python ends while others still run, as a pool's.
+    """
+
+    def __init__(self) -> None:
+        self._asked: SimpleQueue[tuple[Callable[[], subprocess.Popen[bytes]], Future[subprocess.Popen[bytes]]]]
+        self._asked = SimpleQueue()
+        threading.Thread(target=self._run, name="headrace-spawn", daemon=True).start()
+
+    def start(self, child: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+        future: Future[subprocess.Popen[bytes]] = Future()
+        self._asked.put((child, future))
+        return future.result()
+
+    def _run(self) -> None:
+        while True:
+            child, future = self._asked.get()
+            try:
+                future.set_result(child())
+            except BaseException as error:
+                future.set_exception(error)
+
+
 @cache
-def _spawner(_pid: int) -> ThreadPoolExecutor:
-    # Death of the parent means, to the kernel, death of the thread that started the child. A thread that lives as long
-    # as the program starts them all, so that a caller's short thread does not take its broker along. One a process id,
-    # because a fork inherits the object but not the thread.
-    return ThreadPoolExecutor(1, thread_name_prefix="headrace-spawn")
+def _spawner(_pid: int) -> _Spawner:
+    # One a process id, because a fork inherits the object but not the thread.
+    return _Spawner()
 
 
 class Process:
@@ -97,10 +123,8 @@ class Process:
             arguments = [sys.executable, "-I", "-S", "-c", _TIED, str(os.getpid()), *arguments]
         # A session of its own: Ctrl-C at a terminal is for the program, which then stops its brokers in order.
         with log.open("ab") as out:
-            self._popen = (
-                _spawner(os.getpid())
-                .submit(
-                    subprocess.Popen,
+            self._popen = _spawner(os.getpid()).start(
+                lambda: subprocess.Popen(
                     arguments,
                     stdin=subprocess.DEVNULL,
                     stdout=out,
@@ -108,7 +132,6 @@ class Process:
                     start_new_session=True,
                     pass_fds=keep,
                 )
-                .result()
             )
 
     @property

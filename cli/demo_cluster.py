@@ -1,0 +1,150 @@
+"""What the demo runs on: brokers, topics and workers that are gone when it is over."""
+
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from headrace.cli.demo_screen import Screen
+from headrace.cli.deployment import DEFAULT_TOPOLOGY, Deployment
+from headrace.cli.errors import ENVIRONMENT, Failure
+from headrace.cli.kafka import home
+from headrace.examples.poker import topology
+from headrace.streams import topics
+from headrace.streams.embedded import EmbeddedKafka
+from headrace.streams.embedded.broker import free_ports
+from headrace.streams.embedded.process import Process
+from headrace.streams.settings import Settings
+
+_READY_WITHIN = 60.0  # seconds
+_STOP_WITHIN = 10.0
+_TAIL_LINES = 15
+
+
+@contextmanager
+def brokers(deployment: Deployment, screen: Screen, workers: int) -> Iterator[Settings]:
+    """Settings for topics of the demo's own: on the brokers that are named, else on a Kafka that comes and goes."""
+    settings = deployment.settings(own_kafka=False)
+    changes: dict[str, object] = {}
+    if "partitions" not in settings.model_fields_set:
+        changes["partitions"] = max(4, 2 * workers)
+    if settings.bootstrap:
+        changes["prefix"] = f"{settings.prefix}demo-{uuid.uuid4().hex[:8]}."
+        screen.say(f"Kafka on {settings.bootstrap}; topics {changes['prefix']}…")
+        yield settings.model_copy(update=changes)
+        return
+    started = time.monotonic()
+    with EmbeddedKafka() as kafka:
+        screen.say(f"Apache Kafka runs on {kafka.bootstrap}, started in {time.monotonic() - started:.1f} s")
+        yield deployment.settings(bootstrap=kafka.bootstrap, own_kafka=False).model_copy(update=changes)
+
+
+@contextmanager
+def demo_topics(settings: Settings) -> Iterator[None]:
+    """The topics of the poker example; deleted in the end, with the groups that read them."""
+    admin = topics.admin(settings)
+    specs = topics.wanted(settings, topology)
+    topics.create(admin, specs, settings.replication)
+    try:
+        yield
+    finally:
+        groups = [f"{settings.prefix}headrace.{domain}" for domain in topology.aggregates]
+        answers = [
+            *admin.delete_topics([spec.name for spec in specs], request_timeout=20).values(),
+            *admin.delete_consumer_groups(groups, request_timeout=20).values(),
+        ]
+        for answer in answers:
+            answer.exception(30)  # on a cluster that has gone away there is nothing to clean up
+
+
+class Workers:
+    """Processes of `headrace worker`, each with a log; they die with this process, however it ends."""
+
+    def __init__(self, settings: Settings, count: int, folder: Path, state: Path) -> None:
+        self._ports = free_ports(count)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._processes = [
+            Process(
+                f"worker {number}",
+                _command(settings, port, state / str(number)),
+                folder / f"worker-{number}.log",
+                detached=False,
+            )
+            for number, port in enumerate(self._ports, 1)
+        ]
+
+    def await_ready(self) -> None:
+        """Wait until each has its partitions; Failure shows the log of one that does not get there."""
+        deadline = time.monotonic() + _READY_WITHIN
+        for process, port in zip(self._processes, self._ports, strict=True):
+            while not _ready(port):
+                self.check()
+                if time.monotonic() > deadline:
+                    raise self._failure(process, f"was not ready within {_READY_WITHIN:g} s")
+                time.sleep(0.05)
+
+    def check(self) -> None:
+        """Raise Failure, with the end of its log, if one has ended."""
+        for process in self._processes:
+            if not process.alive:
+                raise self._failure(process, "ended by itself")
+
+    def stop(self) -> None:
+        """SIGTERM to all; those that take too long are killed."""
+        for process in self._processes:
+            process.signal(signal.SIGTERM)
+        deadline = time.monotonic() + _STOP_WITHIN
+        for process in self._processes:
+            if not process.wait(max(0.0, deadline - time.monotonic())):
+                process.kill()
+
+    def _failure(self, process: Process, what: str) -> Failure:
+        lines = process.log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
+        text = "\n  ".join([f"{process.name} {what}; the end of its log {process.log}:", *lines])
+        return Failure(ENVIRONMENT, text)
+
+
+@contextmanager
+def demo_workers(settings: Settings, count: int) -> Iterator[Workers]:
+    """Workers that are ready; in the end they are stopped. Their logs stay if something went wrong."""
+    folder = home().parent / f"demo-{os.getpid()}"
+    with TemporaryDirectory(prefix="headrace-demo-") as state:
+        try:
+            workers = Workers(settings, count, folder, Path(state))
+        except OSError as error:
+            raise Failure(ENVIRONMENT, f"{folder} cannot be used for the workers' logs: {error}") from error
+        try:
+            workers.await_ready()
+            yield workers
+        finally:
+            workers.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _command(settings: Settings, port: int, state: Path) -> list[str]:
+    # what else there is to set, secrets among it, is inherited with the environment
+    options = {
+        "--bootstrap": settings.bootstrap,
+        "--prefix": settings.prefix,
+        "--topology": DEFAULT_TOPOLOGY,
+        "--web-port": str(port),
+        "--state-dir": str(state),
+    }
+    given = [text for option, value in options.items() if value for text in (option, value)]
+    return [sys.executable, "-m", "headrace.cli.main", "worker", *given]
+
+
+def _ready(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as answer:
+            return bool(json.load(answer)["ready"])
+    except (OSError, ValueError):  # not there yet, or there and not ready (503)
+        return False

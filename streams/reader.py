@@ -1,0 +1,83 @@
+"""Reads a topic from its beginning to its end, as anyone outside the engine would: a plain read_committed consumer."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from headrace.streams.settings import Settings
+
+_CHUNK = 5000
+
+
+def read(settings: Settings, topic: str, patience: float = 60.0) -> Iterator[Message]:
+    """The committed records that are in a topic now, those of one partition in order.
+
+    Waits for transactions that are still open. Raises TimeoutError, naming the partitions that did not come to their
+    end, when nothing comes for `patience` seconds; KafkaException when the brokers refuse.
+    """
+    ends = _ends(settings, topic)
+    consumer = Consumer(
+        settings.client(
+            group_id="headrace-reader",  # required by the client; no group is joined, since partitions are assigned
+            enable_auto_commit=False,
+            enable_partition_eof=True,
+            isolation_level="read_committed",
+            queued_max_messages_kbytes=64 * 1024,
+        )
+    )
+    try:
+        consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in ends])
+        deadline = time.monotonic() + patience
+        while ends:
+            messages = consumer.consume(_CHUNK, 0.2)
+            if messages:
+                deadline = time.monotonic() + patience
+            elif time.monotonic() > deadline:
+                waiting = ", ".join(f"{partition} to {end}" for partition, end in ends.items())
+                raise TimeoutError(
+                    f"{topic}: nothing more came for {patience:g} s from partition(s) {waiting}; "
+                    "is a transaction still open there?"
+                )
+            yield from _records(messages, ends)
+    finally:
+        consumer.close()
+
+
+def _records(messages: list[Message], ends: dict[int, int]) -> Iterator[Message]:
+    """The records among what was consumed; partitions that have come to their end are taken from `ends`."""
+    for message in messages:
+        error, partition = message.error(), message.partition() or 0
+        if error is None:
+            yield message
+        elif error.code() == KafkaError._PARTITION_EOF:
+            # the end that committed readers see: it is short of the real one while a transaction is open
+            if (message.offset() or 0) >= ends.get(partition, 0):
+                ends.pop(partition, None)
+        elif not error.retriable():
+            raise KafkaException(error)
+
+
+def _ends(settings: Settings, topic: str) -> dict[int, int]:
+    """Each partition's end, open transactions included."""
+    admin = AdminClient(settings.client())
+    found: Any = admin.list_topics(topic, timeout=10).topics[topic]
+    if found.error is not None:
+        raise KafkaException(found.error)
+    places = [TopicPartition(topic, partition) for partition in found.partitions]
+    answers = admin.list_offsets(
+        {place: OffsetSpec.latest() for place in places},
+        isolation_level=IsolationLevel.READ_UNCOMMITTED,
+        request_timeout=10,
+    )
+    return {place.partition: answers[place].result().offset for place in places}
