@@ -14,6 +14,7 @@ from headrace.examples.poker import topology
 from headrace.schemas import codecs
 from headrace.schemas.record import CloudEvent
 from headrace.streams import topics
+from headrace.streams.alarm import Alarm
 from headrace.streams.component import Component
 from headrace.streams.embedded import EmbeddedKafka
 from headrace.streams.metrics import Metrics
@@ -61,19 +62,21 @@ def deployment(bootstrap: str, partitions: int) -> Iterator[Settings]:
 def plan(settings: Settings, folder: str, max_bytes: int = 1_048_588) -> Plan:
     """The player component of a deployment, with a store folder of its own."""
     return Plan(
-        spec=topology.aggregate(DOMAIN),
+        topology=topology,
+        word=DOMAIN,
         settings=settings,
         folder=settings.state_dir / folder,
         editions=[settings.edition],
         partitions=settings.partitions,
         reply_partitions=settings.reply_partitions,
+        counts={},
         max_bytes=max_bytes,
     )
 
 
 def component(settings: Settings, folder: str = "engine") -> Component:
     """The engine for players, as a worker runs it, to be driven by the benchmark's thread."""
-    return Component(plan(settings, folder), "bench", Metrics(), Tracing())
+    return Component(plan(settings, folder), "bench", Metrics(), Tracing(), Alarm(""))
 
 
 def deposits(settings: Settings, roots: int, each: int) -> int:

@@ -1,7 +1,7 @@
-"""An aggregate at work on this worker: take a batch, run the step, commit, put into the store."""
+"""A component at work on this worker: take a batch, run the step, commit, put into the store."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
@@ -15,7 +15,7 @@ from headrace.streams.shard import Interrupted, Plan, Shard
 from headrace.streams.tracing import Tracing
 from headrace.streams.transaction import RecordTooLarge, Transaction, Unsure
 from headrace.topology.place import SnapshotTooLarge
-from headrace.topology.step import AggregateStep
+from headrace.topology.step import Step
 
 log = structlog.get_logger()
 _DRAIN = 200  # records after which outputs go to the sender, so that it works while the step does
@@ -25,13 +25,15 @@ _COMPLAIN = 30.0  # seconds between two complaints about the same trouble
 class Component:
     """One consumer, one transactional producer, one store a partition. All methods are for one thread."""
 
-    def __init__(self, plan: Plan, instance: str, metrics: Metrics, tracing: Tracing) -> None:
+    def __init__(
+        self, plan: Plan, instance: str, metrics: Metrics, tracing: Tracing, alarm: Callable[[dict[str, str]], None]
+    ) -> None:
         settings = plan.settings
-        self.plan, self.domain = plan, plan.spec.domain
+        self.plan, self.domain = plan, plan.word
         self.assignment = Assignment(plan)
-        self._metrics, self._tracing = metrics, tracing
+        self._metrics, self._tracing, self._alarm = metrics, tracing, alarm
         self._transaction = Transaction(settings, f"{plan.group}.{instance}")
-        self._tracked = [plan.topic(e, kind) for e in plan.editions for kind in ("snapshots", "events")]
+        self._tracked = [plan.topic(e, kind) for e in plan.editions for kind in plan.restored]
         self._consumer = Consumer(_group_config(plan, self._complain))
         self._consumer.subscribe(plan.inputs, on_assign=self._assigned, on_revoke=self._revoked)
         self._recovering = True
@@ -119,7 +121,7 @@ class Component:
         started = time.perf_counter()
         transaction, tracing = self._transaction, self._tracing
         transaction.begin()
-        touched: dict[AggregateStep, Shard] = {}
+        touched: dict[Step, Shard] = {}
         offsets: dict[tuple[str, int], int] = {}
         for number, message in enumerate(messages, 1):
             record = _record(message)
@@ -144,10 +146,12 @@ class Component:
         for step, shard, writes in staged:
             shard.views[step].put(writes, self._checkpoints(shard))
             self._metrics.written(self.domain, step.committed())
+            for escalation in writes.escalations:
+                self._alarm(escalation)
             step.careful = False
         self._metrics.batch(self.domain, len(messages), decided - started, time.perf_counter() - decided)
 
-    def _drain(self, touched: dict[AggregateStep, Shard]) -> None:
+    def _drain(self, touched: dict[Step, Shard]) -> None:
         for step in touched:
             self._transaction.send(step.outputs, self._tracked)
             step.outputs.clear()
@@ -156,7 +160,7 @@ class Component:
         """How far the store stands for its topics, once the batch is in it."""
         found: dict[str, int] = {}
         for edition in self.plan.editions:
-            for kind in ("snapshots", "events"):
+            for kind in self.plan.restored:
                 topic = self.plan.topic(edition, kind)
                 offset = self._transaction.offsets.get((topic, shard.partition))
                 if offset is not None and (kind == "snapshots" or shard.history.is_set()):
@@ -189,7 +193,7 @@ class Component:
         self.assignment.add(consumer, partitions)
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self.assignment.remove(partitions)
+        self.assignment.remove(consumer, partitions)
 
     def interrupt(self) -> None:
         """Tell the engine's thread, from another one, not to wait for anything any more."""

@@ -51,7 +51,7 @@ class Place:
     """Partitions of every other topic that is written to; where one is not named, it has `partitions`."""
     hop_limit: int = 64
     """Components that one cause may lead through."""
-    pause: Callable[[float], None] = lambda seconds: None
+    pause: Callable[[float], object] = lambda seconds: None
     """Waits so many seconds before a transient failure is tried again."""
     max_bytes: int = 1_048_588
     """Largest record the broker takes in the events and snapshots topics."""
