@@ -52,7 +52,10 @@ format: setup ## let ruff format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: ## pin all dependencies anew
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra bench --group dev pyproject.toml -o requirements.lock
+# The image's lock is a part of the other one: the same versions, less of them.
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
+lock: setup ## pin all dependencies anew
+	$(COMPILE) --extra bench --group dev pyproject.toml -o requirements.lock
+	$(COMPILE) --constraint requirements.lock --group build pyproject.toml -o requirements-runtime.lock
 
 .PHONY: help setup kafka-jars demo check unit test bench proto format lock

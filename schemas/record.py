@@ -35,6 +35,7 @@ DISCARD = "ce_discard"
 CONTENT_TYPE = "content-type"
 
 REQUIRED = (SPECVERSION, ID, SOURCE, TYPE)
+_LAST = 253_402_300_799_999  # milliseconds, the end of the year 9999
 
 Headers = list[tuple[str, str | bytes | None]]
 
@@ -112,8 +113,9 @@ def check(headers: Mapping[str, bytes]) -> Mapping[str, bytes]:
 
 
 def rfc3339(milliseconds: int) -> str:
-    """A Kafka timestamp as RFC 3339 in UTC, with three decimals."""
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    """A Kafka timestamp as RFC 3339 in UTC, with three decimals; one outside of 1970 to 9999 as the nearest end."""
+    milliseconds = min(max(milliseconds, 0), _LAST)
+    moment = datetime.fromtimestamp(milliseconds // 1000, UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{milliseconds % 1000:03d}Z"
 
 

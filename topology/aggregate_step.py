@@ -3,6 +3,7 @@
 It reads in the order of the data: record → decode → decide → apply → stage.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -156,8 +157,8 @@ class AggregateStep(Step):
         if known_fact is not None:
             self._repeat(record, key, live, known_fact, answer_to)
             return
-        check_ids(headers[ID], headers.get(CORRELATION, b""), external)
-        message = codecs.decode(record.value, handler.command, headers.get(CONTENT_TYPE, PROTOBUF).decode())
+        check_ids(headers[ID], headers.get(CORRELATION) or b"", external)
+        message = codecs.decode(record.value, handler.command, (headers.get(CONTENT_TYPE) or PROTOBUF).decode())
         try:
             events = self._call(record, key, live, handler, message)
         except Rejected as rejected:
@@ -173,7 +174,7 @@ class AggregateStep(Step):
         if (self._staged.answers.get(answer_key) or self._store.answer(answer_key)) is not None:
             self._counts["repeated"] += 1
             return
-        rejection = codecs.decode(record.value, Rejection, headers.get(CONTENT_TYPE, PROTOBUF).decode())
+        rejection = codecs.decode(record.value, Rejection, (headers.get(CONTENT_TYPE) or PROTOBUF).decode())
         outcome = compensation.decide(self._spec, rejection, live.state, self._source, key)
         self._counts["compensations"] += 1
         if outcome.events:
@@ -194,7 +195,7 @@ class AggregateStep(Step):
 
     def _decode(self, record: Record) -> tuple[Handler, Any, int | None]:
         headers = record.headers
-        check_ids(headers[ID], headers.get(CORRELATION, b""))
+        check_ids(headers[ID], headers.get(CORRELATION) or b"")
         entry = self._handlers.get(headers[TYPE])
         if entry is None:
             known = ", ".join(self._spec.handlers)
@@ -244,7 +245,7 @@ class AggregateStep(Step):
             if isinstance(result, Message):
                 events: tuple[Any, ...] = (result,)
             else:
-                events = () if result is None else tuple(result)
+                events = () if result is None else tuple(result) if isinstance(result, Iterable) else (result,)
         finally:
             if self._place.check_purity and before != live.state.SerializeToString(deterministic=True):
                 self._roots.reload(key, live)
@@ -266,7 +267,7 @@ class AggregateStep(Step):
         return Context(
             root=key.decode(),
             command_id=command_id.decode(),
-            correlation_id=record.headers.get(CORRELATION, command_id).decode(),
+            correlation_id=(record.headers.get(CORRELATION) or command_id).decode(),
             sequence=live.sequence,
             now=datetime.fromtimestamp(record.timestamp / 1000, UTC),
             edition=self._place.edition,
@@ -416,4 +417,4 @@ class AggregateStep(Step):
             return  # no place to answer to; the dead letter says so
         if answer_to is not None:
             reply = answers.failure(record, error, self._dead_topic)
-            self.outputs.append(self._replier.reply(reply, answer_to, record.headers.get(ID, b"")))
+            self.outputs.append(self._replier.reply(reply, answer_to, record.headers.get(ID) or b""))

@@ -74,7 +74,7 @@ def refusal(record: Record, root: bytes, sequence: int, rejected: Rejected) -> R
         reason=rejected.reason,
         code=rejected.code,
         retryable=rejected.retryable,
-        correlation_id=record.headers.get(CORRELATION, command_id).decode(),
+        correlation_id=(record.headers.get(CORRELATION) or command_id).decode(),
     )
 
 
@@ -83,7 +83,7 @@ def complete(reply: Reply, record: Record, root: bytes, last: int) -> None:
     command_id = record.headers[ID]
     if reply.status == Reply.ACCEPTED:
         reply.command_id, reply.root, reply.sequence = command_id.decode(), root.decode(), last
-        reply.correlation_id = record.headers.get(CORRELATION, command_id).decode()
+        reply.correlation_id = (record.headers.get(CORRELATION) or command_id).decode()
     reply.already_processed = True
 
 
@@ -104,15 +104,15 @@ def query_result(query: Query, root: str, live: Live, events: Sequence[bytes], r
 
 def failure(record: Record, error: Exception, dead_topic: str) -> Reply:
     """The reply to a command that went to the dead letters."""
-    command_id = record.headers.get(ID, b"")
+    command_id = record.headers.get(ID) or b""
     return Reply(
         command_id=command_id.decode(errors="replace"),
         status=Reply.FAILED,
         root=(record.key or b"").decode(errors="replace"),
         sequence=-1,
-        reason=f"{error} ({type(error).__name__}; the command lies in {dead_topic})",
+        reason=f"{_text(error)} ({type(error).__name__}; the command lies in {dead_topic})",
         code=TOO_LARGE if type(error).__name__ == "TooLarge" else "failed",
-        correlation_id=record.headers.get(CORRELATION, command_id).decode(errors="replace"),
+        correlation_id=(record.headers.get(CORRELATION) or command_id).decode(errors="replace"),
     )
 
 
@@ -129,9 +129,9 @@ def dead_letter(record: Record, error: Exception, component: str, detail: str) -
         value_missing=record.value is None,
         component=component,
         error_class=type(error).__name__,
-        error=str(error),
-        detail=detail[-16_000:],
-        attempts=int(record.headers.get(ATTEMPTS, b"0")) + 1,
+        error=_text(error),
+        detail=_storable(detail[-16_000:]),
+        attempts=_attempts(record) + 1,
         first_failed=record.timestamp,
         last_failed=record.timestamp,
     )
@@ -151,6 +151,23 @@ def letter_record(letter: DeadLetter) -> Record:
         None if letter.value_missing else letter.value,
         {header.key: header.value for header in letter.headers},
     )
+
+
+def _attempts(record: Record) -> int:
+    text = record.headers.get(ATTEMPTS) or b"0"
+    return int(text) if text.isdigit() and len(text) < 6 else 0
+
+
+def _text(error: Exception) -> str:
+    """What an error says, whatever its author made of that: bad input must not raise once more."""
+    try:
+        return _storable(str(error)[:4_000])
+    except Exception:
+        return "its text could not be made"
+
+
+def _storable(text: str) -> str:
+    return text.encode(errors="replace").decode()  # protobuf takes no lone surrogates
 
 
 class Replier:
@@ -176,9 +193,10 @@ class Replier:
         partition = self._known.get(header)
         if partition is None:
             topic, _, number = header.decode(errors="replace").rpartition("/")
-            if topic != self._topic or not number.isdecimal() or int(number) >= self._partitions:
+            if topic != self._topic or not number.isdecimal() or len(number) > 9 or int(number) >= self._partitions:
+                last = self._partitions - 1
                 raise RecordError(
-                    f"ce_replyto is {header!r}; answers go to {self._topic}/0 … {self._topic}/{self._partitions - 1}"
+                    f"ce_replyto is {header[:99]!r}; answers go to {self._topic}/0 … {self._topic}/{last}"
                 )
             partition = int(number)
             if len(self._known) < self._partitions:

@@ -17,11 +17,12 @@ def checked_root(key: bytes | None) -> bytes:
 
 
 def whole_number(header: bytes) -> int:
-    """The number in an expected-sequence header; RecordError if it is none."""
-    try:
-        return int(header)
-    except ValueError:
-        raise RecordError(f"{EXPECTED} is {header!r}; it must be a whole number") from None
+    """The number in an expected-sequence header; RecordError if it can be no sequence."""
+    if header == b"-1":
+        return -1
+    if not header.isdigit() or len(header) > 19:  # as many digits as a sequence can have
+        raise RecordError(f"{EXPECTED} is {header[:40]!r}; it must be a whole number, -1 or more")
+    return int(header)
 
 
 def check_ids(*ids: bytes) -> None:

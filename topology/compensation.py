@@ -57,13 +57,13 @@ def notice(record: Record, reply: Reply, component: str, source: str, issuer: by
         command_id=reply.command_id,
         command_type=headers[TYPE].decode(),
         command=record.value or b"",
-        content_type=headers.get(CONTENT_TYPE, b"").decode(),
+        content_type=(headers.get(CONTENT_TYPE) or b"").decode(),
         reason=reply.reason,
         code=reply.code,
         retryable=reply.retryable,
         issuer=headers[SOURCE].decode().rpartition("/")[2],
-        cause=headers.get(CAUSATION, b"").decode(),
-        cascade=headers.get(CASCADE, b"").decode(),
+        cause=(headers.get(CAUSATION) or b"").decode(),
+        cascade=(headers.get(CASCADE) or b"").decode(),
     )
     out: Headers = [
         (SPECVERSION, "1.0"),
@@ -73,7 +73,7 @@ def notice(record: Record, reply: Reply, component: str, source: str, issuer: by
         (SUBJECT, root),
         (CONTENT_TYPE, codecs.PROTOBUF),
         (CAUSATION, headers[ID]),
-        (CORRELATION, headers.get(CORRELATION, headers[ID])),
+        (CORRELATION, headers.get(CORRELATION) or headers[ID]),
     ]
     out.extend((name, headers[name]) for name in (TRACEPARENT, PATH) if name in headers)
     return topic, rejection.SerializeToString(), root, place.partition_in(topic, root.encode()), out
@@ -132,5 +132,5 @@ def alarm(rejection: Rejection, key: bytes, headers: Any) -> dict[str, str]:
         "refused_by": f"{rejection.component} {rejection.root}",
         "command": rejection.command_type,
         "reason": rejection.reason,
-        "correlation_id": headers.get(CORRELATION, b"").decode(),
+        "correlation_id": (headers.get(CORRELATION) or b"").decode(),
     }

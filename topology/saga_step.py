@@ -93,7 +93,7 @@ class SagaStep(Step):
         return True
 
     def _sends(self, record: Record, root: bytes, reaction: Reaction) -> Iterable[Any]:
-        content_type = record.headers.get(CONTENT_TYPE, PROTOBUF).decode()
+        content_type = (record.headers.get(CONTENT_TYPE) or PROTOBUF).decode()
         event = codecs.decode(record.value, reaction.event, content_type)
         arguments = (event, self._context(record, root)) if reaction.wants_context else (event,)
         for wait in (*_WAITS, None):
@@ -113,9 +113,9 @@ class SagaStep(Step):
         time = headers.get(TIME)
         return EventContext(
             root=root.decode(),
-            sequence=int(headers.get(SEQUENCE, b"-1")),
+            sequence=int(headers.get(SEQUENCE) or b"-1"),
             event_id=self._event_id(record),
-            correlation_id=headers.get(CORRELATION, b"").decode(),
+            correlation_id=(headers.get(CORRELATION) or b"").decode(),
             now=datetime.fromisoformat(time.decode()) if time else datetime.fromtimestamp(record.timestamp / 1000, UTC),
             edition=self._place.edition,
         )
@@ -134,7 +134,7 @@ class SagaStep(Step):
         if not send.root:
             raise InvalidArgument(f"{where} sends {name} to {send.domain} without a root")
         headers = record.headers
-        path = headers.get(PATH, b"")
+        path = headers.get(PATH) or b""
         if path.count(b">") >= self._place.hop_limit:
             raise HopLimit(f"{self._place.hop_limit} hops led here and no end: {path.decode()}{self._spec.domain}")
         event_id = self._event_id(record)

@@ -17,7 +17,7 @@ from headrace.examples.poker import poker_pb2 as pb
 
 Amount = int | Decimal
 Command = pb.StartHand | pb.Deal | pb.Act | pb.Award
-UNLIMITED = 10**15
+UNLIMITED = rules.MOST_CHIPS
 """Units that stand for a stack which the file gives as infinite, because nobody knows it."""
 _FINEST = 4  # decimals of money that count; more come from dividing floats
 _HEADER = re.compile(r"^\[\s*([^\[\]\s]+)\s*\][ \t]*(?:#.*)?$", re.MULTILINE)
@@ -82,7 +82,7 @@ def parse(text: str, source: str) -> Iterator[HandHistory]:
         seen.add(number)
         try:
             fields = tomllib.loads(body, parse_float=Decimal)
-        except (tomllib.TOMLDecodeError, InvalidOperation) as error:
+        except (ValueError, InvalidOperation) as error:
             raise HistoryError(f"{where}: is not TOML: {error}") from error
         yield _hand(fields, source, number)
 
@@ -118,7 +118,7 @@ def _hand(fields: dict[str, Any], source: str, number: str) -> HandHistory:
     units = 10 ** max(played, min(told, _FINEST))
 
     def whole(values: Sequence[Amount]) -> tuple[int, ...]:
-        return tuple(int(value * units) if _is_finite(value) else UNLIMITED for value in values)
+        return tuple(min(int(value * units), UNLIMITED) if _is_finite(value) else UNLIMITED for value in values)
 
     return HandHistory(
         source=source,
@@ -141,9 +141,15 @@ def _money(fields: dict[str, Any], name: str, where: str) -> list[Amount]:
     values = fields[name]
     if not isinstance(values, list) or any(isinstance(v, bool) or not isinstance(v, int | Decimal) for v in values):
         raise HistoryError(f"{where}: {name} is not a list of numbers: {values!r}")
-    if not all(_is_finite(value) or (value > 0 and name.endswith("stacks")) for value in values):
+    if not all(_is_amount(value, name) for value in values):
         raise HistoryError(f"{where}: {name} has a number that is no amount: {', '.join(map(str, values))}")
     return values
+
+
+def _is_amount(value: Amount, name: str) -> bool:
+    if _is_finite(value):
+        return -rules.MOST_CHIPS <= value <= rules.MOST_CHIPS
+    return name.endswith("stacks") and str(value) == "Infinity"
 
 
 def _is_finite(amount: Amount) -> bool:
@@ -154,11 +160,10 @@ def _players(fields: dict[str, Any], count: int, where: str) -> tuple[str, ...]:
     names = fields.get("players", [""] * count)
     if not isinstance(names, list) or len(names) != count:
         raise HistoryError(f"{where}: players does not name the {count} players that have starting stacks")
-    # A player without a name, or of the same name as another one, goes by his position.
-    return tuple(
-        name if isinstance(name, str) and name and names.count(name) == 1 else f"p{i}"
-        for i, name in enumerate(names, start=1)
-    )
+    # Where a player has no name, or two have the same, all go by their positions.
+    if "" in names or len(set(map(str, names))) < count:
+        names = [f"p{i}" for i in range(1, count + 1)]
+    return tuple(map(str, names))
 
 
 def _decimals(amount: Amount) -> int:
@@ -240,7 +245,7 @@ def _command(hand: HandHistory, words: list[str]) -> pb.Deal | pb.Act | None:
 def _units(hand: HandHistory, text: str) -> int:
     try:
         amount = Decimal(text.replace(",", "")) * hand.units_per_chip
-        if amount == int(amount) > 0:
+        if amount == int(amount) and 0 < amount <= rules.MOST_CHIPS:
             return int(amount)
     except ArithmeticError:
         pass

@@ -69,10 +69,10 @@ class Player(Aggregate[pb.PlayerState]):
         state.bankroll = event.new_balance
         del state.reserved[event.key]
 
-    def _check(self, state: pb.PlayerState, amount: int, of: int = MOST) -> None:
+    def _check(self, state: pb.PlayerState, amount: int, of: int | None = None) -> None:
         if not state.registered:
             raise Rejected("player is not registered")
         if amount <= 0:
             raise Rejected(f"amount must be positive, not {amount}")
-        if amount > of:
+        if of is not None and amount > of:
             raise Rejected(f"{state.name} has {of} to spend, not {amount}")

@@ -32,8 +32,9 @@ def start(command: pb.StartHand) -> pb.HandStarted:
     stacks = list(command.starting_stacks)
     paid = [min(ante, stack) for ante, stack in zip(antes, stacks, strict=True)]
     posted = [min(abs(blind), stack - ante) for blind, stack, ante in zip(blinds, stacks, paid, strict=True)]
-    # A newcomer's post does not count here; of equal bets the later position is the higher one.
-    first = (max((bet if blind > 0 else -bet, i) for i, (bet, blind) in _numbered(posted, blinds))[1] + 1) % count
+    # The turn goes to the seat after the highest bet; of equal bets the later counts, and a newcomer's post does not.
+    height = [bet if blind > 0 else -bet for bet, blind in zip(posted, blinds, strict=True)]
+    first = (max(range(count), key=lambda i: (height[i], i)) + 1) % count
     if command.trim_antes:
         matched = sorted(paid)[-2]
         paid = [min(ante, matched) for ante in paid]
@@ -45,10 +46,6 @@ def start(command: pb.StartHand) -> pb.HandStarted:
         trim_antes=command.trim_antes,
         units_per_chip=command.units_per_chip or 1,
     )
-
-
-def _numbered(posted: list[int], blinds: list[int]) -> list[tuple[int, tuple[int, int]]]:
-    return list(enumerate(zip(posted, blinds, strict=True)))
 
 
 def _check_start(command: pb.StartHand) -> None:

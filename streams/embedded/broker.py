@@ -36,7 +36,7 @@ class EmbeddedKafka:
         data_dir: where the data stays; None for a temporary folder that goes with the brokers.
         ports: the clients' port of each broker; None for free ones.
         properties: broker settings that win over Headrace's own.
-        timeout: seconds that a start may take once the jars are there.
+        timeout: seconds that a start may take once the jars are there; a broker that dies is reported at once.
         detached: the brokers outlive this process and whoever asked for them stops them by `pids`; needs a `data_dir`.
         progress: called while the jars are fetched; None shows the progress on stderr.
         jvm: more options for the brokers' JVMs.
@@ -49,7 +49,7 @@ class EmbeddedKafka:
         ports: Sequence[int] | None = None,
         properties: Mapping[str, object] | None = None,
         *,
-        timeout: float = 60.0,
+        timeout: float = 120.0,
         detached: bool = False,
         progress: Progress | None = None,
         jvm: Sequence[str] = (),

@@ -14,7 +14,8 @@ from headrace.topology import Aggregate, Names, Topology
 from headrace.topology.inspection import AggregateSpec
 from headrace.topology.place import Place, Written
 from headrace.topology.request import raw, request
-from headrace.topology.step import AggregateStep, Output
+from headrace.topology.aggregate_step import AggregateStep
+from headrace.topology.step import Output
 from headrace.topology.store import MemoryStore
 
 NOW = 1_700_000_000_000  # milliseconds
