@@ -33,9 +33,7 @@ class Block:
 def blocks(page: Path) -> list[Block]:
     """All blocks of a page in order."""
     text = page.read_text()
-    return [
-        Block(m[1], tuple(m[2].split()), m[3], text.count("\n", 0, m.start()) + 1) for m in _FENCE.finditer(text)
-    ]
+    return [Block(m[1], tuple(m[2].split()), m[3], text.count("\n", 0, m.start()) + 1) for m in _FENCE.finditer(text)]
 
 
 def prose(page: Path) -> str:

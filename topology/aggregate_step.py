@@ -4,7 +4,6 @@ It reads in the order of the data: record → decode → decide → apply → st
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 from google.protobuf.message import DecodeError, Message
@@ -35,8 +34,9 @@ from headrace.schemas.record import (
     rfc3339,
 )
 from headrace.topology import answers, compensation, history, merge
-from headrace.topology.aggregate import Context, Merge, Rejected
+from headrace.topology.aggregate import Merge, Rejected
 from headrace.topology.checks import check_ids, checked_root, whole_number
+from headrace.topology.context import context
 from headrace.topology.inspection import AggregateSpec, Handler, type_name
 from headrace.topology.names import event_key
 from headrace.topology.partitioner import partition_of
@@ -239,7 +239,7 @@ class AggregateStep(Step):
             before = live.state.SerializeToString(deterministic=True)
         try:
             if handler.wants_context:
-                result = handler.call(live.state, command, self._context(record, key, live))
+                result = handler.call(live.state, command, context(record, key, live.sequence, self._place.edition))
             else:
                 result = handler.call(live.state, command)
             if isinstance(result, Message):
@@ -261,17 +261,6 @@ class AggregateStep(Step):
                 f"{by} returned {type(event).__name__}, which {self._spec.name} does not apply; "
                 "return a declared event, a list of them or None"
             )
-
-    def _context(self, record: Record, key: bytes, live: Live) -> Context:
-        command_id = record.headers[ID]
-        return Context(
-            root=key.decode(),
-            command_id=command_id.decode(),
-            correlation_id=(record.headers.get(CORRELATION) or command_id).decode(),
-            sequence=live.sequence,
-            now=datetime.fromtimestamp(record.timestamp / 1000, UTC),
-            edition=self._place.edition,
-        )
 
     # ---- apply
 

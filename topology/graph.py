@@ -76,6 +76,7 @@ class Topology:
                 continue
             if other := self.components.get(spec.domain):
                 mistakes.append(f"{spec.name}: domain {spec.domain!r} is {other.name}'s already; keep one of them")
+                continue
             self.components[spec.domain] = spec
         self._check_sagas(mistakes)
         if mistakes:

@@ -1,0 +1,140 @@
+"""A small workflow for tests: accounts, a book of notes about them, and sagas between the two."""
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from bank_pb2 import (
+    Account,
+    Annotate,
+    Annotated,
+    Deposit,
+    Deposited,
+    Stash,
+    Stashed,
+    Touch,
+    Withdrawn,
+)
+
+from headrace.topology import (
+    Aggregate,
+    Cascade,
+    EventContext,
+    Flag,
+    Refusal,
+    Rejected,
+    Saga,
+    Send,
+    Topology,
+    Transient,
+    applies,
+    compensates,
+    handles,
+    reacts,
+    records,
+    to,
+)
+
+
+class Purse(Aggregate[Account]):
+    """Takes deposits, records what a bank says, and gives back what the book will not have."""
+
+    domain = "purse"
+
+    @handles
+    def deposit(self, state: Account, command: Deposit) -> Deposited:
+        return Deposited(amount=command.amount, balance=state.balance + command.amount)
+
+    @records
+    def confirmed(self, state: Account, fact: Stash) -> Stashed:
+        if fact.amount < 0:
+            raise Rejected("facts cannot be")
+        return Stashed(pocket=fact.pocket, amount=fact.amount)
+
+    @compensates
+    def refused(self, state: Account, command: Annotate, refusal: Refusal) -> Withdrawn | Flag:
+        flags = {
+            "no": None,
+            "revoke": Flag.REVOKE,
+            "dead": Flag.DEAD_LETTER,
+            "alarm": Flag.ESCALATE,
+            "abort": Flag.ABORT,
+        }
+        flag = flags[command.note.partition(" ")[0]]
+        return flag or Withdrawn(amount=refusal.sequence, balance=state.balance)
+
+    @applies
+    def moved(self, state: Account, event: Deposited | Withdrawn) -> None:
+        state.balance = event.balance
+        state.count += 1
+
+    @applies
+    def stashed(self, state: Account, event: Stashed) -> None:
+        state.pockets[event.pocket] = event.amount
+
+
+class Book(Aggregate[Account]):
+    """Notes; refuses those that begin with a word of refusal."""
+
+    domain = "book"
+    refused: ClassVar[tuple[str, ...]] = ("no", "revoke", "dead", "alarm", "abort")
+
+    @handles
+    def annotate(self, state: Account, command: Annotate) -> Annotated:
+        if command.note.startswith(self.refused):
+            raise Rejected(f"{command.note!r} is not to be noted", code="taste")
+        return Annotated(note=command.note)
+
+    @handles
+    def touch(self, state: Account, command: Touch) -> None:
+        raise Rejected("not to be touched")
+
+    @applies
+    def annotated(self, state: Account, event: Annotated) -> None:
+        state.note = event.note
+        state.count += 1
+
+
+class Keeper(Saga):
+    """Notes each deposit; special amounts make it go wrong."""
+
+    name = "keeper"
+    source = "purse"
+    notes: ClassVar[dict[int, str]] = {7: "no", 70: "revoke", 71: "dead", 72: "alarm", 73: "abort"}
+    broken: ClassVar[bool] = True
+    """Whether 13 is still unlucky."""
+    stumbles: ClassVar[int] = 0
+    """How often 14 is to fail, and then not any more."""
+
+    @reacts
+    def deposited(self, event: Deposited, context: EventContext) -> Iterator[Send[Annotate | Touch]]:
+        if event.amount == 13 and self.broken:
+            raise ZeroDivisionError("thirteen")
+        if event.amount == 14 and Keeper.stumbles > 0:
+            Keeper.stumbles -= 1
+            raise Transient("stumbled")
+        if event.amount == 15:
+            yield to("nowhere", "b", Annotate(note="?"))
+        elif event.amount == 16:
+            yield to("book", "", Annotate(note="?"))
+        elif event.amount == 17:
+            yield to("book", context.root, Touch())
+        else:
+            yield to("book", context.root, Annotate(note=self.notes.get(event.amount, f"{context.sequence}")))
+            if event.amount == 2:
+                yield to("book", f"{context.root}-copy", Annotate(note="again"))
+
+
+class Echo(Saga):
+    """Answers each note with a deposit that is noted again: a loop without end."""
+
+    name = "echo"
+    source = "book"
+    on_rejection = Cascade.CONTINUE
+
+    @reacts
+    def noted(self, event: Annotated, context: EventContext) -> Send[Deposit]:
+        return to("purse", context.root, Deposit(amount=1))
+
+
+topology = Topology(Purse, Book, Keeper)
+endless = Topology(Purse, Book, Keeper, Echo)
