@@ -1,8 +1,9 @@
 """The bare loop that the engine is measured against: the same records and puts, and nothing else.
 
-It consumes the same commands, parses them, keeps balances in a dictionary, and writes in one transaction a batch:
+It consumes the same commands, parses them, keeps states in a dictionary, and writes in one transaction a batch:
 an event with the same headers, a snapshot, an answer to the client, one record of answers for each partition, and
-the offsets; then the same puts to RocksDB. It checks nothing, routes nothing, and knows one command.
+the offsets; then the same puts to RocksDB. It checks nothing, routes nothing, reads no store, knows two commands, and
+cannot recover. A test compares all that it writes with what the engine writes.
 """
 
 import struct
@@ -15,12 +16,15 @@ from rocksdict import Options, Rdict, WriteBatch
 
 from headrace.bench.load import DOMAIN
 from headrace.examples.poker import poker_pb2 as pb
-from headrace.schemas.headrace_v1_pb2 import Answers, Reply, Snapshot
+from headrace.schemas.fingerprint import fingerprint
+from headrace.schemas.headrace_v1_pb2 import Answers, Event, Reply, Snapshot
 from headrace.schemas.record import rfc3339
 from headrace.streams.settings import Settings
 
 _NUMBER = struct.Struct(">Q")
 _ANSWER = struct.Struct(">cqi")
+_FINGERPRINT = fingerprint(pb.PlayerState)
+_STATIC = [("ce_specversion", "1.0"), ("ce_source", "/main/player"), ("content-type", "application/protobuf")]
 
 
 class BareLoop:
@@ -30,6 +34,7 @@ class BareLoop:
         topic = settings.names.topic
         self._events = topic(settings.edition, DOMAIN, "events")
         self._snapshots = topic(settings.edition, DOMAIN, "snapshots")
+        self._commands = topic(settings.edition, DOMAIN, "commands")
         self._batch = settings.batch
         self._consumer = Consumer(
             settings.client(
@@ -50,81 +55,68 @@ class BareLoop:
             )
         )
         self._producer.init_transactions(30)
-        self._consumer.subscribe([topic(settings.edition, DOMAIN, "commands")])
+        self._consumer.subscribe([self._commands])
         options = Options(raw_mode=True)
         options.create_if_missing(True)
         options.set_write_buffer_size(16 * 1024 * 1024)
         self._stores = [Rdict(str(folder / str(p)), options) for p in range(settings.partitions)]
-        self._states: dict[bytes, tuple[pb.PlayerState, int]] = {}
+        self._states: dict[Any, tuple[pb.PlayerState, int]] = {}
+        self._clock = (-1, "")
 
-    def run(self, commands: int) -> float:
-        """Handle so many commands; seconds from the first batch to the last commit."""
-        done, started = 0, 0.0
-        while done < commands:
-            first = self._consumer.poll(1.0)
-            if first is None or first.error():
-                continue
-            started = started or time.perf_counter()
-            messages = [first, *self._consumer.consume(self._batch - 1, 0)]
-            self._transact([m for m in messages if not m.error()])
-            done += len(messages)
-        return time.perf_counter() - started
+    def poll(self, timeout: float) -> list[Any]:
+        """The next batch; empty when nothing came for `timeout` seconds."""
+        first = self._consumer.poll(timeout)
+        if first is None:
+            return []
+        return [m for m in (first, *self._consumer.consume(self._batch - 1, 0)) if not m.error()]
 
-    def _transact(self, messages: list[Any]) -> None:
-        produce, offsets = self._producer.produce, {}
+    def process(self, messages: list[Any]) -> None:
+        """Handle a batch in one transaction, then write the stores."""
+        produce, offsets, touched = self._producer.produce, {}, {}
         batches: dict[int, WriteBatch] = {}
         answers: dict[int, Answers] = {}
-        touched: dict[bytes, int] = {}
-        static = [("ce_specversion", "1.0"), ("ce_source", "/main/player"), ("content-type", "application/protobuf")]
         self._producer.begin_transaction()
         for message in messages:
-            partition, key, headers = message.partition(), message.key(), dict(message.headers())
-            state, sequence = self._states.get(key) or (pb.PlayerState(), -1)
-            if headers["ce_type"] == b"poker.v1.DepositFunds":
-                command = pb.DepositFunds.FromString(message.value())
-                state.bankroll += command.amount
-                event: Any = pb.FundsDeposited(amount=command.amount, new_balance=state.bankroll)
-                name = "poker.v1.FundsDeposited"
-            else:
-                state.name = pb.RegisterPlayer.FromString(message.value()).name
-                state.registered = True
-                event, name = pb.PlayerRegistered(name=state.name), "poker.v1.PlayerRegistered"
-            sequence += 1
-            self._states[key] = (state, sequence)
+            partition, key = message.partition(), message.key()
+            headers = dict(message.headers())
+            command_id, correlation, moment = headers["ce_id"], headers["ce_correlationid"], self._moment(message)
+            event, name, sequence = self._decide(key, headers["ce_type"], message.value())
             touched[key] = partition
-            root, data, command_id = key.decode(), event.SerializeToString(), headers["ce_id"]
-            moment = rfc3339(message.timestamp()[1])
-            produce(
-                self._events,
-                data,
-                f"{root}|{sequence:020d}",
-                partition,
-                headers=[
-                    *static,
-                    ("ce_type", name),
-                    ("ce_id", f"{root}:{sequence}"),
-                    ("ce_sequence", str(sequence)),
-                    ("ce_subject", key),
-                    ("ce_time", moment),
-                    ("ce_correlationid", command_id),
-                    ("ce_causationid", command_id),
+            root, data = key.decode(), event.SerializeToString()
+            common = [
+                ("ce_subject", key),
+                ("ce_time", moment),
+                ("ce_correlationid", correlation),
+                ("ce_causationid", command_id),
+            ]
+            ids = [("ce_type", name), ("ce_id", f"{root}:{sequence}"), ("ce_sequence", str(sequence))]
+            produce(self._events, data, f"{root}|{sequence:020d}", partition, None, None, 0, [*_STATIC, *ids, *common])
+            reply = Reply(
+                command_id=command_id,
+                status=Reply.ACCEPTED,
+                root=root,
+                sequence=sequence,
+                correlation_id=correlation,
+                events=[
+                    Event(
+                        type=name,
+                        sequence=sequence,
+                        data=data,
+                        time=moment,
+                        correlation_id=correlation,
+                        causation_id=command_id,
+                    )
                 ],
             )
-            reply = Reply(command_id=command_id, status=Reply.ACCEPTED, root=root, sequence=sequence)
-            reply.events.add(type=name, sequence=sequence, data=data, time=moment)
             topic, _, number = headers["ce_replyto"].decode().partition("/")
-            produce(
-                topic,
-                reply.SerializeToString(),
-                command_id,
-                int(number),
-                headers=[*static, ("ce_type", "headrace.v1.Reply"), ("ce_id", command_id)],
-            )
+            ids = [("ce_type", "headrace.v1.Reply"), ("ce_id", command_id)]
+            produce(topic, reply.SerializeToString(), command_id, int(number), None, None, 0, [*_STATIC, *ids])
             batch = batches.get(partition)
             if batch is None:
                 batch = batches[partition] = WriteBatch(raw_mode=True)
                 answers[partition] = Answers()
-            batch.put(b"main\0h" + key + b"\0" + _NUMBER.pack(sequence), data)
+            kept = b"\0".join((name.encode(), moment.encode(), command_id, correlation, b"", b"", data))
+            batch.put(b"main\0h" + key + b"\0" + _NUMBER.pack(sequence), kept)
             answer = _ANSWER.pack(b"A", sequence, 1)
             batch.put(b"main\0a" + key + b"\0" + command_id, answer)
             answers[partition].keys.append(key + b"\0" + command_id)
@@ -132,18 +124,41 @@ class BareLoop:
             offsets[message.topic(), partition] = message.offset() + 1
         for key, partition in touched.items():
             state, sequence = self._states[key]
-            snapshot = Snapshot(sequence=sequence, state=state.SerializeToString(), fingerprint="0123456789abcdef")
+            snapshot = Snapshot(sequence=sequence, state=state.SerializeToString(), fingerprint=_FINGERPRINT)
             value = snapshot.SerializeToString()
             produce(self._snapshots, value, key, partition)
             batches[partition].put(b"main\0s" + key, value)
-        for partition, kept in answers.items():
-            produce(self._snapshots, kept.SerializeToString(), b"\0answers|%d" % time.time_ns(), partition)
+        for partition, given in answers.items():
+            answers_key = b"\0answers|%013d|" % (time.time_ns() // 1_000_000) + given.keys[0]
+            produce(self._snapshots, given.SerializeToString(), answers_key, partition)
+            batches[partition].put(b"main\0b" + answers_key, Answers(keys=given.keys).SerializeToString())
         self._producer.flush()
         places = [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
         self._producer.send_offsets_to_transaction(places, self._consumer.consumer_group_metadata())
         self._producer.commit_transaction()
         for partition, batch in batches.items():
+            batch.put(b"\0c", b"%d" % offsets[self._commands, partition])
             self._stores[partition].write(batch)
+
+    def _decide(self, key: bytes, kind: bytes, value: bytes | None) -> tuple[Any, str, int]:
+        state, sequence = self._states.get(key) or (pb.PlayerState(), -1)
+        event: Any
+        if kind == b"poker.v1.DepositFunds":
+            amount = pb.DepositFunds.FromString(value or b"").amount
+            state.bankroll += amount
+            event, name = pb.FundsDeposited(amount=amount, new_balance=state.bankroll), "poker.v1.FundsDeposited"
+        else:
+            state.name = pb.RegisterPlayer.FromString(value or b"").name
+            state.registered = True
+            event, name = pb.PlayerRegistered(name=state.name), "poker.v1.PlayerRegistered"
+        self._states[key] = (state, sequence + 1)
+        return event, name, sequence + 1
+
+    def _moment(self, message: Any) -> str:
+        milliseconds = message.timestamp()[1]
+        if milliseconds != self._clock[0]:  # many records are of the same millisecond
+            self._clock = (milliseconds, rfc3339(milliseconds))
+        return self._clock[1]
 
     def close(self) -> None:
         """Leave the group and close the stores."""

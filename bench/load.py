@@ -1,8 +1,7 @@
 """What the benchmarks share: a cluster, topics of their own, and commands produced ahead of time."""
 
-import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,7 +11,7 @@ from confluent_kafka import Producer
 from headrace.examples.poker import poker_pb2 as pb
 from headrace.examples.poker import topology
 from headrace.schemas import codecs
-from headrace.schemas.record import CloudEvent
+from headrace.schemas.record import CORRELATION, REPLY_TO, CloudEvent
 from headrace.streams import topics
 from headrace.streams.alarm import Alarm
 from headrace.streams.component import Component
@@ -21,10 +20,11 @@ from headrace.streams.metrics import Metrics
 from headrace.streams.settings import Settings
 from headrace.streams.shard import Plan
 from headrace.streams.tracing import Tracing
-from headrace.topology import Names
 from headrace.topology.inspection import type_name
 
 DOMAIN = "player"
+Progress = Callable[[str], None]
+"""Takes a line that tells how far a benchmark is."""
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def deployment(bootstrap: str, partitions: int) -> Iterator[Settings]:
                 future.exception()
 
 
-def plan(settings: Settings, folder: str, max_bytes: int = 1_048_588) -> Plan:
+def plan(settings: Settings, folder: str) -> Plan:
     """The player component of a deployment, with a store folder of its own."""
     return Plan(
         topology=topology,
@@ -70,38 +70,41 @@ def plan(settings: Settings, folder: str, max_bytes: int = 1_048_588) -> Plan:
         partitions=settings.partitions,
         reply_partitions=settings.reply_partitions,
         counts={},
-        max_bytes=max_bytes,
+        max_bytes=1_048_588,
     )
 
 
-def component(settings: Settings, folder: str = "engine") -> Component:
+def component(settings: Settings, metrics: Metrics) -> Component:
     """The engine for players, as a worker runs it, to be driven by the benchmark's thread."""
-    return Component(plan(settings, folder), "bench", Metrics(), Tracing(), Alarm(""))
+    return Component(plan(settings, "engine"), "bench", metrics, Tracing(), Alarm(""))
 
 
 def deposits(settings: Settings, roots: int, each: int) -> int:
     """Produce a registration and then `each` deposits for each of `roots` players, asking for answers.
 
-    The number of commands produced.
+    The headers are those that the Client sends. The same call makes the same records. Returns their number.
     """
     producer = Producer(
         settings.producer(linger_ms=20, batch_num_messages=10_000, queue_buffering_max_messages=2_000_000)
     )
-    topic = Names(settings.prefix).topic(settings.edition, DOMAIN, "commands")
+    topic = settings.names.topic(settings.edition, DOMAIN, "commands")
     count = 0
     for turn in range(each + 1):
         message = pb.DepositFunds(amount=5) if turn else pb.RegisterPlayer(name="somebody")
         payload = message.SerializeToString()
         for number in range(roots):
-            root = f"player-{number:06d}"
+            root, command_id = f"player-{number:06d}", f"{count:032x}"
             count += 1
             event = CloudEvent(
-                id=f"{uuid.uuid4().hex[:20]}",
-                source="/bench",
+                id=command_id,
+                source="/main/client/bench",
                 type=type_name(type(message)),
                 subject=root,
                 content_type=codecs.PROTOBUF,
-                extensions={"replyto": f"{settings.names.replies}/{number % settings.reply_partitions}"},
+                extensions={
+                    CORRELATION[3:]: command_id,
+                    REPLY_TO[3:]: f"{settings.names.replies}/{number % settings.reply_partitions}",
+                },
             )
             producer.produce(topic, payload, root, headers=event.headers())
             if count % 10_000 == 0:
@@ -110,9 +113,20 @@ def deposits(settings: Settings, roots: int, each: int) -> int:
     return count
 
 
-def until(condition: str, deadline: float, check: object) -> None:
-    """Wait for `check()` to be true; raises TimeoutError that names the condition."""
-    end = time.monotonic() + deadline
-    while not check():  # type: ignore[operator]
-        if time.monotonic() > end:
-            raise TimeoutError(f"{condition} did not come true within {deadline:g} s")
+def at_least(name: str, value: int, least: int) -> None:
+    """Raises ValueError when the option `name` is below `least`."""
+    if value < least:
+        raise ValueError(f"{name} is {value}; it must be {least} or more")
+
+
+def median(values: Sequence[float]) -> float:
+    """The middle one, or the lower of the two in the middle."""
+    return sorted(values)[(len(values) - 1) // 2]
+
+
+def quantile(ordered: Sequence[float], part: float) -> float:
+    """The value that `part` (0 … 1) of the ordered values do not exceed; no interpolation."""
+    if not ordered:
+        raise ValueError("no values")
+    rank = -int(-part * len(ordered) // 1)  # rounded up
+    return ordered[min(len(ordered), max(1, rank)) - 1]

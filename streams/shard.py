@@ -7,7 +7,7 @@ from pathlib import Path
 
 from headrace.streams.restore import Task
 from headrace.streams.settings import Settings
-from headrace.streams.store import EditionStore, PartitionStore
+from headrace.streams.store import EditionStore, PartitionStore, StoreError
 from headrace.topology.graph import Topology
 from headrace.topology.place import Place
 from headrace.topology.step import Step
@@ -89,14 +89,17 @@ class Shard:
     """By input topic."""
     views: dict[Step, EditionStore] = field(default_factory=dict)
     """What each step's store is."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    """Held to open the store, which the restoring thread does, and to close it, which the engine's does."""
 
     def open(self) -> PartitionStore:
-        """The store, opened when it is not yet."""
-        if self.store is None:
-            self.store = PartitionStore(self.plan.folder / str(self.partition))
-            if self.closed:  # by the engine's thread, meanwhile
-                self.store.close()
-        return self.store
+        """The store, opened when it is not yet. Raises StoreError once the partition is closed."""
+        with self.lock:
+            if self.closed:  # opened now, it would lock the files against the partition's next coming
+                raise StoreError(f"partition {self.partition} was taken away")
+            if self.store is None:
+                self.store = PartitionStore(self.plan.folder / str(self.partition))
+            return self.store
 
     def build(self) -> None:
         """Make the steps, once the store is restored."""
@@ -121,7 +124,8 @@ class Shard:
 
     def close(self) -> None:
         """Give the store's files free, and let nobody use them through this object again."""
-        self.closed, self.ready = True, False
+        with self.lock:
+            self.closed, self.ready = True, False
         self.history.set()
         if self.store is not None:
             self.store.close()

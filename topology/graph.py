@@ -145,13 +145,11 @@ class Topology:
 
     def domain_of(self, command: type[Message]) -> str:
         """The one domain that handles a command type; LookupError when none or several do."""
-        name = type_name(command)
-        domains = [spec.domain for spec in self.aggregates.values() if name in spec.handlers]
-        if len(domains) == 1:
-            return domains[0]
-        if not domains:
-            raise LookupError(f"no aggregate handles {name}")
-        raise LookupError(f"{name} is handled by {', '.join(domains)}; name the domain")
+        return _only(type_name(command), [d for d, s in self.aggregates.items() if type_name(command) in s.handlers])
+
+    def recorder_of(self, fact: type[Message]) -> str:
+        """The one domain that records a fact type; LookupError when none or several do."""
+        return _only(type_name(fact), [d for d, s in self.aggregates.items() if type_name(fact) in s.facts])
 
     def topics(
         self, names: Names, partitions: int, edition: str = MAIN, domains: Iterable[str] | None = None
@@ -192,3 +190,11 @@ class Topology:
                 lines.append(f"  {arrow}")
             lines.append(f'  {node} -.-> replies[("{names.replies}")]')
         return "\n".join(lines)
+
+
+def _only(name: str, domains: list[str]) -> str:
+    if len(domains) == 1:
+        return domains[0]
+    if not domains:
+        raise LookupError(f"no aggregate handles {name}")
+    raise LookupError(f"{name} is handled by {', '.join(domains)}; name the domain")

@@ -5,8 +5,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -14,10 +12,12 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import bank_pb2 as pb
+import nursery
 from bank import topology
 from confluent_kafka import Consumer, TopicPartition
 from google.protobuf.message import Message
@@ -30,7 +30,6 @@ from headrace.streams.reply import OutcomeUnknown, Reply
 from headrace.streams.settings import Settings
 
 T = TypeVar("T")
-_RUNNER = Path(__file__).with_name("bank_worker.py")
 
 
 def until(condition: Callable[[], T], what: str, seconds: float = 30.0) -> T:
@@ -49,7 +48,7 @@ class Worker:
         self.folder = folder
         self.log = folder / "worker.log"
         (self.port,) = free_ports(1)
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: BaseProcess | None = None
         self._settings = settings
         self._variables = {
             "HEADRACE_BOOTSTRAP": settings.bootstrap,
@@ -61,21 +60,18 @@ class Worker:
 
     def start(self, **variables: Any) -> Self:
         """Start the process; `variables` are for this start only."""
-        assert self.process is None or self.process.poll() is not None, "it runs already"
+        assert not self.alive, "it runs already"
         self.folder.mkdir(parents=True, exist_ok=True)
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("HEADRACE_", "BANK_", "OTEL_"))}
         environment = inherited | self._variables | {name: str(value) for name, value in variables.items()}
         self._log_start = self.log.stat().st_size if self.log.exists() else 0
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, str(_RUNNER)], env=environment, stdout=log, stderr=subprocess.STDOUT
-            )
+        self.process = nursery.start(environment, self.log)
         return self
 
     @property
     def alive(self) -> bool:
         """Whether the process runs, or is paused."""
-        return self.process is not None and self.process.poll() is None
+        return self.process is not None and self.process.is_alive()
 
     def readiness(self) -> dict[str, Any] | None:
         """What /readyz says, with the HTTP status in `status`; None when nobody answers."""
@@ -112,7 +108,9 @@ class Worker:
     def send(self, number: signal.Signals) -> None:
         """Send a signal to this process alone."""
         assert self.process is not None
-        self.process.send_signal(number)
+        assert self.process.pid is not None
+        if self.process.is_alive():
+            os.kill(self.process.pid, number)
 
     def kill(self) -> None:
         """kill -9, and wait for the end."""
@@ -122,10 +120,9 @@ class Worker:
     def wait(self, seconds: float = 30.0) -> int:
         """The exit code; fails when it does not end in time."""
         assert self.process is not None
-        try:
-            return self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"the worker did not end within {seconds:g} s:\n{self.tail()}") from None
+        self.process.join(seconds)
+        assert self.process.exitcode is not None, f"the worker did not end within {seconds:g} s:\n{self.tail()}"
+        return self.process.exitcode
 
     def stop(self) -> float:
         """SIGTERM; the seconds until it had ended, in order."""
@@ -148,7 +145,7 @@ class Worker:
         if (self.folder / "fault").exists():
             return False
         assert self.process is not None
-        if self.process.poll() is not None:
+        if not self.process.is_alive():
             return True
         status = Path(f"/proc/{self.process.pid}/stat").read_text()
         return status.rpartition(")")[2].split()[0] == "T"

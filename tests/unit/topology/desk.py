@@ -90,7 +90,7 @@ class Desk:
         self.store = MemoryStore() if store is None else store
         self.topic = Names().topic(edition, self.spec.domain, "commands")
         self.step = AggregateStep(self.spec, self.store, self.place)
-        self._count = 0
+        self._count = len(self.store.answers)  # no id comes twice unless wanted
 
     def restart(self) -> None:
         """Forget all but the store, as a worker that was killed does."""

@@ -1,0 +1,150 @@
+"""Time to the answer of a command at a steady rate: a worker process, and a Client in this one.
+
+The loop is open: commands are sent when the clock says so, whether or not earlier ones were answered, and each
+counts from the moment at which it was due. A stall thus shows in every command that it held up.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from headrace.bench.load import Progress, at_least, deployment, quantile
+from headrace.examples.poker import poker_pb2 as pb
+from headrace.examples.poker import topology
+from headrace.streams.client import Client
+from headrace.streams.embedded.broker import free_ports
+from headrace.streams.reply import Status
+from headrace.streams.settings import Settings
+
+TARGETS = {"p50_ms": "< 10", "p99_ms": "< 50"}
+QUANTILES = (0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 1.0)
+_TIMEOUT = 30.0  # seconds after which a command counts as an error, and with these seconds
+_WORKER = """
+import logging, structlog
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+from headrace.examples.poker import topology
+from headrace.streams.settings import Settings
+from headrace.streams.worker import run
+run(Settings(), topology, ["player"])
+"""
+
+
+@dataclass
+class Taken:
+    """What a phase came to: milliseconds from due to answered, and commands without a good answer."""
+
+    milliseconds: list[float] = field(default_factory=list)
+    errors: int = 0
+
+
+def run(
+    progress: Progress,
+    bootstrap: str,
+    *,
+    rate: int = 200,
+    seconds: float = 30.0,
+    warm_up: float = 10.0,
+    players: int = 1_000,
+    partitions: int = 6,
+) -> dict[str, Any]:
+    """Send `rate` commands a second for `seconds`, after a warm-up at the same rate that is not counted."""
+    at_least("rate", rate, 1)
+    with deployment(bootstrap, partitions) as settings, _worker(settings):
+        taken = asyncio.run(_measure(progress, settings, rate, seconds, warm_up, players))
+    ordered = sorted(taken.milliseconds)
+    return {
+        "bench": "latency",
+        "what": f"{len(ordered):,} commands to {players:,} players at {rate:,} a second, each answered once it is "
+        f"committed; one worker process, {partitions} partitions, Client in another process",
+        "how": f"open loop over {seconds:g} s after {warm_up:g} s of warm-up: sent by the clock, counted from when "
+        "each was due until its reply was awaited; no answer in 30 s counts as an error and as 30 s",
+        "p50_ms": round(quantile(ordered, 0.5), 2),
+        "p99_ms": round(quantile(ordered, 0.99), 2),
+        "max_ms": round(ordered[-1], 2),
+        "count": len(ordered),
+        "rate": rate,
+        "errors": taken.errors,
+        "quantiles_ms": {f"{q:g}": round(quantile(ordered, q), 2) for q in QUANTILES},
+    }
+
+
+async def _measure(
+    progress: Progress, settings: Settings, rate: int, seconds: float, warm_up: float, players: int
+) -> Taken:
+    async with Client(topology, settings) as client:
+        names = [f"player-{number:06d}" for number in range(players)]
+        registered = await asyncio.gather(
+            *(client.execute(pb.RegisterPlayer(name="somebody"), root=name, timeout=_TIMEOUT) for name in names)
+        )
+        if bad := [reply for reply in registered if reply.status is not Status.ACCEPTED]:
+            raise RuntimeError(f"{len(bad)} of {players} players were not registered: {bad[0].reason}")
+        progress(f"warming up for {warm_up:g} s")
+        await _open_loop(client, names, rate, round(warm_up * rate))
+        progress(f"measuring for {seconds:g} s")
+        return await _open_loop(client, names, rate, round(seconds * rate))
+
+
+async def _open_loop(client: Client, names: list[str], rate: int, count: int) -> Taken:
+    taken = Taken()
+
+    async def one(name: str, due: float) -> None:
+        try:
+            reply = await client.execute(pb.DepositFunds(amount=1), root=name, timeout=_TIMEOUT)
+            good = reply.status is Status.ACCEPTED
+        except Exception:  # whatever it is, the command has no good answer, and its time counts
+            good = False
+        taken.milliseconds.append((time.perf_counter() - due) * 1000)
+        taken.errors += not good
+
+    start = time.perf_counter()
+    async with asyncio.TaskGroup() as sent:
+        for number in range(count):
+            due = start + number / rate
+            if (ahead := due - time.perf_counter()) > 0:
+                await asyncio.sleep(ahead)
+            sent.create_task(one(names[number % len(names)], due))
+    return taken
+
+
+@contextmanager
+def _worker(settings: Settings) -> Iterator[None]:
+    """A worker process that is ready; ended, as an operator would end it, in the end."""
+    (port,) = free_ports(1)
+    own = {
+        "HEADRACE_BOOTSTRAP": settings.bootstrap,
+        "HEADRACE_PREFIX": settings.prefix,
+        "HEADRACE_STATE_DIR": str(settings.state_dir / "worker"),
+        "HEADRACE_WEB_PORT": str(port),
+    }
+    log = settings.state_dir / "worker.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen([sys.executable, "-c", _WORKER], env=os.environ | own, stdout=out, stderr=out)
+    try:
+        deadline = time.monotonic() + 60
+        while not _ready(port):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the worker did not get ready; it said: {log.read_text()[-2000:]}")
+            time.sleep(0.05)
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _ready(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2):
+            return True
+    except OSError:
+        return False

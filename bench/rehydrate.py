@@ -1,0 +1,160 @@
+"""Time to a root's state from a store on disk: by its snapshot, and by folding its whole history.
+
+Each reading is done in a new process, which opens the store with empty caches of its own, after the operating system
+was asked to drop the store's files from its cache too.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from headrace.bench.load import DOMAIN, Progress, at_least, median, plan
+from headrace.examples.poker import poker_pb2 as pb
+from headrace.examples.poker import topology
+from headrace.schemas.headrace_v1_pb2 import Snapshot
+from headrace.schemas.record import Record
+from headrace.streams.settings import Settings
+from headrace.streams.store import PartitionStore
+from headrace.streams.worker import calm_collector
+from headrace.topology import history
+from headrace.topology.inspection import type_name
+from headrace.topology.roots import Roots
+from headrace.topology.step import AggregateStep
+
+TARGETS = {"snapshot_ms": "< 1", "cold_ms": "< 250"}
+_ROOT = b"player-000000"
+_BATCH = 1000
+_READING = """
+import json, sys
+from headrace.bench.rehydrate import read
+print(json.dumps(read(*json.loads(sys.argv[1]))))
+"""
+
+
+def run(progress: Progress, *, events: int = 100_000, rounds: int = 5) -> dict[str, Any]:
+    """Let the engine's step write `events` events of one root to a store, then load the root `rounds` times."""
+    at_least("rounds", rounds, 3)
+    at_least("events", events, 2)
+    with TemporaryDirectory(prefix="headrace-bench-") as folder:
+        progress(f"writing {events:,} events")
+        balance = _write(Path(folder) / "store", events)
+        size = sum(file.stat().st_size for file in (Path(folder) / "store").iterdir())
+        snapshot = [_apart(Path(folder) / "store", events, balance, cold=False) for _ in range(rounds)]
+        progress(f"with its snapshot: {median([r['load'] for r in snapshot]):.3f} ms")
+        _outdate(Path(folder) / "store")
+        cold = [_apart(Path(folder) / "store", events, balance, cold=True) for _ in range(rounds)]
+        progress(f"cold: {median([r['load'] for r in cold]):.1f} ms")
+    return {
+        "bench": "rehydrate",
+        "what": f"one player with {events:,} events in a store of {size / 1e6:.1f} MB on disk: its state by the "
+        "snapshot, and folded from all events since the snapshot's fingerprint is another one's",
+        "how": "written by the engine's step; loaded as the engine loads, each time in a new process and with the "
+        f"files dropped from the page cache; medians of {rounds}; cold_stages_ms: a second pass, stage by stage",
+        "events": events,
+        "snapshot_ms": round(median([r["load"] for r in snapshot]), 4),
+        "cold_ms": round(median([r["load"] for r in cold]), 1),
+        "cold_stages_ms": {
+            name: round(median([r[name] for r in cold]), 1) for name in ("read", "split", "parse", "apply")
+        },
+        "snapshot_rounds": [round(r["load"], 4) for r in snapshot],
+        "cold_rounds": [round(r["load"], 1) for r in cold],
+    }
+
+
+def _write(folder: Path, events: int) -> int:
+    """A store as a worker leaves it after so many commands to one root; the balance they end at."""
+    settings = Settings(bootstrap="nowhere", partitions=1, prefix="")
+    here = plan(settings, "")
+    store = PartitionStore(folder)
+    view = store.edition(settings.edition)
+    step = AggregateStep(here.spec, view, here.place(settings.edition, 0))
+    now, balance = time.time_ns() // 1_000_000, 0
+    for number in range(events):
+        command = pb.DepositFunds(amount=number % 9 + 1) if number else pb.RegisterPlayer(name="somebody")
+        balance += number % 9 + 1 if number else 0
+        step.handle(_record(here.topic(settings.edition, "commands"), number, now + number, command))
+        if (number + 1) % _BATCH == 0 or number + 1 == events:
+            view.put(step.finish(now + number), {})
+            if step.committed().accepted != number % _BATCH + 1:
+                raise RuntimeError("the step did not accept the benchmark's commands")
+    store.close()
+    return balance
+
+
+def _outdate(folder: Path) -> None:
+    """Make the snapshot one of another version of the state's type, so that it is not to be used."""
+    store = PartitionStore(folder)
+    view = store.edition("main")
+    snapshot = Snapshot.FromString(view.snapshot(_ROOT) or b"")
+    snapshot.fingerprint = "0" * 16
+    view.restore_changelog([(_ROOT, snapshot.SerializeToString())], {})
+    store.close()
+
+
+def _record(topic: str, number: int, now: int, command: Any) -> Record:
+    headers = {
+        "ce_specversion": b"1.0",
+        "ce_id": b"%032x" % number,
+        "ce_source": b"/main/client/bench",
+        "ce_type": type_name(type(command)).encode(),
+        "ce_correlationid": b"%032x" % number,
+        "content-type": b"application/protobuf",
+    }
+    return Record(topic, 0, number, now, _ROOT, command.SerializeToString(), headers)
+
+
+def _apart(folder: Path, events: int, balance: int, *, cold: bool) -> dict[str, float]:
+    """One reading in a process of its own."""
+    _drop_from_page_cache(folder)
+    arguments = json.dumps([str(folder), events, balance, cold])
+    done = subprocess.run([sys.executable, "-c", _READING, arguments], stdout=subprocess.PIPE, check=True)
+    taken: dict[str, float] = json.loads(done.stdout)
+    return taken
+
+
+def _drop_from_page_cache(folder: Path) -> None:
+    if not hasattr(os, "posix_fadvise"):
+        return
+    for file in folder.iterdir():
+        with file.open("rb") as opened:
+            os.fsync(opened.fileno())
+            os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def read(folder: str, events: int, balance: int, cold: bool) -> dict[str, float]:
+    """Milliseconds of the load, and of its stages when it is a cold one; raises RuntimeError when it is wrong."""
+    view = PartitionStore(Path(folder)).edition("main")
+    spec = topology.aggregate(DOMAIN)
+    roots = Roots(spec, view, 1000)
+    calm_collector()
+    started = time.perf_counter()
+    live = roots.load(_ROOT)
+    taken = {"load": (time.perf_counter() - started) * 1000}
+    if (live.sequence, live.state.bankroll) != (events - 1, balance):
+        raise RuntimeError(f"loaded sequence {live.sequence} and balance {live.state.bankroll}, not {balance}")
+    if cold:
+        taken |= _stages(view.history(_ROOT, 0, events - 1), spec)
+    return taken
+
+
+def _stages(stored: Any, spec: Any) -> dict[str, float]:
+    """Milliseconds of what a fold does, one stage for all events after the other."""
+    marks = [time.perf_counter()]
+    values = list(stored)
+    marks.append(time.perf_counter())
+    parts = [history.unpack(value) for value in values]
+    marks.append(time.perf_counter())
+    known = {name.encode(): entry for name, entry in spec.appliers.items()}
+    messages = [(known[part.type][1], known[part.type][0].FromString(part.data)) for part in parts]
+    marks.append(time.perf_counter())
+    state = spec.state()
+    for apply, message in messages:
+        apply(state, message)
+    marks.append(time.perf_counter())
+    names = ("read", "split", "parse", "apply")
+    return {name: (after - before) * 1000 for name, before, after in zip(names, marks, marks[1:], strict=False)}

@@ -1,0 +1,231 @@
+"""What the step writes for good commands and queries, byte for byte where others rely on it."""
+
+from datetime import UTC, datetime
+
+import bank_pb2 as pb
+import pytest
+from desk import NOW, Desk, Reply, header
+
+from headrace.schemas.codecs import encode
+from headrace.schemas.headrace_v1_pb2 import Query
+from headrace.schemas.record import CONTENT_TYPE, CORRELATION, TRACEPARENT
+from headrace.topology.history import unpack
+
+
+def test_an_accepted_command() -> None:
+    desk = Desk(edition="trial")
+    outcome = desk.tell(pb.Transfer(amounts=[5, 6]), headers={CORRELATION: b"visit", TRACEPARENT: b"00-ab-cd-01"})
+    assert [output[0] for output in outcome.outputs] == [
+        "trial.account.events",
+        "trial.account.events",
+        "headrace.replies",
+        "trial.account.snapshots",
+        "trial.account.snapshots",
+    ]
+    topic, value, key, partition, headers = outcome.outputs[1]
+    assert (topic, key, partition) == ("trial.account.events", "r|00000000000000000001", 0)
+    assert value == pb.Deposited(amount=6, balance=11).SerializeToString()
+    assert headers == [
+        ("ce_specversion", "1.0"),
+        ("ce_source", "/trial/account"),
+        ("ce_type", "bank.v1.Deposited"),
+        ("content-type", "application/protobuf"),
+        ("ce_id", "r:1"),
+        ("ce_sequence", "1"),
+        ("ce_subject", b"r"),
+        ("ce_time", "2023-11-14T22:13:20.000Z"),
+        ("ce_correlationid", b"visit"),
+        ("ce_causationid", b"c1"),
+        ("ce_traceparent", b"00-ab-cd-01"),
+    ]
+    reply = outcome.reply
+    assert (reply.status, reply.command_id, reply.root, reply.sequence) == (Reply.ACCEPTED, "c1", "r", 1)
+    assert (reply.correlation_id, reply.already_processed) == ("visit", False)
+    assert [(e.type, e.sequence, e.causation_id) for e in reply.events] == [
+        ("bank.v1.Deposited", 0, "c1"),
+        ("bank.v1.Deposited", 1, "c1"),
+    ]
+    assert [e.time for e in reply.events] == ["2023-11-14T22:13:20.000Z"] * 2
+
+
+@pytest.mark.parametrize("correlation", [None, b""])
+def test_without_correlation_the_commands_own_id_is_it(correlation: bytes | None) -> None:
+    desk = Desk()
+    outcome = desk.tell(pb.Annotate(note="n"), headers={CORRELATION: correlation}, id="one")
+    assert outcome.reply.correlation_id == "one"
+    assert outcome.reply.events[0].correlation_id == "one"
+    assert header(outcome.kind("events")[0], CORRELATION) == "one"
+    repeated = desk.tell(pb.Annotate(note="n"), headers={CORRELATION: correlation}, id="one")
+    assert repeated.reply.correlation_id == "one"
+
+
+def test_a_command_without_events_is_accepted() -> None:
+    desk = Desk()
+    outcome = desk.tell(pb.Touch(), pb.Deposit(amount=1), pb.Touch())
+    assert [(r.status, r.sequence, len(r.events)) for r in outcome.replies] == [
+        (Reply.ACCEPTED, -1, 0),
+        (Reply.ACCEPTED, 0, 1),
+        (Reply.ACCEPTED, 0, 0),
+    ]
+    assert outcome.written.accepted == 3
+
+
+def test_a_root_that_only_said_no_has_no_snapshot() -> None:
+    desk = Desk()
+    desk.tell(pb.Withdraw(amount=1), pb.Touch())
+    assert desk.store.snapshot(b"r") is None
+
+
+def test_a_rejection() -> None:
+    desk = Desk()
+    outcome = desk.tell(pb.Open(owner="Ann"), pb.Open(owner="Bob"))
+    refused = outcome.replies[1]
+    assert (refused.status, refused.reason, refused.code) == (Reply.REJECTED, "owned by Ann already", "taken")
+    assert (refused.sequence, refused.retryable, list(refused.events)) == (0, False, [])
+    assert outcome.dead == []
+    assert outcome.written.rejected == 1
+
+
+def test_a_rejection_nobody_waits_for_is_a_dead_letter() -> None:
+    """Invariant 7: nothing disappears."""
+    desk = Desk()
+    outcome = desk.tell(pb.Withdraw(amount=1), reply_to=None)
+    (letter,) = outcome.dead
+    assert (letter.error_class, letter.error) == ("Rejected", "balance is 0, 1 asked for")
+    assert letter.detail == ""
+    assert outcome.replies == []
+
+
+def test_one_snapshot_a_touched_root() -> None:
+    """A thousand commands of two roots in one batch write two snapshots, and one record for all answers."""
+    desk = Desk()
+    batch = [desk.record(pb.Deposit(amount=1), root=f"r{n % 2}") for n in range(1000)]
+    outcome = desk.run(*batch)
+    assert len(outcome.events) == 1000
+    assert [output[2] for output in outcome.kind("snapshots")][:2] == [b"r0", b"r1"]
+    assert len(outcome.kind("snapshots")) == 3
+    last = outcome.outputs[-1][2]
+    assert isinstance(last, bytes)
+    assert last.startswith(b"\0answers|1700000000000|")
+
+
+def test_the_context_is_what_the_record_says() -> None:
+    desk = Desk()
+    desk.tell(pb.Deposit(amount=1))
+    (event,) = desk.tell(pb.Annotate(note="n"), id="one", time=NOW + 123).events
+    assert isinstance(event, pb.Annotated)
+    assert event.at == datetime.fromtimestamp((NOW + 123) / 1000, UTC).isoformat()
+
+
+def test_json_and_avro_commands_lead_to_the_same_events() -> None:
+    command = pb.Deposit(amount=7)
+    for content_type in ("application/json", "application/avro", "application/x-protobuf", "application/json; v=1"):
+        desk = Desk()
+        plain = {"application/x-protobuf": "application/protobuf"}.get(content_type, content_type.partition(";")[0])
+        record = desk.record(command, value=encode(command, plain), headers={CONTENT_TYPE: content_type.encode()})
+        assert desk.run(record).events == [pb.Deposited(amount=7, balance=7)]
+
+
+# ---- queries
+
+
+def test_a_query_sees_all_that_was_sent_before_it() -> None:
+    desk = Desk()
+    desk.tell(pb.Transfer(amounts=[1, 2]))
+    batch = [desk.record(pb.Deposit(amount=3)), desk.record(Query(state=True, from_sequence=1, limit=10))]
+    result = desk.run(*batch).kind("replies")[-1]
+    assert header(result, "ce_type") == "headrace.v1.QueryResult"
+    assert header(result, "ce_id") == "c3"
+    found = desk.tell(Query(state=True, from_sequence=1, limit=10)).result
+    assert found.FromString(result[1] or b"") == found
+    assert (found.root, found.sequence, found.state_type) == ("r", 2, "bank.v1.Account")
+    assert pb.Account.FromString(found.state) == pb.Account(balance=6, count=3)
+    assert [e.sequence for e in found.events] == [1, 2]
+    assert pb.Deposited.FromString(found.events[1].data) == pb.Deposited(amount=3, balance=6)
+
+
+@pytest.mark.parametrize("committed", [0, 2, 5])
+@pytest.mark.parametrize("first", [-3, 0, 2, 4, 5, 9])
+@pytest.mark.parametrize("limit", [-1, 0, 1, 3, 100])
+def test_a_query_takes_events_from_the_store_and_from_its_batch(committed: int, first: int, limit: int) -> None:
+    desk = Desk()
+    for amount in range(committed):
+        desk.tell(pb.Deposit(amount=amount))
+    for amount in range(committed, 5):
+        desk.handle(desk.record(pb.Deposit(amount=amount)))
+    result = desk.run(desk.record(Query(from_sequence=first, limit=limit))).result
+    wanted = list(range(max(0, first), 5))[: max(0, limit)]
+    assert [e.sequence for e in result.events] == wanted
+    assert [pb.Deposited.FromString(e.data).amount for e in result.events] == wanted
+    assert result.state == b""
+
+
+def test_a_query_for_an_unknown_root() -> None:
+    desk = Desk()
+    outcome = desk.tell(Query(state=True, limit=5))
+    assert (outcome.result.sequence, outcome.result.state, list(outcome.result.events)) == (-1, b"", [])
+    assert outcome.written.queries == 1
+    assert [output[0] for output in outcome.outputs] == ["headrace.replies"]
+
+
+def test_a_query_result_holds_as_many_events_as_fit() -> None:
+    desk = Desk(max_bytes=10_000)
+    desk.step.careful = True
+    desk.tell(pb.Swell(bytes=1_000, times=4))
+    desk.tell(*(pb.Annotate(note="n" * 2_000) for _ in range(4)))
+    part = desk.tell(Query(limit=100)).result
+    assert 0 < len(part.events) < 8
+    rest = desk.tell(Query(limit=100, from_sequence=len(part.events))).result
+    assert rest.events[0].sequence == len(part.events)
+    big = Desk(max_bytes=5_000, store=desk.store)
+    assert "too large for one record" in big.tell(Query(state=True)).result.reason
+
+
+# ---- what stays in memory
+
+
+def test_live_states_are_bounded_and_come_back_from_the_store() -> None:
+    desk = Desk(live_states=3)
+    for round_ in range(3):
+        for number in range(10):
+            desk.tell(pb.Deposit(amount=1), root=f"r{number}")
+        assert len(desk.step._roots.live) == 3
+        assert [desk.state(f"r{number}").balance for number in range(10)] == [round_ + 1] * 10
+
+
+def test_states_that_the_batch_used_stay() -> None:
+    desk = Desk(live_states=2)
+    for roots in (["a"], ["b"], ["a", "c"]):
+        desk.run(*(desk.record(pb.Deposit(amount=1), root=root) for root in roots))
+    assert list(desk.step._roots.live) == [b"a", b"c"]
+
+
+def test_history_is_kept_as_it_was_written() -> None:
+    desk = Desk()
+    desk.tell(pb.Annotate(note="a\0b\0c"), id="one", headers={CORRELATION: b"visit"})
+    (stored,) = map(unpack, desk.store.history(b"r", 0, 0))
+    assert (stored.type, stored.causation, stored.correlation) == (b"bank.v1.Annotated", b"one", b"visit")
+    assert (stored.time, stored.fact, stored.content_type) == (b"2023-11-14T22:13:20.000Z", b"", b"")
+    assert pb.Annotated.FromString(stored.data).note == "a\0b\0c"
+
+
+def test_what_a_batch_came_to() -> None:
+    desk = Desk(partitions=2, partition=1)  # r's partition is 1, x's is 0
+    outcome = desk.run(
+        desk.record(pb.Transfer(amounts=[1, 2, 3]), id="one"),
+        desk.record(pb.Deposit(amount=1), id="one"),
+        desk.record(pb.Withdraw(amount=100)),
+        desk.record(pb.Burst(how="raise")),
+        desk.record(pb.Deposit(amount=1), root="x"),
+        desk.record(Query()),
+    )
+    assert outcome.written._asdict() == {
+        "accepted": 1,
+        "rejected": 1,
+        "failed": 1,
+        "repeated": 1,
+        "forwarded": 1,
+        "queries": 1,
+        "events": 3,
+    }
+    assert desk.tell(pb.Touch()).written.accepted == 1, "the next batch counts anew"
