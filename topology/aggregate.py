@@ -86,6 +86,7 @@ class Mark:
 
     role: str
     merge: Merge | None = None
+    needs: Callable[..., Any] | None = None
 
 
 def _mark(function: F, mark: Mark) -> F:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, overload
 
 from google.protobuf.message import Message
 
@@ -38,11 +38,15 @@ class Send(Generic[M]):
     domain: str
     root: str
     message: M
+    expected_sequence: int | None = None
 
 
-def to(domain: str, root: str, message: M) -> Send[M]:
-    """A command for a root of another domain."""
-    return Send(domain, root, message)
+def to(domain: str, root: str, message: M, *, expected_sequence: int | None = None) -> Send[M]:
+    """A command for a root of another domain.
+
+    Only a process manager, which may know it, gives the sequence that it expects the root to be at.
+    """
+    return Send(domain, root, message, expected_sequence)
 
 
 @dataclass(slots=True)
@@ -70,10 +74,20 @@ class Saga:
     on_rejection: ClassVar[Cascade] = Cascade.COMPENSATE
 
 
-def reacts(function: F) -> F:
-    """Marks `method(self, event[, context]) -> Send | iterable of Send | None`.
+@overload
+def reacts(function: F) -> F: ...
+@overload
+def reacts(*, needs: Callable[..., Any]) -> Callable[[F], F]: ...
+def reacts(function: Any = None, *, needs: Callable[..., Any] | None = None) -> Any:
+    """Marks `method(self, event[, context]) -> Send | iterable of Send | None` of a saga.
 
     Annotated as `Iterator[Send[SomeCommand | OtherCommand]]`, it is checked at start-up that somebody handles them.
+    A process manager's is `method(self, state, event[, context])`, and yields events of its own, `after` and `cancel`
+    as well; `needs(state, event)` names states of other roots that it is to find in the context (see `state_of`).
     """
-    function.__headrace__ = Mark("reacts")  # type: ignore[attr-defined]
-    return function
+
+    def mark(method: F) -> F:
+        method.__headrace__ = Mark("reacts", needs=needs)  # type: ignore[attr-defined]
+        return method
+
+    return mark if function is None else mark(function)

@@ -1,36 +1,28 @@
 """A saga at work: events of its source become commands for others; nothing behind a dead event overtakes it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 from headrace.schemas import codecs
-from headrace.schemas.headrace_v1_pb2 import Aborted, DeadLetter
+from headrace.schemas.headrace_v1_pb2 import Aborted
 from headrace.schemas.record import (
-    CASCADE,
-    CAUSATION,
     CONTENT_TYPE,
     CORRELATION,
     DISCARD,
-    ID,
-    PATH,
-    REJECT_TO,
     REPLAY_OF,
     SEQUENCE,
-    SOURCE,
     SUBJECT,
     TIME,
-    TRACEPARENT,
     TYPE,
-    Headers,
     Record,
     check,
-    rfc3339,
 )
-from headrace.topology import answers
 from headrace.topology.inspection import Reaction, SagaSpec, type_name
-from headrace.topology.place import PARK_PREFIX, HandlerError, HopLimit, InvalidArgument, Place, WorkflowAborted
+from headrace.topology.parking import Parking
+from headrace.topology.place import Place, WorkflowAborted
 from headrace.topology.saga import EventContext, Send, Transient
+from headrace.topology.sending import Sender, event_id
 from headrace.topology.step import PROTOBUF, Step
 from headrace.topology.store import Store
 
@@ -43,13 +35,12 @@ class SagaStep(Step):
     """One saga in one partition of its source's events; see `Step` for how a batch goes."""
 
     def __init__(self, spec: SagaSpec, takers: dict[str, set[str]], store: Store, place: Place) -> None:
-        """`takers` are the domains of the topology with the command types that each handles."""
         super().__init__(f"saga:{spec.domain}", spec.domain, store, place)
-        self._spec, self._takers = spec, takers
+        self._spec = spec
         self._inbox = place.names.topic(place.edition, spec.domain, "inbox")
         self._reactions = {name.encode(): reaction for name, reaction in spec.reactions.items()}
-        self._parked: set[bytes] | None = None
-        self._cascade = spec.on_rejection.value
+        self._parking = Parking(store, self._component)
+        self._sender = Sender(spec.domain, place, takers, spec.on_rejection.value)
 
     def handle(self, record: Record) -> None:
         try:
@@ -61,15 +52,15 @@ class SagaStep(Step):
                 return
             check(record.headers)
             root = record.headers.get(SUBJECT) or (record.key or b"").rpartition(b"|")[0]
-            if root in self._parked_roots():
+            if self._parking.holds(root):
                 self._park(record, root)
-                return
-            self._react(record, root)
+            else:
+                self._react(record, root)
         except Exception as error:
             self._fail(record, error)
 
     def rolled_back(self) -> None:
-        self._parked = None
+        self._parking.forget()
         super().rolled_back()
 
     # ---- one event
@@ -81,8 +72,11 @@ class SagaStep(Step):
             if record.headers[TYPE] == ABORTED:
                 raise WorkflowAborted(f"{root.decode()} was aborted: {Aborted.FromString(record.value or b'').reason}")
             reaction = self._reactions[record.headers[TYPE]]
+            where = f"{self._spec.name}.{reaction.method}"
+            reject_to = f"rejections:{self._spec.source}:{root.decode()}"
             for index, send in enumerate(self._sends(record, root, reaction)):
-                self.outputs.append(self._command(record, root, reaction, send, index))
+                static = self._static_headers(type_name(type(send.message)) if isinstance(send, Send) else "")
+                self.outputs.append(self._sender.command(where, record, send, index, static, reject_to))
                 self._counts["sends"] += 1
         except Exception as error:
             del self.outputs[length:]
@@ -96,105 +90,62 @@ class SagaStep(Step):
         content_type = (record.headers.get(CONTENT_TYPE) or PROTOBUF).decode()
         event = codecs.decode(record.value, reaction.event, content_type)
         arguments = (event, self._context(record, root)) if reaction.wants_context else (event,)
-        for wait in (*_WAITS, None):
-            try:
-                result = reaction.call(*arguments)
-                if result is None:
-                    return ()
-                return (result,) if isinstance(result, Send) else tuple(result)
-            except Transient:
-                if wait is None:
-                    raise
-                self._place.pause(wait)
-        return ()
+        return patiently(lambda: reaction.call(*arguments), self._place.pause)
 
     def _context(self, record: Record, root: bytes) -> EventContext:
-        headers = record.headers
-        time = headers.get(TIME)
-        return EventContext(
-            root=root.decode(),
-            sequence=int(headers.get(SEQUENCE) or b"-1"),
-            event_id=self._event_id(record),
-            correlation_id=(headers.get(CORRELATION) or b"").decode(),
-            now=datetime.fromisoformat(time.decode()) if time else datetime.fromtimestamp(record.timestamp / 1000, UTC),
-            edition=self._place.edition,
-        )
-
-    def _event_id(self, record: Record) -> str:
-        return f"{record.headers[SOURCE].decode()}/{record.headers[ID].decode()}"
-
-    def _command(self, record: Record, root: bytes, reaction: Reaction, send: Any, index: int) -> Any:
-        where = f"{self._spec.name}.{reaction.method}"
-        if not isinstance(send, Send):
-            raise HandlerError(f"{where} yielded {type(send).__name__}; a reaction yields to(domain, root, command)")
-        name = type_name(type(send.message))
-        if name not in self._takers.get(send.domain, ()):
-            known = ", ".join(sorted(self._takers))
-            raise InvalidArgument(f"{where} sends {name} to {send.domain!r}, which handles none; domains: {known}")
-        if not send.root:
-            raise InvalidArgument(f"{where} sends {name} to {send.domain} without a root")
-        headers = record.headers
-        path = headers.get(PATH) or b""
-        if path.count(b">") >= self._place.hop_limit:
-            raise HopLimit(f"{self._place.hop_limit} hops led here and no end: {path.decode()}{self._spec.domain}")
-        event_id = self._event_id(record)
-        out: Headers = [
-            *self._static_headers(name),
-            # the same event, component and index give the same id, so that doing it again changes nothing
-            (ID, f"{event_id}>{self._spec.domain}/{index}"),
-            (SUBJECT, send.root),
-            (TIME, headers.get(TIME) or rfc3339(record.timestamp)),
-            (CORRELATION, headers.get(CORRELATION) or headers[ID]),
-            (CAUSATION, event_id),
-            (PATH, path + self._spec.domain.encode() + b">"),
-            (REJECT_TO, f"rejections:{self._spec.source}:{root.decode()}"),
-        ]
-        if self._cascade != "compensate":
-            out.append((CASCADE, self._cascade))
-        if (trace := headers.get(TRACEPARENT)) is not None:
-            out.append((TRACEPARENT, trace))
-        topic = self._place.names.topic(self._place.edition, send.domain, "commands")
-        partition = self._place.partition_in(topic, send.root.encode())
-        return topic, send.message.SerializeToString(), send.root, partition, out
+        return EventContext(**context_fields(record, root, self._place.edition))
 
     # ---- dead events, and those behind them
 
-    def _parked_roots(self) -> set[bytes]:
-        if self._parked is None:
-            keys = (key for key, _ in self._store.entries(PARK_PREFIX))
-            self._parked = {key[len(PARK_PREFIX) :].rpartition(b"\0")[0] for key in keys}
-        return self._parked
-
     def _park(self, record: Record, root: bytes) -> None:
-        """Keep an event until the dead one before it, or it itself, is replayed or discarded."""
-        letter = answers.dead_letter(record, Parked("waits behind a dead event of its root"), self._component, "")
-        key = PARK_PREFIX + root + b"\0%020d" % record.offset
-        self._staged.entries[key] = letter
-        self._parked_roots().add(root)
+        self._parking.put(self._staged, record, root)
         self._counts["parked"] += 1
 
     def _again(self, record: Record) -> None:
         """A replay or discard of the dead event at the head of its root's queue; others are settled already."""
         letter_id = record.headers[REPLAY_OF].decode()
         root = record.headers.get(SUBJECT) or record.key or b""
-        prefix = PARK_PREFIX + root + b"\0"
-        queue = {key: value for key, value in self._store.entries(prefix)}
-        queue.update({k: v for k, v in self._staged.entries.items() if k.startswith(prefix) and v is not None})
-        waiting = sorted((k, v) for k, v in queue.items() if self._staged.entries.get(k, b"") is not None)
-        for number, (key, value) in enumerate(waiting):
-            letter = DeadLetter.FromString(value)
-            parked = answers.letter_record(letter)
-            if number == 0 and letter_id != f"{parked.topic}/{parked.partition}/{parked.offset}":
-                return
+        queue = self._parking.queue(self._staged, root)
+        if not queue or letter_id != place_of(queue[0][1]):
+            return
+        discarded = DISCARD in record.headers
+        self._settled(record, "discarded" if discarded else "replayed")
+        for number, (key, parked) in enumerate(queue):
             self._staged.entries[key] = None
-            if number == 0:
-                self._settled(record, "discarded" if DISCARD in record.headers else "replayed")
-                if DISCARD in record.headers:
-                    continue
-            if not self._react(parked, root):
+            if not (number == 0 and discarded) and not self._react(parked, root):
                 return
-        self._parked_roots().discard(root)
+        self._parking.emptied(root)
 
 
-class Parked(Exception):
-    """Why a parked record is kept."""
+def place_of(record: Record) -> str:
+    """Topic, partition and offset of an input; the id of the dead letter that it may become."""
+    return f"{record.topic}/{record.partition}/{record.offset}"
+
+
+def patiently(call: Callable[[], Any], pause: Callable[[float], object]) -> Iterable[Any]:
+    """What a reaction yields; tried again, with pauses, while it raises Transient."""
+    for wait in (*_WAITS, None):
+        try:
+            result = call()
+            if result is None:
+                return ()
+            return tuple(result) if isinstance(result, Iterable) else (result,)
+        except Transient:
+            if wait is None:
+                raise
+            pause(wait)
+    return ()
+
+
+def context_fields(record: Record, root: bytes, edition: str) -> dict[str, Any]:
+    """What any reaction may know of the event that it is called for."""
+    headers = record.headers
+    time = headers.get(TIME)
+    return {
+        "root": root.decode(),
+        "sequence": int(headers.get(SEQUENCE) or b"-1"),
+        "event_id": event_id(record),
+        "correlation_id": (headers.get(CORRELATION) or b"").decode(),
+        "now": datetime.fromisoformat(time.decode()) if time else datetime.fromtimestamp(record.timestamp / 1000, UTC),
+        "edition": edition,
+    }
