@@ -191,6 +191,20 @@ class Aborted(_message.Message):
     reason: str
     def __init__(self, reason: _Optional[str] = ...) -> None: ...
 
+class Timer(_message.Message):
+    __slots__ = ("root", "name", "type", "data", "cause")
+    ROOT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    root: str
+    name: str
+    type: str
+    data: bytes
+    cause: str
+    def __init__(self, root: _Optional[str] = ..., name: _Optional[str] = ..., type: _Optional[str] = ..., data: _Optional[bytes] = ..., cause: _Optional[str] = ...) -> None: ...
+
 class Settled(_message.Message):
     __slots__ = ("letter_id", "outcome")
     LETTER_ID_FIELD_NUMBER: _ClassVar[int]

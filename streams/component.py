@@ -19,6 +19,7 @@ from headrace.topology.step import Step
 
 log = structlog.get_logger()
 _DRAIN = 200  # records after which outputs go to the sender, so that it works while the step does
+_TIMER_STEP = 0.05  # seconds between two looks for time-outs that are due
 _COMPLAIN = 30.0  # seconds between two complaints about the same trouble
 
 
@@ -40,6 +41,8 @@ class Component:
         self._attempt = 0
         self._complained = 0.0
         self._looked = 0.0
+        self._timed = plan.word in plan.topology.processes
+        self._next_look = 0.0
         self._away = False
 
     @property
@@ -55,6 +58,7 @@ class Component:
             return []
         self.assignment.start_restored(self._consumer)
         seen = self.assignment.revocations
+        self._fire_due()
         first = self._consumer.poll(timeout)
         messages: list[Message] = []
         if first is not None:
@@ -119,8 +123,8 @@ class Component:
 
     def _transact(self, messages: Sequence[Message], refusal: Exception | None = None) -> None:
         started = time.perf_counter()
-        transaction, tracing = self._transaction, self._tracing
-        transaction.begin()
+        tracing = self._tracing
+        self._transaction.begin()
         touched: dict[Step, Shard] = {}
         offsets: dict[tuple[str, int], int] = {}
         for number, message in enumerate(messages, 1):
@@ -138,18 +142,50 @@ class Component:
             offsets[record.topic, record.partition] = record.offset + 1
             if number % _DRAIN == 0:
                 self._drain(touched)
+        self._commit(touched, offsets, started, len(messages))
+
+    def _commit(
+        self, touched: dict[Step, Shard], offsets: dict[tuple[str, int], int], started: float, records: int
+    ) -> None:
         now = now_ms()
         staged = [(step, shard, step.finish(now)) for step, shard in touched.items()]
         self._drain(touched)
         decided = time.perf_counter()
-        transaction.commit([TopicPartition(t, p, o) for (t, p), o in offsets.items()], self._consumer)
+        self._transaction.commit([TopicPartition(t, p, o) for (t, p), o in offsets.items()], self._consumer)
+        for (topic, partition), offset in offsets.items():
+            self.assignment.shards[partition].offsets[topic] = offset
         for step, shard, writes in staged:
             shard.views[step].put(writes, self._checkpoints(shard))
             self._metrics.written(self.domain, step.committed())
             for escalation in writes.escalations:
                 self._alarm(escalation)
             step.careful = False
-        self._metrics.batch(self.domain, len(messages), decided - started, time.perf_counter() - decided)
+        self._metrics.batch(self.domain, records, decided - started, time.perf_counter() - decided)
+
+    def _fire_due(self) -> None:
+        """Bring time-outs that are due, in a transaction of their own."""
+        if not self._timed or time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + _TIMER_STEP
+        now, started = now_ms(), time.perf_counter()
+        due = [
+            (shard, step, record)
+            for shard in self.assignment.shards.values()
+            if shard.ready
+            for step in shard.views
+            for record in step.due(now)
+        ]
+        if not due:
+            return
+        try:
+            self._transaction.begin()
+            for _, step, record in due:
+                step.fire(record)
+            # offsets that are committed already: with them the broker refuses a worker that has lost the partition
+            offsets = {(t, s.partition): max(0, o) for s, _, _ in due for t, o in s.offsets.items()}
+            self._commit({step: shard for shard, step, _ in due}, offsets, started, len(due))
+        except (Unsure, SnapshotTooLarge, RecordTooLarge) as doubt:
+            self._doubt(doubt)
 
     def _drain(self, touched: dict[Step, Shard]) -> None:
         for step in touched:

@@ -40,7 +40,8 @@ class Plan:
     @property
     def restored(self) -> list[str]:
         """Kinds of topics that the component's store is made from."""
-        return ["snapshots", "events"] if self.word in self.topology.aggregates else ["snapshots"]
+        folds = {*self.topology.aggregates, *self.topology.processes}
+        return ["snapshots", "events"] if self.word in folds else ["snapshots"]
 
     @property
     def group(self) -> str:

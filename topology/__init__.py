@@ -16,6 +16,7 @@ from headrace.topology.driver import TopologyDriver
 from headrace.topology.graph import Topology, TopologyError
 from headrace.topology.harness import given
 from headrace.topology.names import Names
+from headrace.topology.process import Known, Need, ProcessContext, ProcessManager, after, cancel, state_of
 from headrace.topology.saga import Cascade, EventContext, Saga, Send, Transient, reacts, to
 
 __all__ = [
@@ -24,8 +25,12 @@ __all__ = [
     "Context",
     "EventContext",
     "Flag",
+    "Known",
     "Merge",
     "Names",
+    "Need",
+    "ProcessContext",
+    "ProcessManager",
     "Refusal",
     "Rejected",
     "Saga",
@@ -34,11 +39,14 @@ __all__ = [
     "TopologyDriver",
     "TopologyError",
     "Transient",
+    "after",
     "applies",
+    "cancel",
     "compensates",
     "given",
     "handles",
     "reacts",
     "records",
+    "state_of",
     "to",
 ]

@@ -72,7 +72,7 @@ class AggregateStep(Step):
         for message in (Revoked, Aborted):
             name = type_name(message)
             self._appliers.setdefault(message, (lambda state, event: None, name, self._static_headers(name)))
-        self._replier = answers.Replier(place.names.replies, place.reply_partitions, self._source, self._room)
+        self._replier = answers.Replier(place, self._source, self._room)
         self._roots = Roots(spec, store, place.live_states)
         self._clock = (-1, "")
 
@@ -291,7 +291,7 @@ class AggregateStep(Step):
         live: Live,
         events: tuple[Any, ...],
         payloads: list[bytes],
-        answer_to: int | None,
+        answer_to: answers.Target | None,
         fact: bytes = b"",
     ) -> None:
         timestamp = record.timestamp
@@ -356,7 +356,7 @@ class AggregateStep(Step):
 
     # ---- the other outcomes of a record
 
-    def _query(self, record: Record, key: bytes, live: Live, answer_to: int | None) -> None:
+    def _query(self, record: Record, key: bytes, live: Live, answer_to: answers.Target | None) -> None:
         if answer_to is None:
             raise RecordError("a query needs ce_replyto")
         query = codecs.decode(record.value, Query, None)
@@ -364,9 +364,9 @@ class AggregateStep(Step):
         events = self._roots.events(key, live, first, query.limit) if query.limit > 0 else []
         result = answers.query_result(query, key.decode(), live, events, self._room)
         self._counts["queries"] += 1
-        self.outputs.append(self._replier.result(result, answer_to, record.headers[ID]))
+        self.outputs.append(self._replier.result(result, answer_to, record.headers))
 
-    def _repeat(self, record: Record, key: bytes, live: Live, known: bytes, answer_to: int | None) -> None:
+    def _repeat(self, record: Record, key: bytes, live: Live, known: bytes, answer_to: answers.Target | None) -> None:
         """A command that was answered before: the first answer again, and nothing else."""
         self._counts["repeated"] += 1
         if answer_to is not None:
@@ -383,7 +383,7 @@ class AggregateStep(Step):
         live: Live,
         rejected: Rejected,
         expected: int | None,
-        answer_to: int | None,
+        answer_to: answers.Target | None,
     ) -> None:
         reply = answers.refusal(record, key, live.sequence, rejected)
         self._staged.answers[key + b"\0" + record.headers[ID]] = answers.rejected(reply)

@@ -82,12 +82,22 @@ def notice(record: Record, reply: Reply, component: str, source: str, issuer: by
 def decide(spec: AggregateSpec, rejection: Rejection, state: Any, source: str, key: bytes) -> Outcome:
     """Ask the aggregate's `@compensates` handler; without one, do what the command's cascade mode says."""
     sequence = _sequence(rejection.cause, source, key)
-    reason = f"{rejection.component} {rejection.root} refused {rejection.command_type}: {rejection.reason}"
     handler = spec.compensators.get(rejection.command_type)
     if handler is None:
-        return _without(spec, rejection, reason)
+        return _without(spec, rejection, _reason(rejection))
     command = codecs.decode(rejection.command, handler.command, rejection.content_type or None)
-    refusal = Refusal(
+    answer = handler.call(state, command, refusal(rejection, sequence))
+    where = f"{spec.name}.{handler.method}"
+    if isinstance(answer, Flag):
+        return flagged(where, rejection, answer, sequence)
+    if answer is None or isinstance(answer, (str, bytes)):
+        raise HandlerError(f"{where} returned {answer!r}; a compensation returns events or a Flag")
+    return Outcome((answer,) if isinstance(answer, Message) else tuple(answer))
+
+
+def refusal(rejection: Rejection, sequence: int) -> Refusal:
+    """What a compensation is told; `sequence` is that of the event which the command was sent for."""
+    return Refusal(
         reason=rejection.reason,
         code=rejection.code,
         component=rejection.component,
@@ -95,19 +105,33 @@ def decide(spec: AggregateSpec, rejection: Rejection, state: Any, source: str, k
         command_id=rejection.command_id,
         sequence=sequence,
     )
-    answer = handler.call(state, command, refusal)
-    where = f"{spec.name}.{handler.method}"
-    if answer is Flag.REVOKE:
+
+
+def flagged(where: str, rejection: Rejection, flag: Flag, sequence: int) -> Outcome:
+    """What a compensation's flag comes to."""
+    reason = _reason(rejection)
+    if flag is Flag.REVOKE:
         return Outcome((Revoked(sequence=sequence, reason=reason),))
-    if answer is Flag.ABORT:
+    if flag is Flag.ABORT:
         return Outcome((Aborted(reason=reason),))
-    if answer is Flag.ESCALATE:
+    if flag is Flag.ESCALATE:
         return Outcome(dead=Uncompensated(f"{where} escalates: {reason}"), escalated=True)
-    if answer is Flag.DEAD_LETTER:
-        return Outcome(dead=Uncompensated(f"{where} keeps for a person: {reason}"))
-    if answer is None or isinstance(answer, (str, bytes, Flag)):
-        raise HandlerError(f"{where} returned {answer!r}; a compensation returns events or a Flag")
-    return Outcome((answer,) if isinstance(answer, Message) else tuple(answer))
+    return Outcome(dead=Uncompensated(f"{where} keeps for a person: {reason}"))
+
+
+def passed_on(record: Record, rejection: Rejection, place: Place) -> Any:
+    """The record that brings a process manager's rejection to the aggregate whose event the command was sent for."""
+    source, _, event = rejection.cause.rpartition("/")
+    domain, root = source.rpartition("/")[2], event.rpartition(":")[0]
+    if not is_word(domain) or not root:
+        raise Uncompensated(f"nobody to tell of it: {_reason(rejection)}")
+    topic = place.names.topic(place.edition, domain, "rejections")
+    headers = {**record.headers, SUBJECT: root.encode()}
+    return topic, record.value, root, place.partition_in(topic, root.encode()), list(headers.items())
+
+
+def _reason(rejection: Rejection) -> str:
+    return f"{rejection.component} {rejection.root} refused {rejection.command_type}: {rejection.reason}"
 
 
 def _without(spec: AggregateSpec, rejection: Rejection, reason: str) -> Outcome:

@@ -5,7 +5,7 @@ is one edition; ids are counted, so that each run of a test writes the same reco
 """
 
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -50,16 +50,18 @@ class Reply:
 class Clock:
     """What the driver takes for the present."""
 
-    def __init__(self, start: datetime) -> None:
-        self.set(start)
+    def __init__(self, start: datetime, moved: Callable[[], None]) -> None:
+        self.milliseconds, self._moved = since_epoch(start), moved
 
     def set(self, now: datetime) -> None:
         """Make it `now`, earlier or later; ValueError without a time zone."""
         self.milliseconds = since_epoch(now)
+        self._moved()
 
     def advance(self, by: timedelta) -> None:
-        """Let time pass."""
+        """Let time pass; time-outs that come due by then come."""
         self.milliseconds += by // timedelta(milliseconds=1)
+        self._moved()
 
     @property
     def now(self) -> datetime:
@@ -79,7 +81,7 @@ class TopologyDriver:
         edition: str = MAIN,
         names: Names | None = None,
     ) -> None:
-        self.clock = Clock(start)
+        self.clock = Clock(start, self._run)
         self._topology, self._edition, self._partitions = topology, edition, partitions
         self._names = names or Names()
         self._log: dict[str, list[Record]] = {}
@@ -88,10 +90,14 @@ class TopologyDriver:
         self._sent = 0
         # what reads a topic: a step and its store for each partition, of each component
         self._workers: dict[str, list[list[tuple[Step, MemoryStore]]]] = defaultdict(list)
+        self._timed: list[tuple[Step, MemoryStore]] = []
+        self._running = False
         for word in topology.components:
             workers = [self._worker(word, partition) for partition in range(partitions)]
             for topic in topology.inputs(word, self._names, edition):
                 self._workers[topic].append(workers)
+            if word in topology.processes:
+                self._timed.extend(workers)
 
     def _worker(self, word: str, partition: int) -> tuple[Step, MemoryStore]:
         place = Place(
@@ -171,7 +177,7 @@ class TopologyDriver:
 
     def events(self, domain: str, root: str) -> list[Any]:
         """Events of a root, as messages, from its log."""
-        appliers = self._topology.aggregate(domain).appliers
+        appliers = self._topology.folded(domain).appliers
         return [
             appliers[record.headers[TYPE].decode()][0].FromString(record.value or b"")
             for record in self.records(self.topic(domain, "events"))
@@ -180,9 +186,10 @@ class TopologyDriver:
 
     def state(self, domain: str, root: str) -> Any:
         """State of a root, from its snapshot; a state without any field set when it has no events."""
-        state: Any = self._topology.aggregate(domain).state()
+        state: Any = self._topology.folded(domain).state()
         key = root.encode()
-        _, store = self._workers[self.topic(domain, "commands")][0][partition_of(key, self._partitions)]
+        inputs = self._topology.inputs(domain, self._names, self._edition)
+        _, store = self._workers[inputs[0]][0][partition_of(key, self._partitions)]
         if (stored := store.snapshot(key)) is not None:
             state.MergeFromString(Snapshot.FromString(stored).state)
         return state
@@ -208,22 +215,36 @@ class TopologyDriver:
 
     def _run(self) -> None:
         """Handle records until none is left; what they lead to may be input again."""
-        for _ in range(_ENDLESS):
-            if not self._due:
-                return
-            record = self._due.popleft()
-            for workers in self._workers[record.topic]:
-                self._handle(record, *workers[record.partition])
+        if self._running:  # a step lets time pass while it waits
+            return
+        self._running = True
+        try:
+            for _ in range(_ENDLESS):
+                if not self._due and not self._fire():
+                    return
+                record = self._due.popleft()
+                for workers in self._workers[record.topic]:
+                    self._handle(record, *workers[record.partition])
+        finally:
+            self._running = False
         raise RuntimeError(f"one input led to {_ENDLESS} records and no end; the last was {self._due[0]}")
 
-    def _handle(self, record: Record, step: Step, store: MemoryStore) -> None:
-        step.handle(record)
+    def _fire(self) -> bool:
+        """Bring time-outs that are due; whether that gave something to do."""
+        for step, store in self._timed:
+            for record in step.due(self.clock.milliseconds):
+                self._handle(record, step, store, timed=True)
+        return bool(self._due)
+
+    def _handle(self, record: Record, step: Step, store: MemoryStore, *, timed: bool = False) -> None:
+        handle = step.fire if timed else step.handle
+        handle(record)
         try:
             staged = step.finish(self.clock.milliseconds)
         except SnapshotTooLarge:
             step.rolled_back()
             step.careful = True
-            step.handle(record)
+            handle(record)
             staged = step.finish(self.clock.milliseconds)
             step.careful = False
         for topic, value, key, partition, headers in step.outputs:

@@ -8,9 +8,20 @@ from google.protobuf.message import Message
 
 from headrace.topology.aggregate import Aggregate
 from headrace.topology.aggregate_step import AggregateStep
-from headrace.topology.inspection import AggregateSpec, SagaSpec, inspect_aggregate, inspect_saga, type_name
+from headrace.topology.inspection import (
+    AggregateSpec,
+    FeedSpec,
+    ProcessSpec,
+    SagaSpec,
+    inspect_aggregate,
+    inspect_process,
+    inspect_saga,
+    type_name,
+)
 from headrace.topology.names import MAIN, Names
 from headrace.topology.place import Place
+from headrace.topology.process import ProcessManager
+from headrace.topology.process_step import FeedStep, ProcessStep
 from headrace.topology.saga import Saga
 from headrace.topology.saga_step import SagaStep
 from headrace.topology.step import Step
@@ -31,8 +42,13 @@ _CONFIGS = {
     "snapshots": _COMPACT,
     "dead-letters": {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY), **_ROOMY},
 }
-_AGGREGATE_KINDS = ("commands", "facts", "rejections", "events", "snapshots", "dead-letters")
-_SAGA_KINDS = ("inbox", "snapshots", "dead-letters")
+Spec = AggregateSpec | SagaSpec | ProcessSpec | FeedSpec
+_KINDS: dict[type[Spec], tuple[str, ...]] = {
+    AggregateSpec: ("commands", "facts", "rejections", "events", "snapshots", "dead-letters"),
+    SagaSpec: ("inbox", "snapshots", "dead-letters"),
+    ProcessSpec: ("inbox", "events", "snapshots", "dead-letters"),
+    FeedSpec: ("snapshots", "dead-letters"),
+}
 
 
 class TopologyError(ValueError):
@@ -60,17 +76,19 @@ def replies_topic(names: Names, partitions: int) -> TopicSpec:
 class Topology:
     """What a deployment runs. Raises TopologyError, with all mistakes, when the declarations do not fit."""
 
-    def __init__(self, *components: type[Aggregate[Any]] | type[Saga]) -> None:
-        self.components: dict[str, AggregateSpec | SagaSpec] = {}
+    def __init__(self, *components: type[Aggregate[Any]] | type[Saga] | type[ProcessManager[Any]]) -> None:
+        self.components: dict[str, Spec] = {}
         mistakes: list[str] = []
         for component in components:
-            spec: AggregateSpec | SagaSpec | None
+            spec: Spec | None
             if isinstance(component, type) and issubclass(component, Aggregate):
                 spec = inspect_aggregate(component, mistakes)
             elif isinstance(component, type) and issubclass(component, Saga):
                 spec = inspect_saga(component, mistakes)
+            elif isinstance(component, type) and issubclass(component, ProcessManager):
+                spec = inspect_process(component, mistakes)
             else:
-                mistakes.append(f"{component!r} is no Aggregate or Saga class")
+                mistakes.append(f"{component!r} is no Aggregate, Saga or ProcessManager class")
                 continue
             if spec is None:
                 continue
@@ -79,13 +97,23 @@ class Topology:
                 continue
             self.components[spec.domain] = spec
         self._check_sagas(mistakes)
+        for process in self.processes.values():
+            self._find_sources(process, mistakes)
+            feed = FeedSpec(f"{process.name}'s feed", f"{process.domain}-feed", process)
+            self.components[feed.domain] = feed
         if mistakes:
             raise TopologyError(mistakes)
 
     @property
     def aggregates(self) -> dict[str, AggregateSpec]:
         """Aggregates by domain."""
-        return {word: spec for word, spec in self.components.items() if isinstance(spec, AggregateSpec)}
+        specs = self.components.items()
+        return {w: s for w, s in specs if isinstance(s, AggregateSpec) and not isinstance(s, ProcessSpec)}
+
+    @property
+    def processes(self) -> dict[str, ProcessSpec]:
+        """Process managers by name."""
+        return {word: spec for word, spec in self.components.items() if isinstance(spec, ProcessSpec)}
 
     @property
     def sagas(self) -> dict[str, SagaSpec]:
@@ -113,7 +141,22 @@ class Topology:
                     if type_name(command) not in handled:
                         mistakes.append(f"{where}: no aggregate handles {type_name(command)}, which it sends")
 
-    def component(self, word: str) -> AggregateSpec | SagaSpec:
+    def _find_sources(self, process: ProcessSpec, mistakes: list[str]) -> None:
+        handled = {name for spec in self.aggregates.values() for name in spec.handlers}
+        for event, reaction in process.reactions.items():
+            where = f"{process.name}.{reaction.method}"
+            writers = [domain for domain, spec in self.aggregates.items() if event in spec.appliers]
+            if len(writers) > 1:
+                mistakes.append(f"{where}: {event} is written by {' and '.join(writers)}; a reaction needs one source")
+            for domain in writers[:1]:
+                process.sources[event] = domain
+            for command in reaction.sends:
+                if type_name(command) not in handled:
+                    mistakes.append(f"{where}: no aggregate handles {type_name(command)}, which it sends")
+        if not process.sources and process.reactions:
+            mistakes.append(f"{process.name}: reacts to no event that a domain of this topology writes")
+
+    def component(self, word: str) -> Spec:
         """An aggregate by its domain, or a saga by its name; LookupError names the known ones."""
         try:
             return self.components[word]
@@ -121,11 +164,22 @@ class Topology:
             known = ", ".join(self.components) or "none"
             raise LookupError(f"unknown domain {word!r}; this topology has: {known}") from None
 
+    def folded(self, word: str) -> AggregateSpec:
+        """What folds events: an aggregate or a process manager; LookupError for anything else."""
+        spec = self.component(word)
+        if not isinstance(spec, AggregateSpec):
+            raise LookupError(f"{word} has no state of its own")
+        return spec
+
     def inputs(self, word: str, names: Names, edition: str) -> list[str]:
         """Topics that a component reads."""
         spec = self.component(word)
         if isinstance(spec, SagaSpec):
             return [names.topic(edition, spec.source, "events"), names.topic(edition, word, "inbox")]
+        if isinstance(spec, FeedSpec):
+            return [names.topic(edition, domain, "events") for domain in sorted(set(spec.process.sources.values()))]
+        if isinstance(spec, ProcessSpec):
+            return [names.topic(edition, word, "inbox")]
         return [names.topic(edition, word, kind) for kind in ("commands", "facts", "rejections")]
 
     def step(self, word: str, store: Store, place: Place) -> Step:
@@ -133,6 +187,10 @@ class Topology:
         spec = self.component(word)
         if isinstance(spec, SagaSpec):
             return SagaStep(spec, self.takers, store, place)
+        if isinstance(spec, FeedSpec):
+            return FeedStep(spec, store, place)
+        if isinstance(spec, ProcessSpec):
+            return ProcessStep(spec, self.aggregates, store, place)
         return AggregateStep(spec, store, place)
 
     def aggregate(self, domain: str) -> AggregateSpec:
@@ -157,8 +215,7 @@ class Topology:
         """Topics that these domains need in an edition; `partitions` is the count of each of them."""
         wanted: list[TopicSpec] = []
         for word in self.components if domains is None else domains:
-            kinds = _SAGA_KINDS if isinstance(self.component(word), SagaSpec) else _AGGREGATE_KINDS
-            for kind in kinds:
+            for kind in _KINDS[type(self.component(word))]:
                 wanted.append(TopicSpec(names.topic(edition, word, kind), partitions, dict(_CONFIGS[kind])))
         return wanted
 

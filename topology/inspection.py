@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 
 from headrace.topology.aggregate import Aggregate, Context, Flag, Mark, Merge, Refusal
 from headrace.topology.names import is_word
+from headrace.topology.process import ProcessManager
 from headrace.topology.saga import Cascade, Saga, Send
 
 MessageType = type[Message]
@@ -87,13 +88,14 @@ def inspect_aggregate(aggregate: type[Aggregate[Any]], mistakes: list[str]) -> A
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """One event of a saga's source and the method that reacts to it."""
+    """One event and the method of a saga or process manager that reacts to it."""
 
     event: MessageType
     call: Callable[..., Any]
     sends: tuple[MessageType, ...]
     wants_context: bool
     method: str
+    needs: Callable[..., Any] | None = None
 
 
 @dataclass(slots=True)
@@ -129,14 +131,81 @@ def inspect_saga(saga: type[Saga], mistakes: list[str]) -> SagaSpec | None:
         if len(parameters) not in (1, 2):
             mistakes.append(f"{where}: takes {len(parameters)} arguments; @reacts takes (event[, context])")
             continue
-        for event in _members(parameters[0]):
-            if not _is_message(event):
-                mistakes.append(f"{where}: {_text(event)} is no protobuf message, nor a union of them")
-            elif other := spec.reactions.get(type_name(event)):
-                mistakes.append(f"{where}: {type_name(event)} has a reaction already, {name}.{other.method}")
-            else:
-                reaction = Reaction(event, bound, tuple(_sent(returned)), len(parameters) == 2, method)
-                spec.reactions[type_name(event)] = reaction
+        _add_reactions(spec.reactions, where, bound, parameters[0], returned, len(parameters) == 2, mark, mistakes)
+    if not spec.reactions:
+        mistakes.append(f"{name}: has no method marked @reacts")
+    return spec
+
+
+def _add_reactions(
+    reactions: dict[str, Reaction],
+    where: str,
+    bound: Any,
+    events: Any,
+    returned: Any,
+    wants_context: bool,
+    mark: Mark,
+    mistakes: list[str],
+) -> None:
+    for event in _members(events):
+        if not _is_message(event):
+            mistakes.append(f"{where}: {_text(event)} is no protobuf message, nor a union of them")
+        elif other := reactions.get(type_name(event)):
+            mistakes.append(f"{where}: {type_name(event)} has a reaction already, {other.method}; keep one of them")
+        else:
+            sends = tuple(_sent(returned))
+            reactions[type_name(event)] = Reaction(event, bound, sends, wants_context, bound.__name__, mark.needs)
+
+
+@dataclass(slots=True)
+class ProcessSpec(AggregateSpec):
+    """A process manager as the engine uses it: an aggregate of its own events, with reactions to those of others."""
+
+    on_rejection: Cascade = Cascade.COMPENSATE
+    reactions: dict[str, Reaction] = field(default_factory=dict)
+    """By event type name."""
+    finished: Callable[[Any], bool] = lambda state: False
+    sources: dict[str, str] = field(default_factory=dict)
+    """Domain that writes each event type; types of time-outs are not in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedSpec:
+    """What brings events of other domains to a process manager's inbox."""
+
+    name: str
+    domain: str
+    process: ProcessSpec
+
+
+def inspect_process(process: type[ProcessManager[Any]], mistakes: list[str]) -> ProcessSpec | None:
+    """The declaration of `process`; what is wrong with it is appended to `mistakes`, a line each."""
+    name, word, state = process.__name__, getattr(process, "name", None), _state_type(process, ProcessManager)
+    if not isinstance(word, str) or not is_word(word):
+        mistakes.append(f"{name}: name is {word!r}; give it a word that matches [a-z][a-z0-9-]*")
+    if state is None:
+        mistakes.append(f"{name}: names no state; write class {name}(ProcessManager[YourStateMessage])")
+    if not isinstance(word, str) or state is None:
+        return None
+    instance = process()
+    spec = ProcessSpec(name, word, state, on_rejection=process.on_rejection, finished=instance.finished)
+    for method, mark in _marked(process):
+        where, bound = f"{name}.{method}", getattr(instance, method)
+        hints = _hints(bound, where, mistakes)
+        if hints is None:
+            continue
+        parameters, returned = hints
+        if mark.role == "applies":
+            _add_applier(spec, where, bound, hints, mistakes)
+        elif mark.role == "compensates":
+            found: list[str] = []
+            _add_handler(spec, where, bound, hints, mark, Merge.AGGREGATE_HANDLES, found)
+            mistakes.extend(m for m in found if "wrong return type" not in m)  # it may yield commands too
+        elif mark.role == "reacts" and len(parameters) in (2, 3):
+            events, wants = parameters[1], len(parameters) == 3
+            _add_reactions(spec.reactions, where, bound, events, returned, wants, mark, mistakes)
+        else:
+            mistakes.append(f"{where}: a process manager has @reacts (state, event[, context]), @applies, @compensates")
     if not spec.reactions:
         mistakes.append(f"{name}: has no method marked @reacts")
     return spec
@@ -161,10 +230,10 @@ def _marked(aggregate: type[Any]) -> Iterator[tuple[str, Mark]]:
             seen.add(name)
 
 
-def _state_type(aggregate: type[Aggregate[Any]]) -> MessageType | None:
-    for cls in aggregate.__mro__:
+def _state_type(component: type[Any], of: type[Any] = Aggregate) -> MessageType | None:
+    for cls in component.__mro__:
         for base in getattr(cls, "__orig_bases__", ()):
-            if typing.get_origin(base) is Aggregate:
+            if typing.get_origin(base) is of:
                 (argument,) = typing.get_args(base)
                 return argument if _is_message(argument) else None
     return None

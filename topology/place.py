@@ -14,6 +14,12 @@ class HandlerError(Exception):
 
 PARK_PREFIX = b"\0park|"
 """Of changelog keys that hold events that wait for a dead one."""
+NEED_PREFIX = b"\0need|"
+"""Of changelog keys that hold states of other roots, asked for by an event that waits for them."""
+TIMER_PREFIX = b"\0timer|"
+"""Of changelog keys that hold time-outs, in order of time."""
+TIMER_NAME_PREFIX = b"\0timer-of|"
+"""Of changelog keys that say which time-out a root has under a name."""
 FACT_PREFIX = b"\0fact|"
 """Of changelog keys that say where a fact's events are."""
 
@@ -68,13 +74,15 @@ class Place:
 class Written(NamedTuple):
     """What a batch came to: commands by outcome, and events."""
 
-    accepted: int
-    rejected: int
-    failed: int
-    repeated: int
-    forwarded: int
-    queries: int
-    compensations: int
-    sends: int
-    parked: int
-    events: int
+    accepted: int = 0
+    rejected: int = 0
+    failed: int = 0
+    repeated: int = 0
+    forwarded: int = 0
+    queries: int = 0
+    compensations: int = 0
+    sends: int = 0
+    parked: int = 0
+    timeouts: int = 0
+    ignored: int = 0
+    events: int = 0

@@ -59,6 +59,14 @@ class Step:
         """Stage whatever one record leads to. What is wrong with a record harms that record only."""
         raise NotImplementedError
 
+    def due(self, now: int) -> list[Record]:
+        """Time-outs that have come by `now`, in milliseconds, each to be given to `fire`."""
+        return []
+
+    def fire(self, record: Record) -> None:
+        """Bring a time-out that is due."""
+        raise NotImplementedError
+
     def refuse(self, record: Record, error: Exception) -> None:
         """Send a record to the dead letters unhandled."""
         self._fail(record, error)
