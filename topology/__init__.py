@@ -16,11 +16,23 @@ from headrace.topology.driver import TopologyDriver
 from headrace.topology.graph import Topology, TopologyError
 from headrace.topology.harness import given
 from headrace.topology.names import Names
-from headrace.topology.process import Known, Need, ProcessContext, ProcessManager, after, cancel, state_of
+from headrace.topology.process import (
+    After,
+    Cancel,
+    Known,
+    Need,
+    ProcessContext,
+    ProcessManager,
+    after,
+    cancel,
+    state_of,
+)
 from headrace.topology.saga import Cascade, EventContext, Saga, Send, Transient, reacts, to
 
 __all__ = [
+    "After",
     "Aggregate",
+    "Cancel",
     "Cascade",
     "Context",
     "EventContext",
