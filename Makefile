@@ -1,6 +1,8 @@
 # Everything runs in .venv, made here from requirements.lock; nothing else of yours is touched.
 PYTHON ?= python3
 BIN := .venv/bin
+# mypy looks at each folder of tests by itself, for several have modules of one name, such as conftest.
+TESTS = $(shell find tests -name '*.py' -exec dirname {} + | sort -u)
 PACKAGES := schemas topology streams connectors cli bench examples/poker
 .DEFAULT_GOAL := help
 
@@ -9,19 +11,24 @@ help: ## show this list
 
 .venv/.locked: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Headrace needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	@echo "installing the locked dependencies into .venv (a minute, once)"
+	@$(BIN)/python -c 'import pip' 2>/dev/null || $(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	@touch $@
 
 .venv/.installed: .venv/.locked pyproject.toml
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
-	@mkdir -p build/tree/headrace/examples
-	@for p in $(PACKAGES); do ln -sfn "$(CURDIR)/$$p" build/tree/headrace/$$p; done
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-setup: .venv/.installed ## virtual environment with locked dependencies
+# The folders under the names by which they are imported, for tools that do not ask Python where a package is.
+build/tree/.made: Makefile
+	@mkdir -p build/tree/headrace/examples
+	@for p in $(PACKAGES); do ln -sfn "$(CURDIR)/$$p" "build/tree/headrace/$$p"; done
+	@touch $@
 
-kafka-jars: setup ## fetch Apache Kafka once (about 58 MB)
+setup: .venv/.installed build/tree/.made ## virtual environment with locked dependencies
+
+kafka-jars: setup ## fetch Apache Kafka once (about 55 MB)
 	$(BIN)/headrace kafka fetch
 
 demo: setup ## real poker hands through real Kafka
@@ -31,7 +38,7 @@ check: setup ## ruff, mypy strict, import-linter, generated code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p headrace
-	$(BIN)/mypy tests
+	@for folder in $(TESTS); do echo "mypy $$folder"; $(BIN)/mypy $$(ls $$folder/*.py | grep -v _pb2) || exit 1; done
 	PYTHONPATH=build/tree $(BIN)/lint-imports
 	$(BIN)/python tests/check_generated.py
 
@@ -42,7 +49,6 @@ test: setup kafka-jars ## all tests, with real Kafka
 	$(BIN)/pytest -q tests
 
 bench: setup kafka-jars ## measure: commands, latency, restore, rehydrate
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	$(BIN)/headrace bench all
 
 proto: setup ## generate Python from the .proto files

@@ -41,7 +41,7 @@ def demo(
     """
     from headrace.cli import log
     from headrace.cli.demo_check import check
-    from headrace.cli.demo_cluster import brokers, demo_topics, demo_workers
+    from headrace.cli.demo_cluster import cluster, demo_workers
     from headrace.cli.demo_play import read_hands
     from headrace.cli.demo_screen import Screen
 
@@ -49,7 +49,7 @@ def demo(
     screen = Screen(silent=as_json)
     history = read_hands(file, hands)
     follow = _most_to_tell(history)
-    with _terminable(), brokers(deployment, screen, workers) as settings, demo_topics(settings):
+    with _terminable(), cluster(deployment, screen, workers) as settings:
         with demo_workers(settings, workers) as running:
             screen.say(f"{workers} worker(s) ready; {len(history):,} hands to play")
             played = asyncio.run(_play(settings, history, running, screen))
@@ -129,6 +129,7 @@ def _tell(
         f"{len(history) - missed:,} of {len(history):,} hands ended with the stacks that {follow.source} gives"
     )
     for root, why in list(checked.mismatched.items())[:_SHOWN]:
-        typer.echo(f"  {root}: {'; '.join(why)}")
+        more = f" (and {len(why) - 2} more)" if len(why) > 2 else ""
+        typer.echo(f"  {root}: {'; '.join(why[:2])}{more}")
     if len(checked.mismatched) > _SHOWN:
         typer.echo(f"  … and {len(checked.mismatched) - _SHOWN} more; --json lists them all")

@@ -84,17 +84,17 @@ def check(settings: Settings, hands: Sequence[HandHistory], played: Played, foll
     """Hold the log against the file, and against what the answers told; keeps the events of the hand `follow`."""
     players, _ = _read(settings, "player", "")
     tables, story = _read(settings, "hand", follow)
-    events = sum(one.events for told in (players, tables) for one in told.values())
-    mistakes = {hand.root: tables.get(hand.root, Told()).mistakes(hand) for hand in hands}
+    mistakes: dict[str, list[str]] = {}
     for hand in hands:
-        if mistakes[hand.root]:
-            mistakes[hand.root] += played.refusals.get(hand.root, [])
-    for root, one in {**players, **tables}.items():
-        if root not in mistakes:
-            mistakes[root] = one.wrong
-        answered = played.events.get(root, 0)
-        if one.events != answered:
-            mistakes[root].append(f"the log holds {one.events} event(s), the answers told of {answered}")
+        why = tables.setdefault(hand.root, Told()).mistakes(hand)
+        mistakes[hand.root] = why + played.refusals.get(("hand", hand.root), []) if why else []
+    for domain, found in (("player", players), ("hand", tables)):
+        for root, one in found.items():
+            why = mistakes.setdefault(root, one.wrong)
+            answered = played.events.get((domain, root), 0)
+            if one.events != answered:
+                why.append(f"the log holds {one.events} event(s), the answers told of {answered}")
+    events = sum(one.events for found in (players, tables) for one in found.values())
     return Checked(events, {root: why for root, why in mistakes.items() if why}, story)
 
 

@@ -30,8 +30,8 @@ _TAIL_LINES = 15
 
 
 @contextmanager
-def brokers(deployment: Deployment, screen: Screen, workers: int) -> Iterator[Settings]:
-    """Settings for topics of the demo's own: on the brokers that are named, else on a Kafka that comes and goes."""
+def cluster(deployment: Deployment, screen: Screen, workers: int) -> Iterator[Settings]:
+    """Topics of the demo's own: on the brokers that are named, else on a Kafka that comes and goes."""
     settings = deployment.settings(own_kafka=False)
     changes: dict[str, object] = {}
     if "partitions" not in settings.model_fields_set:
@@ -39,22 +39,25 @@ def brokers(deployment: Deployment, screen: Screen, workers: int) -> Iterator[Se
     if settings.bootstrap:
         changes["prefix"] = f"{settings.prefix}demo-{uuid.uuid4().hex[:8]}."
         screen.say(f"Kafka on {settings.bootstrap}; topics {changes['prefix']}…")
-        yield settings.model_copy(update=changes)
+        with _guest(settings.model_copy(update=changes)) as guest:
+            yield guest
         return
     started = time.monotonic()
     with EmbeddedKafka() as kafka:
         screen.say(f"Apache Kafka runs on {kafka.bootstrap}, started in {time.monotonic() - started:.1f} s")
-        yield deployment.settings(bootstrap=kafka.bootstrap, own_kafka=False).model_copy(update=changes)
+        own = deployment.settings(bootstrap=kafka.bootstrap, own_kafka=False).model_copy(update=changes)
+        topics.create(topics.admin(own), topics.wanted(own, topology), settings.replication)
+        yield own
 
 
 @contextmanager
-def demo_topics(settings: Settings) -> Iterator[None]:
-    """The topics of the poker example; deleted in the end, with the groups that read them."""
+def _guest(settings: Settings) -> Iterator[Settings]:
+    """Topics on brokers that stay; deleted in the end, with the groups that read them."""
     admin = topics.admin(settings)
     specs = topics.wanted(settings, topology)
     topics.create(admin, specs, settings.replication)
     try:
-        yield
+        yield settings
     finally:
         groups = [f"{settings.prefix}headrace.{domain}" for domain in topology.aggregates]
         answers = [
@@ -62,7 +65,7 @@ def demo_topics(settings: Settings) -> Iterator[None]:
             *admin.delete_consumer_groups(groups, request_timeout=20).values(),
         ]
         for answer in answers:
-            answer.exception(30)  # on a cluster that has gone away there is nothing to clean up
+            answer.exception(30)  # what cannot be deleted is no reason to say that the demo failed
 
 
 class Workers:
@@ -95,7 +98,7 @@ class Workers:
         """Raise Failure, with the end of its log, if one has ended."""
         for process in self._processes:
             if not process.alive:
-                raise self._failure(process, "ended by itself")
+                raise self._failure(process, "has ended")
 
     def stop(self) -> None:
         """SIGTERM to all; those that take too long are killed."""
@@ -116,6 +119,7 @@ class Workers:
 def demo_workers(settings: Settings, count: int) -> Iterator[Workers]:
     """Workers that are ready; in the end they are stopped. Their logs stay if something went wrong."""
     folder = home().parent / f"demo-{os.getpid()}"
+    keep = False
     with TemporaryDirectory(prefix="headrace-demo-") as state:
         try:
             workers = Workers(settings, count, folder, Path(state))
@@ -124,9 +128,13 @@ def demo_workers(settings: Settings, count: int) -> Iterator[Workers]:
         try:
             workers.await_ready()
             yield workers
+        except Failure:
+            keep = True  # it names the logs
+            raise
         finally:
             workers.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+            if not keep:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _command(settings: Settings, port: int, state: Path) -> list[str]:

@@ -1,9 +1,11 @@
 """Plays the hands of a file: each hand's commands in order, many hands at once."""
 
 import asyncio
+import gc
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -16,8 +18,9 @@ from headrace.streams.client import Client
 from headrace.streams.reply import Reply
 
 SAMPLE = "sample.phhs"
-AT_ONCE = 128
-"""Hands in play at one time, about 27 commands each: enough to fill the engine's batches."""
+AT_ONCE = 256
+"""Hands in play at one time, about 20 commands each: enough to fill the engine's batches, and far fewer than the
+producer's queue holds, so that no command has to wait for room in it and is overtaken."""
 _PATIENCE = 120.0  # seconds for an answer; long, since a worker may be restored meanwhile
 
 
@@ -27,19 +30,19 @@ class Played:
 
     commands: int = 0
     rejected: int = 0
-    events: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    """How many events the answers told of, by root."""
-    refusals: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    """Why commands were refused, by root."""
+    events: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
+    """How many events the answers told of, by domain and root."""
+    refusals: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
+    """Why commands were refused, by domain and root."""
     seconds: float = 0.0
 
-    def note(self, root: str, command: Any, reply: Reply) -> None:
+    def note(self, domain: str, root: str, command: Any, reply: Reply) -> None:
         """Count one answer."""
         self.commands += 1
-        self.events[root] += len(reply.events) if reply.accepted else 0
+        self.events[domain, root] += len(reply.events) if reply.accepted else 0
         if not reply.accepted:
             self.rejected += 1
-            self.refusals[root].append(f"{type(command).__name__} was {reply.status.value}: {reply.reason}")
+            self.refusals[domain, root].append(f"{type(command).__name__} was {reply.status.value}: {reply.reason}")
 
 
 def read_hands(file: Path | None, limit: int | None) -> list[HandHistory]:
@@ -60,40 +63,58 @@ def read_hands(file: Path | None, limit: int | None) -> list[HandHistory]:
 async def play(client: Client, hands: Sequence[HandHistory], progress: Callable[[int], None]) -> Played:
     """Register the players, then play all hands."""
     played = Played()
-    started = time.perf_counter()
-    done = 0
-
-    async def one(root: str, orders: Iterable[Any]) -> None:
-        # The commands of a root are sent without waiting for answers. Tasks start in the order in which they are
-        # made, and the client hands each command to the producer before it first waits; so they lie in this order
-        # in the root's partition, and are decided in it.
-        sent = list(orders)
-        replies = await asyncio.gather(*(client.execute(order, root=root, timeout=_PATIENCE) for order in sent))
-        for order, reply in zip(sent, replies, strict=True):
-            played.note(root, order, reply)
-
-    async def table(waiting: Iterator[HandHistory]) -> None:
-        nonlocal done
-        for hand in waiting:
-            await one(hand.root, commands(hand))
-            done += 1
-            progress(done)
-
-    async with asyncio.TaskGroup() as group:
-        for player, amount in _buy_ins(hands).items():
-            group.create_task(one(player, [pb.RegisterPlayer(name=player), pb.DepositFunds(amount=amount)]))
-    waiting = iter(hands)
-    async with asyncio.TaskGroup() as group:
-        for _ in range(AT_ONCE):
-            group.create_task(table(waiting))
-    played.seconds = time.perf_counter() - started
+    with _rare_collection():
+        await _play(client, hands, progress, played)
     return played
 
 
-def _buy_ins(hands: Iterable[HandHistory]) -> dict[str, int]:
-    """Each player, with the largest stack he sits down with, in units."""
-    found: dict[str, int] = {}
+@contextmanager
+def _rare_collection() -> Iterator[None]:
+    """Commands and answers live by the thousand, and hardly any in cycles: to look through them as often as Python
+    does by default takes a third of the time.
+    """
+    gc.collect()
+    before = gc.get_threshold()
+    gc.set_threshold(100_000, 20, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+async def _play(client: Client, hands: Sequence[HandHistory], progress: Callable[[int], None], played: Played) -> None:
+    started = time.perf_counter()
+    done = 0
+
+    async def one(domain: str, root: str, orders: list[Any]) -> None:
+        # The commands of a root are sent without waiting for answers. Tasks start in the order in which they are
+        # made, and the client hands each command to the producer before it first waits; so they lie in this order
+        # in the root's partition, and are decided in it.
+        calls = (
+            client.execute(order, root=root, command_id=f"{root}/{number}", domain=domain, timeout=_PATIENCE)
+            for number, order in enumerate(orders)
+        )
+        for order, reply in zip(orders, await asyncio.gather(*calls), strict=True):
+            played.note(domain, root, order, reply)
+
+    async def table(domain: str, waiting: Iterator[tuple[str, list[Any]]]) -> None:
+        nonlocal done
+        for root, orders in waiting:
+            await one(domain, root, orders)
+            if domain == "hand":
+                done += 1
+                progress(done)
+
+    for domain, waiting in (("player", _arrivals(hands)), ("hand", ((hand.root, commands(hand)) for hand in hands))):
+        await asyncio.gather(*(table(domain, waiting) for _ in range(AT_ONCE)))
+    played.seconds = time.perf_counter() - started
+
+
+def _arrivals(hands: Iterable[HandHistory]) -> Iterator[tuple[str, list[Any]]]:
+    """Each player with the commands that let him in: he brings the largest stack that he sits down with."""
+    stacks: dict[str, int] = {}
     for hand in hands:
         for player, stack in zip(hand.players, hand.starting_stacks, strict=True):
-            found[player] = max(stack, found.get(player, 0))
-    return found
+            stacks[player] = max(stack, stacks.get(player, 0))
+    for player, stack in stacks.items():
+        yield player, [pb.RegisterPlayer(name=player), pb.DepositFunds(amount=stack)]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headrace.cli.errors import USAGE, Failure, reported
+from headrace.cli.errors import USAGE, Failure, plain, reported
 
 if TYPE_CHECKING:
     from headrace.streams.settings import Settings
@@ -84,7 +84,7 @@ class Deployment:
         except ValidationError as error:
             for one in error.errors(include_input=False, include_url=False):
                 if one["loc"] and one["loc"][0] in chosen:
-                    raise Failure(USAGE, f"--{str(one['loc'][0]).replace('_', '-')}: {one['msg']}") from None
+                    raise Failure(USAGE, f"--{str(one['loc'][0]).replace('_', '-')}: {plain(one['msg'])}") from None
             raise
         if not settings.bootstrap and own_kafka:
             settings = settings.model_copy(update={"bootstrap": _own_kafka()})

@@ -63,7 +63,7 @@ def _known(error: Exception, bootstrap: Callable[[], str]) -> Failure | None:
 
     from headrace.examples.poker.history import HistoryError
     from headrace.streams.embedded import EmbeddedKafkaError
-    from headrace.streams.reply import OutcomeUnknown, SendFailed
+    from headrace.streams.reply import SendFailed
     from headrace.streams.settings import MissingBootstrap
     from headrace.streams.topics import TopicsUnfit
     from headrace.topology.graph import TopologyError
@@ -72,7 +72,7 @@ def _known(error: Exception, bootstrap: Callable[[], str]) -> Failure | None:
         return Failure(USAGE, str(error))
     if isinstance(error, (MissingBootstrap, TopicsUnfit, EmbeddedKafkaError)):
         return Failure(ENVIRONMENT, str(error))
-    if isinstance(error, (OutcomeUnknown, SendFailed)):
+    if isinstance(error, (TimeoutError, SendFailed)):
         return Failure(UNKNOWN, str(error))
     if isinstance(error, ValidationError):
         return Failure(ENVIRONMENT, settings_text(error.errors(include_input=False, include_url=False)))
@@ -85,8 +85,13 @@ def _known(error: Exception, bootstrap: Callable[[], str]) -> Failure | None:
 
 def settings_text(errors: list[Any]) -> str:
     """What does not fit in the settings, by variable, without the values."""
-    lines = [f"HEADRACE_{'__'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in errors]
+    lines = [f"HEADRACE_{'__'.join(map(str, e['loc'])).upper()}: {plain(e['msg'])}" for e in errors]
     return "; ".join(lines)
+
+
+def plain(message: str) -> str:
+    """What a validator says, without the name of the exception it raised."""
+    return message.removeprefix("Value error, ")
 
 
 def kafka_text(error: Exception, bootstrap: str) -> str:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli import ask, bench, demo, graph, topics, worker
+from headrace.cli import ask, bench, demo, graph, kafka, topics, worker
 
 EXIT_CODES = """\b
 Exit codes:
@@ -52,14 +52,7 @@ app.add_typer(topics.app, name="topics")
 app.command("topology")(graph.topology)
 
 
-@app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def kafka(context: typer.Context) -> None:
-    """Apache Kafka of one's own, on this machine: start, stop, status, fetch."""
-    from headrace.cli import kafka as sub
-
-    sub.app(context.args, prog_name="headrace kafka")
-
-
+app.add_typer(kafka.app, name="kafka")
 app.command()(bench.bench)
 
 if __name__ == "__main__":

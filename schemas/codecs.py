@@ -68,7 +68,11 @@ def _from_protobuf(data: bytes | None, message_type: type[M]) -> M:
 
 def _from_json(data: bytes | None, message_type: type[M]) -> M:
     try:
-        return _storable(json_format.Parse((data or b"").decode(), message_type()))
+        text = (data or b"").decode()
+        # an empty list or string would be read as a message without fields; only Google's own types have such forms
+        if not text.lstrip().startswith("{") and message_type.DESCRIPTOR.file.package != "google.protobuf":
+            raise json_format.ParseError("is no JSON object" if text.strip() else "is empty")
+        return _storable(json_format.Parse(text, message_type()))
     except Exception as error:  # hostile input makes json_format raise more than its own ParseError
         raise _failure(message_type, JSON, error) from None
 

@@ -3,7 +3,8 @@
     given(Door, Built()).when(Open(by="Ann")).then(Opened(by="Ann")).then_state(open=True)
 
 The real step runs, so what passes here passes in production. Besides, handlers are watched: one that changes the
-state it was given, returns something else than events, or decides differently the second time, fails the test.
+state it was given, returns something else than events, or decides differently the second time, fails the test (each
+command is decided twice for it).
 """
 
 from collections.abc import Iterable
@@ -16,7 +17,7 @@ from google.protobuf.message import Message
 
 from headrace.schemas.fingerprint import fingerprint
 from headrace.schemas.headrace_v1_pb2 import Reply, Snapshot
-from headrace.schemas.record import Record, rfc3339
+from headrace.schemas.record import TYPE, Record, rfc3339
 from headrace.topology import merge
 from headrace.topology.aggregate import Aggregate
 from headrace.topology.aggregate_step import AggregateStep
@@ -91,28 +92,35 @@ class Scenario(Generic[S]):
         return self
 
     def _run(self, record: Record) -> None:
-        first = self._decide(record)
-        self._step.rolled_back()
-        again = self._decide(record)
-        if first != again:
-            handler = self._spec.handlers[record.headers["ce_type"].decode()]
+        reply, events, before = self._decide(record)
+        self._reply, self._events, staged = self._decide(record)
+        name = self._spec.name
+        if (reply, events) != (self._reply, self._events):
+            handler = self._spec.handlers[record.headers[TYPE].decode()]
             raise HandlerError(
-                f"{self._spec.name}.{handler.method} decides differently each time; take time, chance and ids from "
-                f"the context\n{_comparison(first[1], again[1], 'first', 'again')}"
+                f"{name}.{handler.method} decides differently each time; take time, chance and ids from the context\n"
+                + _comparison(events, self._events, "first", "again")
             )
-        self._reply, self._events = again
+        if self._parsed(before.snapshots.get(self._key)) != self._parsed(staged.snapshots.get(self._key)):
+            raise HandlerError(f"{name} applies the same events differently each time; state may come from them alone")
         self._unread = True
-        self._store.put(self._step.finish(record.timestamp))
+        self._store.put(staged)
         self._step.committed()
 
-    def _decide(self, record: Record) -> tuple[Reply, list[Message]]:
+    def _decide(self, record: Record) -> tuple[Reply, list[Message], Staged]:
+        self._step.rolled_back()
         self._step.handle(record)
         (answer,) = (value for topic, value, *_ in self._step.outputs if topic == _NAMES.replies)
         reply = Reply.FromString(answer or b"")
         events = [self._spec.appliers[event.type][0].FromString(event.data) for event in reply.events]
         for event in reply.events:
             event.ClearField("data")  # compared as messages: the bytes of a map may differ
-        return reply, events
+        return reply, events, self._step.finish(record.timestamp)
+
+    def _parsed(self, snapshot: bytes | None) -> S:
+        state: Any = self._spec.state()
+        state.MergeFromString(Snapshot.FromString(snapshot or b"").state)
+        return state  # type: ignore[no-any-return]
 
     # ---- what came of it
 
@@ -134,10 +142,7 @@ class Scenario(Generic[S]):
     @property
     def state(self) -> S:
         """State of the root now, a copy."""
-        message: Any = self._spec.state()
-        if (stored := self._store.snapshot(self._key)) is not None:
-            message.MergeFromString(Snapshot.FromString(stored).state)
-        return message  # type: ignore[no-any-return]
+        return self._parsed(self._store.snapshot(self._key))
 
     def then(self, *events: Message) -> Self:
         """The last command led to exactly these events, in this order."""
