@@ -17,11 +17,11 @@ from headrace.cli.demo_screen import Screen
 from headrace.cli.deployment import DEFAULT_TOPOLOGY, Deployment
 from headrace.cli.errors import ENVIRONMENT, Failure
 from headrace.cli.kafka import home
+from headrace.embedded import EmbeddedKafka
+from headrace.embedded.broker import free_ports
+from headrace.embedded.process import Process
 from headrace.examples.poker import topology
 from headrace.streams import topics
-from headrace.streams.embedded import EmbeddedKafka
-from headrace.streams.embedded.broker import free_ports
-from headrace.streams.embedded.process import Process
 from headrace.streams.settings import Settings
 
 _READY_WITHIN = 60.0  # seconds

@@ -119,7 +119,7 @@ class Deployment:
 
 def _own_kafka() -> str:
     from headrace.cli.kafka import home
-    from headrace.streams.embedded.detached import Detached
+    from headrace.embedded.detached import Detached
 
     state = Detached(home()).state()
     return "" if state is None else state.bootstrap

@@ -61,8 +61,8 @@ def _known(error: Exception, bootstrap: Callable[[], str]) -> Failure | None:
     from pydantic import ValidationError
     from pydantic_settings import SettingsError
 
+    from headrace.embedded import EmbeddedKafkaError
     from headrace.examples.poker.history import HistoryError
-    from headrace.streams.embedded import EmbeddedKafkaError
     from headrace.streams.reply import SendFailed
     from headrace.streams.settings import MissingBootstrap
     from headrace.streams.topics import TopicsUnfit

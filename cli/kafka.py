@@ -15,13 +15,13 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from headrace.streams.embedded import (
+from headrace.embedded import (
     BrokerFailed,
     DataMismatch,
     EmbeddedKafkaError,
     prepare,
 )
-from headrace.streams.embedded.detached import Detached, State, Wish
+from headrace.embedded.detached import Detached, State, Wish
 
 FAILED, USAGE, ENVIRONMENT = 1, 2, 3
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from headrace.cli.deployment import Deployment, Domains, deployed
-from headrace.cli.errors import ENVIRONMENT, Failure
+from headrace.cli.errors import BUG, ENVIRONMENT, OK, Failure
 
 
 @deployed
@@ -37,6 +37,8 @@ def worker(
     log.set_up(settings.log)
     try:
         engine.run(settings, topology, domains)
+    except SystemExit as end:
+        raise typer.Exit(BUG if end.code else OK) from None  # the log says what went wrong
     except OSError as error:
         raise Failure(
             ENVIRONMENT, f"the folder of the stores, {settings.state_dir}, cannot be used: {error}"

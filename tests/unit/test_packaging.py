@@ -1,6 +1,7 @@
-"""The image's requirements are those that everything is tested with."""
+"""What a wheel or an image holds, for the tests themselves run on the source tree."""
 
 import re
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,3 +28,13 @@ def test_the_image_gets_what_runs_and_builds_and_no_tools_of_development() -> No
     names = {pin.partition("==")[0] for pin in pins("requirements-runtime.lock")}
     assert {"confluent-kafka", "faust-streaming", "rocksdict", "setuptools"} <= names
     assert not {"pytest", "mypy", "ruff", "matplotlib", "grpcio-tools"} & names
+
+
+def test_every_package_is_in_the_wheel() -> None:
+    tools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    folders = {
+        init.parent.relative_to(ROOT).as_posix()
+        for folder in tools["package-dir"].values()
+        for init in (ROOT / folder).rglob("__init__.py")
+    }
+    assert {f"headrace.{folder.replace('/', '.')}" for folder in folders} == set(tools["packages"])

@@ -1,0 +1,135 @@
+"""The image and the compose file, as their README has them: commands, a crash, one worker more, the end."""
+
+import datetime
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engine import docker
+from support import until
+
+from headrace.embedded.broker import free_ports
+
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(900)]  # the first build fetches all that is locked
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Compose:
+    """The services of docker/compose.yaml under a name of their own, apart from those that someone works with."""
+
+    def __init__(self, kafka_image: str) -> None:
+        self.project = f"headrace-test-{uuid.uuid4().hex[:8]}"
+        self.port = free_ports(1)[0]
+        self._variables = {
+            "KAFKA_IMAGE": kafka_image,
+            "KAFKA_PORT": str(self.port),
+            "HEADRACE_IMAGE": "headrace-test",
+        }
+
+    def __call__(self, *arguments: str, seconds: float = 120) -> str:
+        file = str(ROOT / "docker/compose.yaml")
+        return docker(
+            *("compose", "--project-name", self.project, "--file", file, *arguments),
+            seconds=seconds,
+            variables=self._variables,
+        )
+
+    def containers(self, service: str) -> list[str]:
+        """The ids of a service's containers."""
+        return self("ps", "--all", "--quiet", service).splitlines()
+
+    def send(self, *arguments: str) -> dict[str, Any]:
+        """The reply to a command that the command line sends from outside."""
+        command = [sys.executable, "-m", "headrace.cli.main", "send", *arguments, "--json", "--timeout", "30"]
+        environment = os.environ | {"HEADRACE_BOOTSTRAP": f"localhost:{self.port}"}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, check=False)
+        assert done.returncode == 0, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
+        reply: dict[str, Any] = json.loads(done.stdout)
+        return reply
+
+
+@pytest.fixture(scope="module")
+def compose(kafka_image: str) -> Iterator[Compose]:
+    """All services, up and ready."""
+    compose = Compose(kafka_image)
+    try:
+        try:
+            compose("up", "--build", "--detach", "--wait", seconds=600)
+            yield compose
+        finally:
+            print(compose("logs", "--no-color", "--tail", "50"))  # noqa: T201  (pytest shows it when a test fails)
+    finally:
+        compose("down", "--volumes", "--timeout", "5")
+
+
+def inspect(container: str) -> dict[str, Any]:
+    """What Docker knows of a container."""
+    found: dict[str, Any] = json.loads(docker("inspect", container))[0]
+    return found
+
+
+def healthy(container: str) -> bool:
+    """Whether its health check has passed since its last start."""
+    state = inspect(container)["State"]
+    return bool(state["Running"] and state["Health"]["Status"] == "healthy")
+
+
+def test_commands_from_a_container_and_from_outside(compose: Compose) -> None:
+    inside = compose("run", "--rm", "--no-TTY", "cli", "send", "RegisterPlayer", "ann", '{"name": "Ann"}', "--json")
+    assert json.loads(inside)["status"] == "accepted"
+    outside = compose.send("DepositFunds", "ann", '{"amount": 500}')
+    assert (outside["status"], outside["sequence"]) == ("accepted", 1)
+
+
+def test_the_worker_is_no_root_and_its_stores_are_in_the_volume(compose: Compose) -> None:
+    (player,) = compose.containers("player")
+    assert docker("exec", player, "id", "-u") == "10001"
+    (mount,) = inspect(player)["Mounts"]
+    assert (mount["Destination"], mount["Name"]) == ("/var/lib/headrace", f"{compose.project}_player")
+    assert docker("exec", player, "ls", "/var/lib/headrace/0/player")
+
+
+def test_a_worker_that_crashes_comes_back(compose: Compose) -> None:
+    (player,) = compose.containers("player")
+    docker("exec", player, "sh", "-c", "kill -9 -1")  # everything but process 1, which only passes signals on
+    until(lambda: inspect(player)["RestartCount"] >= 1, "Docker had started it again")
+    reply = compose.send("DepositFunds", "ann", '{"amount": 5}')
+    assert (reply["status"], reply["sequence"]) == ("accepted", 2)
+    assert reply["events"][0]["data"]["newBalance"] == "505"
+    until(lambda: healthy(player), "it was healthy again")
+
+
+def test_one_worker_more(compose: Compose) -> None:
+    compose("up", "--detach", "--wait", "--no-recreate", "--scale", "player=2", "player")
+    players = compose.containers("player")
+    assert len(players) == 2
+    assert all(healthy(player) for player in players)
+    assert docker("exec", players[0], "sh", "-c", "cd /var/lib/headrace && ls -d [0-9]*").split() == ["0", "1"]
+
+
+def test_sigterm_ends_all_workers_in_order_and_soon(compose: Compose) -> None:
+    workers = [*compose.containers("player"), *compose.containers("hand")]
+    asked = datetime.datetime.now(datetime.UTC)
+    docker("kill", "--signal", "TERM", *workers)
+    for worker in workers:
+        assert docker("wait", worker) == "0"
+        state = inspect(worker)["State"]
+        ended = datetime.datetime.fromisoformat(state["FinishedAt"])
+        assert (ended - asked).total_seconds() < 5
+
+
+def test_sigterm_ends_a_worker_that_waits_for_its_brokers(compose: Compose) -> None:
+    worker = docker("run", "--detach", "--init", "--env", "HEADRACE_BOOTSTRAP=localhost:1", "headrace-test")
+    try:
+        until(lambda: "waiting for the brokers" in docker("logs", worker, logs=True), "it said that it waits")
+        docker("stop", "--time", "5", worker)
+        assert inspect(worker)["State"]["ExitCode"] != 137
+    finally:
+        docker("rm", "--force", "--volumes", worker)
