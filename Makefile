@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # mypy looks at each folder of tests by itself, for several have modules of one name, such as conftest.
 TESTS = $(shell find tests -name '*.py' -exec dirname {} + | sort -u)
-PACKAGES := schemas topology streams connectors cli bench examples/poker
+PACKAGES := schemas topology streams embedded connectors cli bench examples/poker
 .DEFAULT_GOAL := help
 
 help: ## show this list

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headrace.bench.load import Progress, at_least, deployment, quantile
+from headrace.embedded.broker import free_ports
 from headrace.examples.poker import poker_pb2 as pb
 from headrace.examples.poker import topology
 from headrace.streams.client import Client
-from headrace.streams.embedded.broker import free_ports
 from headrace.streams.reply import Status
 from headrace.streams.settings import Settings
 

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 from confluent_kafka import Producer
 
+from headrace.embedded import EmbeddedKafka
 from headrace.examples.poker import poker_pb2 as pb
 from headrace.examples.poker import topology
 from headrace.schemas import codecs
@@ -15,7 +16,6 @@ from headrace.schemas.record import CORRELATION, REPLY_TO, CloudEvent
 from headrace.streams import topics
 from headrace.streams.alarm import Alarm
 from headrace.streams.component import Component
-from headrace.streams.embedded import EmbeddedKafka
 from headrace.streams.metrics import Metrics
 from headrace.streams.settings import Settings
 from headrace.streams.shard import Plan

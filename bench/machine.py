@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from headrace.streams.embedded.jars import KAFKA_VERSION
+from headrace.embedded.jars import KAFKA_VERSION
 from headrace.streams.settings import Settings
 
 

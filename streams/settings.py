@@ -97,7 +97,7 @@ class Settings(BaseSettings):
             "bootstrap.servers": self.bootstrap,
             "client.id": f"headrace-{socket.gethostname()}-{os.getpid()}",
             "logger": logging.getLogger("headrace.librdkafka"),
-            "reconnect.backoff.max.ms": 2000,
+            "reconnect.backoff.max.ms": 500,
             "topic.metadata.propagation.max.ms": 10_000,
         }
         config.update({name: secret.get_secret_value() for name, secret in self.kafka.items()})

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from headrace.streams.embedded import EmbeddedKafka
+from headrace.embedded import EmbeddedKafka
 
 
 @pytest.fixture(scope="session")

@@ -23,9 +23,9 @@ from confluent_kafka import Consumer, TopicPartition
 from google.protobuf.message import Message
 from logbook import Logbook
 
+from headrace.embedded.broker import free_ports
 from headrace.streams import topics
 from headrace.streams.client import Client
-from headrace.streams.embedded.broker import free_ports
 from headrace.streams.reply import OutcomeUnknown, Reply
 from headrace.streams.settings import Settings
 

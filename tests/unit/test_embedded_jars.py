@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from jgo.config import GlobalSettings
 
-from headrace.streams.embedded import JarsUnavailable, find_jars, jars
+from headrace.embedded import JarsUnavailable, find_jars, jars
 
 CONTENT = {f"/g/h/lib{i}/1.{i}/lib{i}-1.{i}.jar": bytes([i]) * (200_000 + i) for i in range(5)}
 

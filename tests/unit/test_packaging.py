@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
 
 
 def pins(name: str) -> dict[str, set[str]]:
@@ -30,11 +31,23 @@ def test_the_image_gets_what_runs_and_builds_and_no_tools_of_development() -> No
     assert not {"pytest", "mypy", "ruff", "matplotlib", "grpcio-tools"} & names
 
 
+def folders() -> dict[str, str]:
+    """The folder of each package that is named for the wheel."""
+    found: dict[str, str] = SETUPTOOLS["package-dir"]
+    return found
+
+
 def test_every_package_is_in_the_wheel() -> None:
-    tools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
-    folders = {
-        init.parent.relative_to(ROOT).as_posix()
-        for folder in tools["package-dir"].values()
-        for init in (ROOT / folder).rglob("__init__.py")
-    }
-    assert {f"headrace.{folder.replace('/', '.')}" for folder in folders} == set(tools["packages"])
+    inits = [init.parent for folder in folders().values() for init in (ROOT / folder).rglob("__init__.py")]
+    assert {f"headrace.{'.'.join(one.relative_to(ROOT).parts)}" for one in inits} == set(SETUPTOOLS["packages"])
+
+
+def test_every_package_gets_into_the_image() -> None:
+    kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert {folder.partition("/")[0] for folder in folders().values()} <= kept
+
+
+def test_every_package_can_be_imported_by_the_checks() -> None:
+    named = re.search(r"^PACKAGES := (.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert named
+    assert set(named[1].split()) == set(folders().values())

@@ -8,8 +8,8 @@ import typer
 from confluent_kafka import KafkaError, KafkaException
 
 from headrace.cli.errors import Failure, reported
+from headrace.embedded import JavaMissing
 from headrace.examples.poker.history import HistoryError
-from headrace.streams.embedded import JavaMissing
 from headrace.streams.reply import OutcomeUnknown, SendFailed
 from headrace.streams.settings import MissingBootstrap
 from headrace.streams.topics import TopicsUnfit

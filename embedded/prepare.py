@@ -7,10 +7,10 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from headrace.streams.embedded.archive import archive_file, writing_options
-from headrace.streams.embedded.broker import EmbeddedKafka
-from headrace.streams.embedded.jars import KafkaJars, Progress, find_jars
-from headrace.streams.embedded.java import Java, find_java
+from headrace.embedded.archive import archive_file, writing_options
+from headrace.embedded.broker import EmbeddedKafka
+from headrace.embedded.jars import KafkaJars, Progress, find_jars
+from headrace.embedded.java import Java, find_java
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""For maintainers: `python -m headrace.streams.embedded.repin 4.4.0` writes `pins.py` anew for another Kafka.
+"""For maintainers: `python -m headrace.embedded.repin 4.4.0` writes `pins.py` anew for another Kafka.
 
 It resolves what Kafka needs, brings the jars, and takes down their checksums. Look at what changed before it is
 committed; `jars.KAFKA_VERSION` and the version in the tests go along with it.
@@ -15,7 +15,7 @@ from typing import Any
 
 from jgo.maven import MavenContext
 
-from headrace.streams.embedded import pins
+from headrace.embedded import pins
 
 # The newest slf4j binding for the slf4j-api 1.7 that Kafka is built with. Kafka itself brings none.
 _LOGGING = "org.slf4j:slf4j-simple:1.7.36"

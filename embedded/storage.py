@@ -13,11 +13,11 @@ from base64 import urlsafe_b64encode
 from io import TextIOWrapper
 from pathlib import Path
 
-from headrace.streams.embedded.errors import DataMismatch
-from headrace.streams.embedded.jars import KafkaJars, cache_folder
-from headrace.streams.embedded.java import Java
-from headrace.streams.embedded.process import Process, command, jvm_options, wait_until
-from headrace.streams.embedded.settings import Node, render
+from headrace.embedded.errors import DataMismatch
+from headrace.embedded.jars import KafkaJars, cache_folder
+from headrace.embedded.java import Java
+from headrace.embedded.process import Process, command, jvm_options, wait_until
+from headrace.embedded.settings import Node, render
 
 _TEMPORARY = "headrace-kafka-"
 _CLUSTER_FILE = "cluster.json"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from headrace.streams.embedded import wire
-from headrace.streams.embedded.process import wait_until
+from headrace.embedded import wire
+from headrace.embedded.process import wait_until
 
 PROBE = "headrace-embedded-probe"
 _PATIENCE = 2.0

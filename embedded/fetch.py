@@ -13,9 +13,9 @@ import requests
 from jgo.config import GlobalSettings
 from jgo.maven import MavenContext
 
-from headrace.streams.embedded.errors import JarsUnavailable
-from headrace.streams.embedded.jars import Pin, Progress
-from headrace.streams.embedded.report import reporting
+from headrace.embedded.errors import JarsUnavailable
+from headrace.embedded.jars import Pin, Progress
+from headrace.embedded.report import reporting
 
 _CHUNK = 1 << 17
 _WORKERS = 6

@@ -15,9 +15,9 @@ from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
 
-from headrace.streams.embedded.errors import BrokerFailed
-from headrace.streams.embedded.jars import KafkaJars
-from headrace.streams.embedded.java import Java
+from headrace.embedded.errors import BrokerFailed
+from headrace.embedded.jars import KafkaJars
+from headrace.embedded.java import Java
 
 _TAIL_LINES = 25
 _POLL_SECONDS = 0.02

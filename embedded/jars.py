@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from headrace.streams.embedded.errors import JarsUnavailable
-from headrace.streams.embedded.pins import PINS
+from headrace.embedded.errors import JarsUnavailable
+from headrace.embedded.pins import PINS
 
 KAFKA_VERSION = "4.3.1"
 # The oldest that knows the consumer group protocol and has left ZooKeeper behind.
@@ -95,7 +95,7 @@ def find_jars(progress: Progress | None = None, *, fetch: bool = True) -> KafkaJ
         with _locked(folder):
             if not _complete(folder, wanted):
                 # Only now, because what it needs takes 0.4 s to import, which each start would else pay.
-                from headrace.streams.embedded.fetch import fetch_all  # noqa: PLC0415
+                from headrace.embedded.fetch import fetch_all  # noqa: PLC0415
 
                 fetch_all(folder, wanted, f"fetching Apache Kafka {KAFKA_VERSION}", progress)
                 _marker(folder).write_text(_digest(wanted))

@@ -12,15 +12,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from headrace.streams.embedded.archive import reading_options
-from headrace.streams.embedded.errors import BrokerFailed, PortTaken
-from headrace.streams.embedded.jars import KafkaJars, Progress, find_jars
-from headrace.streams.embedded.java import Java, find_java
-from headrace.streams.embedded.process import Process, command, jvm_options, wait_for_end, wait_until
-from headrace.streams.embedded.ready import await_cluster
-from headrace.streams.embedded.settings import HOST, Node, Plan, render
-from headrace.streams.embedded.storage import DataFolder, format_node
-from headrace.streams.embedded.wire import port_answers
+from headrace.embedded.archive import reading_options
+from headrace.embedded.errors import BrokerFailed, PortTaken
+from headrace.embedded.jars import KafkaJars, Progress, find_jars
+from headrace.embedded.java import Java, find_java
+from headrace.embedded.process import Process, command, jvm_options, wait_for_end, wait_until
+from headrace.embedded.ready import await_cluster
+from headrace.embedded.settings import HOST, Node, Plan, render
+from headrace.embedded.storage import DataFolder, format_node
+from headrace.embedded.wire import port_answers
 
 
 class EmbeddedKafka:
