@@ -15,6 +15,7 @@ from headrace.schemas.record import (
     CAUSATION,
     CONTENT_TYPE,
     CORRELATION,
+    DISCARD,
     EXPECTED,
     FACT,
     ID,
@@ -91,7 +92,9 @@ class AggregateStep(Step):
                     return
                 live = self._roots.load(key)
             if REPLAY_OF in headers:
-                self._settled(record)
+                self._settled(record, "discarded" if DISCARD in headers else "replayed")
+                if DISCARD in headers:
+                    return
             if record.topic == self._facts_topic:
                 self._fact(record, key, live)
             elif record.topic == self._rejections_topic:
