@@ -1,6 +1,7 @@
 """A small workflow for tests: accounts, a book of notes about them, and sagas between the two."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import ClassVar
 
 from bank_pb2 import (
@@ -9,28 +10,38 @@ from bank_pb2 import (
     Annotated,
     Deposit,
     Deposited,
+    Opened,
     Stash,
     Stashed,
     Touch,
+    Withdraw,
     Withdrawn,
 )
 
 from headrace.topology import (
+    After,
     Aggregate,
+    Cancel,
     Cascade,
     EventContext,
     Flag,
+    Need,
+    ProcessContext,
+    ProcessManager,
     Refusal,
     Rejected,
     Saga,
     Send,
     Topology,
     Transient,
+    after,
     applies,
+    cancel,
     compensates,
     handles,
     reacts,
     records,
+    state_of,
     to,
 )
 
@@ -136,5 +147,56 @@ class Echo(Saga):
         return to("purse", context.root, Deposit(amount=1))
 
 
+def treasury(state: Account, event: Deposited) -> list[Need]:
+    """For large deposits, two states are wanted."""
+    return [state_of("purse", "treasury"), state_of("book", "nobody")] if event.amount >= 100 else []
+
+
+class Warden(ProcessManager[Account]):
+    """Waits a little, after each deposit, for a note of the same trip; then has the book touched, which is refused."""
+
+    name = "warden"
+    patience: ClassVar[timedelta] = timedelta(seconds=2)
+
+    @reacts(needs=treasury)
+    def deposited(
+        self, state: Account, event: Deposited, context: ProcessContext
+    ) -> Iterator[Opened | Stashed | Send[Annotate] | After]:
+        if event.amount >= 100:
+            found, nobody = context.known[state_of("purse", "treasury")], context.known[state_of("book", "nobody")]
+            yield Stashed(pocket="seen", amount=found.state.balance)
+            yield Stashed(pocket="at", amount=found.sequence)
+            yield Stashed(pocket="nobody", amount=nobody.sequence)
+        elif event.amount == 7:
+            yield to("book", context.root, Annotate(note="no more"))
+        else:
+            yield Opened(owner=context.root)
+            yield after(self.patience, Withdraw(amount=event.amount))
+
+    @reacts
+    def noted(self, state: Account, event: Annotated) -> Iterator[Stashed | Cancel]:
+        yield cancel(Withdraw)
+        yield Stashed(pocket="noted", amount=1)
+
+    @reacts
+    def impatient(self, state: Account, event: Withdraw, context: ProcessContext) -> Iterator[Stashed | Send[Touch]]:
+        yield Stashed(pocket="waited", amount=event.amount)
+        yield to("book", context.root, Touch())
+
+    @compensates
+    def refused(self, state: Account, command: Touch, refusal: Refusal) -> Stashed:
+        return Stashed(pocket="refused", amount=1)
+
+    @applies
+    def opened(self, state: Account, event: Opened) -> None:
+        state.owner = event.owner
+        state.count += 1
+
+    @applies
+    def stashed(self, state: Account, event: Stashed) -> None:
+        state.pockets[event.pocket] += event.amount
+
+
 topology = Topology(Purse, Book, Keeper)
 endless = Topology(Purse, Book, Keeper, Echo)
+timed = Topology(Purse, Book, Warden)
