@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from headrace.examples.poker import cards, rules, showdown
 from headrace.examples.poker import poker_pb2 as pb
-from headrace.topology import Aggregate, Rejected, applies, handles
+from headrace.topology import Aggregate, Flag, Refusal, Rejected, applies, compensates, handles
 
 State = pb.HandState
 
@@ -35,11 +35,26 @@ class Hand(Aggregate[pb.HandState]):
             return [showdown.show(state, command)]
         if state.phase != State.BETTING:
             raise Rejected(f"{command.player} cannot act now; {rules.waits_for(state)}")
-        return [*rules.act(state, command)]
+        taken, *closed = rules.act(state, command)
+        if state.table and isinstance(taken, pb.ActionTaken):
+            taken.table, taken.number = state.table, state.actions + 1
+        return [taken, *closed]
 
     @handles
     def award(self, state: State, command: pb.Award) -> pb.HandAwarded:
-        return showdown.award(state)
+        event = showdown.award(state)
+        if state.table:
+            event.table = state.table
+            event.players.extend(seat.player for seat in state.seats)
+        return event
+
+    @compensates
+    def bet_refused(self, state: State, command: pb.TakeBet, refusal: Refusal) -> pb.BetReverted | Flag:
+        if not state.before or state.actions != command.number:
+            return Flag.ESCALATE  # play has gone on, so that a person has to see to it
+        return pb.BetReverted(
+            player=command.player, amount=command.amount, number=command.number, reason=refusal.reason
+        )
 
     @applies
     def started(self, state: State, event: pb.HandStarted) -> None:
@@ -57,6 +72,7 @@ class Hand(Aggregate[pb.HandState]):
         state.highest_bet = max(post.blind for post in event.posts)
         state.min_bet = event.min_bet
         state.units_per_chip = event.units_per_chip
+        state.table = event.table
         state.phase = State.HOLE_CARDS
 
     @applies
@@ -71,6 +87,10 @@ class Hand(Aggregate[pb.HandState]):
 
     @applies
     def acted(self, state: State, event: pb.ActionTaken) -> None:
+        state.before = b""
+        if state.table:
+            state.before = state.SerializeToString() if event.added else b""
+            state.actions += 1
         del state.to_act[0]
         seat = state.seats[event.seat]
         seat.acted = True
@@ -84,6 +104,11 @@ class Hand(Aggregate[pb.HandState]):
             if event.raised_by:
                 state.highest_bet = seat.bet
                 self._raised(state, event, seat)
+
+    @applies
+    def reverted(self, state: State, event: pb.BetReverted) -> None:
+        state.ParseFromString(state.before)
+        state.actions = event.number  # the next action gets another number
 
     @applies
     def betting_closed(self, state: State, event: pb.BettingClosed) -> None:
@@ -101,22 +126,26 @@ class Hand(Aggregate[pb.HandState]):
 
     @applies
     def shown(self, state: State, event: pb.CardsShown) -> None:
+        state.before = b""
         state.seats[event.seat].shown[:] = event.cards
         cards.see(state, event.cards)
 
     @applies
     def mucked(self, state: State, event: pb.CardsMucked) -> None:
+        state.before = b""
         state.seats[event.seat].folded = True
         state.live -= 1
 
     @applies
     def awarded(self, state: State, event: pb.HandAwarded) -> None:
+        state.before = b""
         for seat, stack in zip(state.seats, event.finishing_stacks, strict=True):
             seat.stack = stack
         state.pots.extend(event.pots)
         state.phase = State.AWARDED
 
     def _dealt(self, state: State, new: Sequence[str]) -> None:
+        state.before = b""
         opens = rules.betting_opens(state, len(new))
         cards.see(state, new)
         state.cards_due -= len(new)
