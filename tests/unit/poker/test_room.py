@@ -1,0 +1,410 @@
+"""The whole poker room in memory: players join and leave, hands are played, and no chip is lost or made."""
+
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from headrace.examples import poker
+from headrace.examples.poker import history, rules
+from headrace.examples.poker import poker_pb2 as pb
+from headrace.schemas.headrace_v1_pb2 import Reply
+from headrace.topology import Flag, Refusal, TopologyDriver
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SAMPLE = Path(poker.__file__).with_name("sample.phhs")
+FOLD, CALL, BET = pb.Act.FOLD, pb.Act.CHECK_OR_CALL, pb.Act.BET_OR_RAISE_TO
+ANN, BOB, CY = "ann", "bob", "cy"
+
+
+class Room:
+    """A room in memory, and what a test wants to know of it."""
+
+    def __init__(self) -> None:
+        self.driver = TopologyDriver(poker.room, start=NOW)
+        self.players: set[str] = set()
+        self.tables: set[str] = set()
+        self.deposits = 0
+
+    def tell(self, root: str, command: Any, correlation_id: str | None = None) -> Any:
+        reply = self.driver.send(command, root, correlation_id=correlation_id)
+        self.deposits += command.amount if isinstance(command, pb.DepositFunds) and reply.accepted else 0
+        self.deposits -= command.amount if isinstance(command, pb.WithdrawFunds) and reply.accepted else 0
+        return reply
+
+    def welcome(self, player: str, funds: int) -> None:
+        self.players.add(player)
+        self.tell(player, pb.RegisterPlayer(name=player))
+        self.tell(player, pb.DepositFunds(amount=funds))
+
+    def open(self, table: str = "t", **limits: int) -> None:
+        self.tables.add(table)
+        assert self.tell(table, pb.OpenTable(**limits)).accepted
+
+    def join(self, player: str, buy_in: int, table: str = "t") -> Any:
+        return self.tell(table, pb.JoinTable(player=player, buy_in=buy_in))
+
+    def start(self, *players: str, hand: str = "h", table: str = "t", **more: Any) -> Any:
+        start = pb.StartHand(players=players, **{"blinds_or_straddles": [1, 2], "min_bet": 2, **more})
+        return self.tell(table, pb.OpenHand(hand=hand, start=start), correlation_id=hand)
+
+    def deal(self, *players: str, hand: str = "h") -> None:
+        for player in players:
+            self.tell(hand, pb.Deal(player=player, cards=["??", "??"]), correlation_id=hand)
+
+    def act(self, player: str, action: pb.Act.Action, amount: int = 0, hand: str = "h") -> Any:
+        return self.tell(hand, pb.Act(player=player, action=action, amount=amount), correlation_id=hand)
+
+    def award(self, hand: str = "h") -> Any:
+        return self.tell(hand, pb.Award(), correlation_id=hand)
+
+    def table(self, table: str = "t") -> pb.TableState:
+        state: pb.TableState = self.driver.state("table", table)
+        return state
+
+    def hand(self, hand: str = "h") -> pb.HandState:
+        state: pb.HandState = self.driver.state("hand", hand)
+        return state
+
+    def player(self, player: str) -> pb.PlayerState:
+        state: pb.PlayerState = self.driver.state("player", player)
+        return state
+
+    def stacks(self, table: str = "t") -> dict[str, int]:
+        return {player: seat.stack for player, seat in self.table(table).seats.items()}
+
+    def check(self) -> None:
+        """Every chip deposited is in a bankroll, reserved or in a stack, and just who sits has funds staked."""
+        chips, seated = 0, set()
+        for table in self.tables:
+            chips += sum(self.stacks(table).values())
+            seated |= {(player, table) for player in self.stacks(table)}
+        staked = set()
+        for player in self.players:
+            state = self.player(player)
+            chips += state.bankroll + sum(state.reserved.values())
+            staked |= {(player, table) for table in state.staked}
+        assert chips == self.deposits
+        assert staked == seated
+        for component in poker.room.components:
+            assert self.driver.dead_letters(component) == []
+
+
+@pytest.fixture
+def room() -> Room:
+    room = Room()
+    for player in (ANN, BOB, CY):
+        room.welcome(player, 1000)
+    return room
+
+
+# ---- joining and leaving
+
+
+def test_a_player_with_funds_is_seated_and_takes_his_chips_home(room: Room) -> None:
+    room.open()
+    assert room.join(ANN, 400).accepted
+    assert room.stacks() == {ANN: 400}
+    assert (room.player(ANN).bankroll, dict(room.player(ANN).staked)) == (600, {"t": 400})
+    room.check()
+    assert room.tell("t", pb.LeaveTable(player=ANN)).accepted
+    assert room.stacks() == {}
+    settled = pb.FundsSettled(key="t", amount=400, reserved=400, new_balance=1000)
+    assert room.driver.events("player", ANN)[-1] == settled
+    room.check()
+
+
+def test_without_funds_the_join_is_cancelled(room: Room) -> None:
+    room.open()
+    assert room.join(ANN, 1001).accepted
+    cancelled = pb.JoinCancelled(player=ANN, reason="ann has 1000 to spend, not 1001")
+    assert room.driver.events("table", "t")[-1] == cancelled
+    assert room.table().joining == {}
+    assert room.join(ANN, 1000).accepted
+    assert room.stacks() == {ANN: 1000}
+    room.check()
+
+
+def test_one_who_is_not_known_cannot_join(room: Room) -> None:
+    room.open()
+    room.join("nobody", 10)
+    assert room.driver.events("table", "t")[-1].reason == "player is not registered"
+    room.check()
+
+
+def test_a_table_says_whom_it_lets_in(room: Room) -> None:
+    assert "not open" in room.join(ANN, 10).reason
+    room.open(min_buy_in=100, max_buy_in=500)
+    assert "already" in room.tell("t", pb.OpenTable()).reason
+    assert "100 to 500, not 99" in room.join(ANN, 99).reason
+    assert "100 to 500, not 501" in room.join(ANN, 501).reason
+    room.join(ANN, 100)
+    assert "ann cannot join" in room.join(ANN, 100).reason
+    assert "nobody" in room.join("", 100).reason
+    assert "does not sit here" in room.tell("t", pb.LeaveTable(player=BOB)).reason
+    room.check()
+
+
+def test_a_full_table_is_full(room: Room) -> None:
+    room.open()
+    for number in range(rules.MOST_PLAYERS):
+        room.welcome(f"p{number}", 10)
+        assert room.join(f"p{number}", 10).accepted
+    assert "full" in room.join(ANN, 10).reason
+    room.check()
+
+
+def test_chips_on_a_table_cannot_be_spent_twice(room: Room) -> None:
+    room.open()
+    room.join(ANN, 400)
+    assert "nothing is reserved for 't'" in room.tell(ANN, pb.ReleaseFunds(key="t")).reason
+    assert "400 reserved for t already" in room.tell(ANN, pb.ReserveFunds(key="t", amount=1)).reason
+    assert "600 to spend" in room.tell(ANN, pb.WithdrawFunds(amount=601)).reason
+    assert "no chips" in room.tell(ANN, pb.SettleFunds(key="u", amount=1)).reason
+    room.check()
+
+
+def test_funds_reserved_for_a_table_that_nobody_joined_come_back(room: Room) -> None:
+    room.open()
+    assert room.tell(ANN, pb.ReserveFunds(key="t", amount=5, for_table=True)).accepted
+    assert room.driver.events("player", ANN)[-1] == pb.FundsReleased(key="t", amount=5, new_balance=1000)
+    room.check()
+
+
+def test_a_payout_that_the_player_refuses_stays_on_the_table(room: Room) -> None:
+    room.open()
+    room.join(ANN, 400)
+    room.tell(ANN, pb.SettleFunds(key="t", amount=0))  # somebody has tampered with the account
+    room.tell("t", pb.LeaveTable(player=ANN))
+    assert room.stacks() == {ANN: 400}
+
+
+# ---- the fact of a payment
+
+
+def confirm(room: Room, external_id: str, amount: int) -> Reply:
+    fact = pb.DepositConfirmed(amount=amount)
+    headers = [
+        ("ce_specversion", "1.0"),
+        ("ce_id", f"{external_id}-{len(room.driver.records('headrace.replies'))}"),
+        ("ce_source", "/bank"),
+        ("ce_type", fact.DESCRIPTOR.full_name),
+        ("ce_factid", external_id),
+        ("ce_replyto", "headrace.replies/0"),
+    ]
+    room.driver.produce(room.driver.topic("player", "facts"), ANN.encode(), fact.SerializeToString(), headers)
+    return Reply.FromString(room.driver.records("headrace.replies")[-1].value or b"")
+
+
+def test_a_payment_is_booked_once_however_often_it_is_confirmed(room: Room) -> None:
+    assert not confirm(room, "payment-1", 50).already_processed
+    assert confirm(room, "payment-1", 50).already_processed
+    confirm(room, "payment-2", rules.MOST_CHIPS)
+    assert room.player(ANN).bankroll == 1050 + rules.MOST_CHIPS
+    assert confirm(room, "payment-3", -1).status == Reply.FAILED
+    assert "is no deposit" in room.driver.dead_letters("player")[0].error
+
+
+# ---- a hand
+
+
+@pytest.fixture
+def playing(room: Room) -> Room:
+    """Three of them before the flop; cy is to act."""
+    room.open(max_bet=100)
+    for player in (ANN, BOB, CY):
+        room.join(player, 500)
+    assert room.start(ANN, BOB, CY).accepted
+    room.deal(ANN, BOB, CY)
+    return room
+
+
+def test_a_hand_is_played_with_the_stacks_of_the_table_and_settled_there(playing: Room) -> None:
+    assert [seat.stack for seat in playing.hand().seats] == [499, 498, 500]
+    playing.act(CY, BET, 50)
+    playing.act(ANN, FOLD)
+    playing.act(BOB, FOLD)
+    assert playing.driver.events("table", "t")[-1] == pb.BetTaken(hand="h", player=CY, amount=50, number=1)
+    playing.award()
+    assert playing.stacks() == {ANN: 499, BOB: 498, CY: 503}
+    playing.check()
+    playing.tell("t", pb.LeaveTable(player=CY))
+    assert playing.player(CY).bankroll == 1003
+    playing.check()
+
+
+def test_nobody_leaves_in_the_middle_of_a_hand(playing: Room) -> None:
+    reply = playing.tell("t", pb.LeaveTable(player=ANN))
+    assert (reply.retryable, "plays hand h" in reply.reason) == (True, True)
+    assert "not free to play here: ann" in playing.start(ANN, hand="i").reason
+    assert "not in play" in playing.start(ANN).reason
+
+
+def test_a_hand_that_cannot_start_is_cancelled(room: Room) -> None:
+    room.open()
+    room.join(ANN, 500)
+    room.start(ANN)
+    cancelled = pb.HandCancelled(hand="h", reason="a hand is played by 2 to 10 players, not 1")
+    assert room.driver.events("table", "t")[-1] == cancelled
+    assert room.tell("t", pb.LeaveTable(player=ANN)).accepted
+    room.check()
+
+
+def test_a_bet_that_the_table_refuses_is_reverted_by_the_hand(playing: Room) -> None:
+    """The textbook case: the hand accepts the bet, the table's limit forbids it, the hand takes it back."""
+    before = playing.hand()
+    assert playing.act(CY, BET, 101).accepted
+    reverted = pb.BetReverted(player=CY, amount=101, number=1, reason="cy cannot bet 101: the table's limit is 100")
+    assert playing.driver.events("hand", "h")[-1] == reverted
+    after = playing.hand()
+    assert after.actions == 1
+    after.actions = 0
+    assert after == before
+    assert "not ann's turn" in playing.act(ANN, FOLD).reason
+    assert playing.act(CY, BET, 100).accepted
+    assert playing.hand().highest_bet == 100
+    playing.act(ANN, FOLD)
+    playing.act(BOB, FOLD)
+    playing.award()
+    assert playing.stacks() == {ANN: 499, BOB: 498, CY: 503}
+    playing.check()
+
+
+def test_a_refused_call_that_closed_the_betting_opens_it_again(room: Room) -> None:
+    room.open(max_bet=100)
+    room.join(ANN, 150)
+    room.join(BOB, 500)
+    room.start(ANN, BOB, blinds_or_straddles=[1, 150], min_bet=150)  # ann is all in, bob has the button
+    room.deal(ANN, BOB)
+    room.act(BOB, CALL)
+    closed, reverted = room.driver.events("hand", "h")[-2:]
+    assert closed.next == pb.HandState.RUNOUT
+    assert reverted.amount == 149
+    assert room.hand().phase == pb.HandState.BETTING
+    assert room.act(BOB, FOLD).accepted
+    room.award()
+    assert room.stacks() == {ANN: 151, BOB: 499}
+    room.check()
+
+
+def test_a_bet_is_not_reverted_once_play_has_gone_on() -> None:
+    """Nothing of what others did since is void; a person is told."""
+    spec = poker.room.aggregate("hand")
+    state = pb.HandState(table="t", actions=3, before=b"...")
+    refusal = Refusal("too late", "rejected", "table", "t", "c", 5)
+    answer = spec.compensators["poker.v1.TakeBet"].call(state, pb.TakeBet(player=CY, amount=9, number=2), refusal)
+    assert answer is Flag.ESCALATE
+
+
+# ---- time to act
+
+
+def test_whoever_does_not_act_in_time_folds_and_the_hand_comes_to_its_end(playing: Room) -> None:
+    playing.act(CY, BET, 10)
+    playing.driver.clock.advance(timedelta(seconds=29))
+    assert len(playing.hand().to_act) == 2
+    playing.act(ANN, CALL)
+    playing.driver.clock.advance(timedelta(seconds=29))
+    assert playing.driver.state("course", "h").timeouts == 0
+    playing.driver.clock.advance(timedelta(seconds=1))
+    assert playing.driver.events("course", "h")[-1] == pb.TurnTimedOut(player=BOB, action=FOLD)
+    assert playing.hand().phase == pb.HandState.BOARD_CARDS
+    playing.tell("h", pb.Deal(cards=["2c", "3c", "4c"]), correlation_id="h")
+    playing.driver.clock.advance(timedelta(seconds=30))
+    assert playing.driver.events("course", "h")[-1] == pb.TurnTimedOut(player=ANN, action=CALL)
+    playing.act(CY, BET, 10)
+    playing.driver.clock.advance(timedelta(seconds=30))
+    assert playing.hand().phase == pb.HandState.UNCONTESTED
+    playing.driver.clock.advance(timedelta(seconds=30))
+    assert playing.hand().phase == pb.HandState.AWARDED
+    assert playing.driver.state("course", "h").over
+    assert playing.stacks() == {ANN: 490, BOB: 498, CY: 512}
+    playing.driver.clock.advance(timedelta(days=1))
+    assert playing.driver.state("course", "h").timeouts == 3
+    playing.check()
+
+
+def test_time_runs_anew_after_a_bet_is_reverted(playing: Room) -> None:
+    playing.driver.clock.advance(timedelta(seconds=20))
+    playing.act(CY, BET, 300)
+    playing.driver.clock.advance(timedelta(seconds=20))
+    assert playing.driver.state("course", "h").timeouts == 0
+    playing.driver.clock.advance(timedelta(seconds=10))
+    assert playing.hand().seats[2].folded
+
+
+# ---- chips
+
+
+def test_recorded_hands_through_the_whole_room_end_as_their_file_says() -> None:
+    room = Room()
+    results: dict[str, int] = defaultdict(int)
+    brought: dict[str, int] = defaultdict(int)
+    hands = list(islice(history.read(SAMPLE), 0, None, 12))
+    for hand in hands:
+        for player, stack in zip(hand.players, hand.starting_stacks, strict=True):
+            brought[player] += stack
+    for player, stack in brought.items():
+        room.welcome(player, min(stack, rules.MOST_CHIPS))
+    for hand in hands:
+        start, *orders = history.commands(hand)
+        assert isinstance(start, pb.StartHand)
+        room.open(hand.root)
+        for player, stack in zip(hand.players, hand.starting_stacks, strict=True):
+            room.join(player, stack, hand.root)
+        room.tell(hand.root, pb.OpenHand(hand=hand.root, start=start), correlation_id=hand.root)
+        for order in orders:
+            assert room.tell(hand.root, order, correlation_id=hand.root).accepted
+        state = room.hand(hand.root)
+        assert history.differences(hand, state) == []
+        for seat, stack in zip(state.seats, hand.starting_stacks, strict=True):
+            assert room.stacks(hand.root)[seat.player] == seat.stack
+            results[seat.player] += seat.stack - stack
+            assert room.tell(hand.root, pb.LeaveTable(player=seat.player)).accepted
+    room.check()
+    for player, stack in brought.items():
+        assert room.player(player).bankroll == stack + results[player]
+    assert sum(results.values()) == 0
+
+
+def wishes() -> st.SearchStrategy[list[tuple[str, str, int]]]:
+    what = st.sampled_from(["join", "join", "leave", "start", "fold", "call", "bet", "bet", "award", "release", "wait"])
+    return st.lists(st.tuples(what, st.sampled_from([ANN, BOB, CY]), st.integers(1, 700)), max_size=40)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(wishes())
+def test_whatever_they_do_no_chip_is_lost_or_made(asked: list[tuple[str, str, int]]) -> None:
+    room = Room()
+    for player in (ANN, BOB, CY):
+        room.welcome(player, 1000)
+    room.open(max_bet=100)
+    hand, number = "h0", 0
+    for what, player, amount in asked:
+        if what == "join":
+            room.join(player, amount)
+        elif what == "leave":
+            room.tell("t", pb.LeaveTable(player=player))
+        elif what == "start":
+            seated = sorted(room.stacks())
+            number += 1
+            if room.start(*seated, hand=f"h{number}").accepted:
+                hand = f"h{number}"
+                room.deal(*seated, hand=hand)
+        elif what in ("fold", "call", "bet"):
+            action = {"fold": FOLD, "call": CALL, "bet": BET}[what]
+            turns = room.hand(hand).to_act
+            player = room.hand(hand).seats[turns[0]].player if turns else player
+            room.act(player, action, amount, hand)
+        elif what == "award":
+            room.award(hand)
+        elif what == "release":
+            room.tell(player, pb.ReleaseFunds(key="t"))
+        else:
+            room.driver.clock.advance(timedelta(seconds=amount))
+        room.check()
