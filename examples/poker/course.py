@@ -22,6 +22,8 @@ from headrace.topology import (
 )
 
 TIME_TO_ACT = timedelta(seconds=30)
+GoesOn = pb.BoardDealt | pb.ActionTaken | pb.BetReverted
+Yield = Iterator[pb.CourseBegan | pb.TurnTimedOut | pb.CourseEnded | Send[pb.Act | pb.Award] | After | Cancel]
 
 
 def the_hand(state: pb.CourseState, event: pb.TurnOver) -> list[Need]:
@@ -35,27 +37,18 @@ class Course(ProcessManager[pb.CourseState]):
     name = "course"
 
     @reacts
-    def started(
-        self, state: pb.CourseState, event: pb.HandStarted, context: ProcessContext
-    ) -> Iterator[pb.CourseBegan | After]:
+    def started(self, state: pb.CourseState, event: pb.HandStarted, context: ProcessContext) -> Yield:
         if event.table and not state.hand:
             yield pb.CourseBegan(hand=context.root)
             yield after(TIME_TO_ACT, pb.TurnOver())
 
     @reacts
-    def went_on(
-        self,
-        state: pb.CourseState,
-        event: pb.BoardDealt | pb.ActionTaken | pb.BetReverted,
-        context: ProcessContext,
-    ) -> Iterator[After]:
+    def went_on(self, state: pb.CourseState, event: GoesOn, context: ProcessContext) -> Yield:
         if context.root == state.hand and not state.over:
             yield after(TIME_TO_ACT, pb.TurnOver())
 
     @reacts(needs=the_hand)
-    def timed_out(
-        self, state: pb.CourseState, event: pb.TurnOver, context: ProcessContext
-    ) -> Iterator[pb.TurnTimedOut | Send[pb.Act | pb.Award] | After]:
+    def timed_out(self, state: pb.CourseState, event: pb.TurnOver, context: ProcessContext) -> Yield:
         found = context.known[state_of("hand", state.hand)]
         hand: pb.HandState = found.state
         if hand.phase == pb.HandState.BETTING:
@@ -69,9 +62,7 @@ class Course(ProcessManager[pb.CourseState]):
         yield after(TIME_TO_ACT, pb.TurnOver())
 
     @reacts
-    def awarded(
-        self, state: pb.CourseState, event: pb.HandAwarded, context: ProcessContext
-    ) -> Iterator[pb.CourseEnded | Cancel]:
+    def awarded(self, state: pb.CourseState, event: pb.HandAwarded, context: ProcessContext) -> Yield:
         if context.root == state.hand:
             yield pb.CourseEnded()
             yield cancel(pb.TurnOver)
