@@ -54,7 +54,7 @@ class Table(Aggregate[pb.TableState]):
             raise Rejected(f"{command.player} does not play hand {command.hand!r} here")
         if state.max_bet and command.amount > state.max_bet:
             raise Rejected(f"{command.player} cannot bet {command.amount}: the table's limit is {state.max_bet}")
-        if command.amount > seat.stack - seat.bet:
+        if not 0 < command.amount <= seat.stack - seat.bet:
             raise Rejected(f"{command.player} has {seat.stack - seat.bet} left, not {command.amount}")
         return pb.BetTaken(hand=command.hand, player=command.player, amount=command.amount, number=command.number)
 
@@ -64,7 +64,7 @@ class Table(Aggregate[pb.TableState]):
         if not command.hand or set(playing) != set(command.players) or len(playing) != len(command.stacks):
             raise Rejected(f"hand {command.hand!r} is played here by {', '.join(playing) or 'nobody'}")
         if min(command.stacks) < 0 or sum(command.stacks) != sum(playing.values()):
-            raise Rejected(f"{sum(command.stacks)} chips come from a hand that {sum(playing.values())} went into")
+            raise Rejected(f"{list(command.stacks)} cannot come of a hand that {sum(playing.values())} chips went into")
         return pb.HandSettled(hand=command.hand, players=command.players, stacks=command.stacks)
 
     @handles

@@ -338,7 +338,41 @@ def test_time_runs_anew_after_a_bet_is_reverted(playing: Room) -> None:
     assert playing.hand().seats[2].folded
 
 
+def test_a_turn_taken_too_late_for_a_player_changes_nothing(playing: Room) -> None:
+    """What the course sends carries the sequence that it saw; here bob is in turn again when the command arrives."""
+    playing.act(CY, FOLD)
+    playing.act(ANN, CALL)
+    seen = len(playing.driver.events("hand", "h")) - 1
+    playing.act(BOB, BET, 10)
+    playing.act(ANN, BET, 40)
+    late = playing.driver.send(pb.Act(player=BOB, action=FOLD), "h", expected_sequence=seen)
+    assert (late.status, late.retryable) == ("rejected", True)
+    assert playing.act(BOB, CALL).accepted
+
+
 # ---- chips
+
+
+@pytest.mark.parametrize(
+    ("players", "stacks", "said"),
+    [
+        ([ANN, BOB, CY], [500, 500, 501], "[500, 500, 501] cannot come of a hand that 1500 chips"),
+        ([ANN, BOB, CY], [600, 1000, -100], "[600, 1000, -100] cannot come of a hand"),
+        ([ANN, BOB], [750, 750], "hand 'h' is played here by"),
+        ([ANN, BOB, CY], [1500], "hand 'h' is played here by"),
+    ],
+)
+def test_a_table_takes_no_result_that_makes_or_loses_chips(
+    playing: Room, players: list[str], stacks: list[int], said: str
+) -> None:
+    assert said in playing.tell("t", pb.SettleHand(hand="h", players=players, stacks=stacks)).reason
+    playing.check()
+
+
+def test_a_table_takes_no_bet_that_is_not_there(playing: Room) -> None:
+    assert "has 500 left" in playing.tell("t", pb.TakeBet(hand="h", player=ANN, amount=-1)).reason
+    assert "does not play hand" in playing.tell("t", pb.TakeBet(hand="i", player=ANN, amount=1)).reason
+    playing.check()
 
 
 def test_recorded_hands_through_the_whole_room_end_as_their_file_says() -> None:
