@@ -4,23 +4,35 @@ What is judged is read from the topics by a reader of its own (`guildhall.Ledger
 """
 
 import asyncio
+import json
 import random
 import shutil
-from collections.abc import Iterator
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from signal import SIGKILL
+from typing import Any
 
 import bank_pb2 as pb
 import pytest
 from google.protobuf.message import Message
 from guildhall import Hall, Ledger, hall_of
-from support import Load
+from support import Load, until
+from typer.testing import CliRunner
 
+from headrace.cli.main import app
 from headrace.embedded import EmbeddedKafka
+from headrace.schemas import headrace_v1_pb2 as wire
 from headrace.streams.client import Client
+from headrace.streams.reader import read
 from headrace.streams.reply import OutcomeUnknown, Reply
 
 pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
+TESTS = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -169,3 +181,204 @@ def test_a_fact_is_recorded_once_for_ever(hall: Hall) -> None:
     assert {fact.headers["ce_factid"]: fact.message for fact in log} == {i: r.events[0].data for i, r in first.items()}
     assert len(ledger.entries("purse", "facts")) >= 2 * 5 * 10
     assert not ledger.entries("purse", "dead-letters")
+
+
+# ---- compensation
+
+
+class Webhook:
+    """A small HTTP server that keeps what is posted to it."""
+
+    def __init__(self) -> None:
+        posts: list[dict[str, str]] = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                posts.append(json.loads(self.rfile.read(int(self.headers["content-length"])))["escalation"])
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None:
+                return None
+
+        self.posts = posts
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/alarm"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+@pytest.fixture
+def webhook() -> Iterator[Webhook]:
+    server = Webhook()
+    yield server
+    server.close()
+
+
+def test_a_refusal_is_compensated_once_whatever_is_killed(hall: Hall, webhook: Webhook) -> None:
+    """Killed with the refusal or its compensation open or just committed; nothing of an undone step is told anyone."""
+    worker = hall.worker(HEADRACE_WEBHOOK=webhook.url)
+    faults = {
+        "a": (7, "book>rejections book:commit"),
+        "b": (7, "book>rejections book:store"),
+        "c": (7, "purse>events:bank.v1.Withdrawn purse:commit"),
+        "d": (7, "purse>events:bank.v1.Withdrawn purse:store"),
+        "e": (72, "purse>dead-letters purse:commit"),
+    }
+
+    async def scenario() -> None:
+        async with hall.client() as client:
+            for root, (amount, fault) in faults.items():
+                worker.start().plan_fault(fault, SIGKILL)
+                await client.send(pb.Deposit(amount=1), root=root)
+                await client.send(pb.Deposit(amount=amount), root=root, correlation_id=f"trip-{root}")
+                await client.flush()
+                await asyncio.to_thread(worker.await_fault)
+
+    asyncio.run(scenario())
+    assert webhook.posts == [], "told of an escalation that was not committed"
+    worker.start()
+    until(lambda: webhook.posts, "the escalation was posted")
+    ledger = hall.settled()
+
+    escalation = {
+        "root": "e",
+        "refused_by": "aggregate:book e",
+        "command": "bank.v1.Annotate",
+        "reason": "'alarm' is not to be noted",
+        "correlation_id": "trip-e",
+    }
+    assert webhook.posts == [escalation]
+    told = [{k: line[k] for k in escalation} for line in worker.said("escalation")]
+    assert told == [escalation]
+    for root in "abcd":
+        log = ledger.events["purse", root]
+        assert [fact.message for fact in log] == [
+            pb.Deposited(amount=1, balance=1),
+            pb.Deposited(amount=7, balance=8),
+            pb.Withdrawn(amount=1, balance=8),
+        ]
+        assert log[2].cause == f"rejection//main/purse/{root}:1>keeper/0"
+        assert log[2].correlation == f"trip-{root}"
+        assert [e.message for e in ledger.events["book", root]] == [pb.Annotated(note="0")]
+    assert len(ledger.events["purse", "e"]) == 2
+    assert len(ledger.entries("purse", "rejections")) == 5
+    (letter,) = ledger.entries("purse", "dead-letters")
+    assert "escalates" in wire.DeadLetter.FromString(letter.value or b"").error
+    # not even among what was never committed is a notice on an event log
+    written = [e for domain in ("purse", "book") for e in hall.read(domain, "events", "read_uncommitted")]
+    assert len(written) > sum(map(len, ledger.events.values())), "nothing was undone; the kills were no test"
+    assert {e.headers["ce_type"].partition(b".")[0] for e in written} == {b"bank"}
+
+
+# ---- dead letters
+
+
+def test_reading_a_topic_does_not_wait_for_more_at_its_end(hall: Hall) -> None:
+    """Empty partitions are at their end already; dead letters and traces read many such."""
+
+    async def send() -> None:
+        async with hall.client() as client:
+            await client.send(pb.Deposit(amount=1), root="p")
+
+    asyncio.run(send())
+    started = time.monotonic()
+    found = [len(list(read(hall.settings, hall.topic("purse", "commands")))) for _ in range(10)]
+    assert found == [1] * 10
+    assert time.monotonic() - started < 4
+
+
+@pytest.fixture
+def headrace(hall: Hall, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
+    """The command, on this deployment, with --json: what it prints, a value a line."""
+    monkeypatch.setenv("HEADRACE_TOPOLOGY", f"guild:{hall.name}")
+    monkeypatch.setenv("HEADRACE_BOOTSTRAP", hall.settings.bootstrap)
+    monkeypatch.setenv("HEADRACE_PREFIX", hall.settings.prefix)
+
+    def run(*arguments: str, code: int = 0) -> list[Any]:
+        result = CliRunner().invoke(app, [*arguments, "--json"])
+        assert result.exit_code == code, result.output
+        return [json.loads(line) for line in result.stdout.splitlines()]
+
+    return run
+
+
+def notes(hall: Hall, root: str) -> list[str]:
+    """What the book has noted of a root."""
+    return [event.note for event in hall.settled().messages("book", root)]
+
+
+def test_events_wait_behind_a_dead_one_until_it_is_settled(hall: Hall, headrace: Callable[..., list[Any]]) -> None:
+    """Through a kill -9 and the loss of the store; a replay done twice is done once, a discard lets the others go."""
+    worker = hall.worker().start().await_ready()
+
+    def deposit(**amounts: list[int]) -> None:
+        async def go() -> None:
+            async with hall.client() as client:
+                for root, numbers in amounts.items():
+                    for number in numbers:
+                        await client.send(pb.Deposit(amount=number), root=root)
+                await client.flush()
+
+        asyncio.run(go())
+
+    deposit(dead=[1, 13, 3, 4], given=[13, 3], other=[1])
+    ledger = hall.settled()
+    assert [len(ledger.messages("book", root)) for root in ("dead", "given", "other")] == [1, 0, 1]
+    worker.kill()
+    deposit(dead=[5], other=[3])
+    worker.start()
+    assert (notes(hall, "dead"), notes(hall, "other")) == (["0"], ["0", "1"])
+    worker.kill()
+    shutil.rmtree(worker.folder)
+    worker.start(GUILD_MENDED=1)  # what waits, waits for a person, though the reason is gone
+    deposit(dead=[6], other=[4])
+    assert (notes(hall, "dead"), notes(hall, "other")) == (["0"], ["0", "1", "2"])
+
+    # list and show
+    first, second = sorted(headrace("dead-letters", "list"), key=lambda letter: letter["root"])
+    (event,) = [e for e in ledger.entries("purse", "events") if e.key == b"dead|00000000000000000001"]
+    assert first["id"] == f"{hall.topic('purse', 'events')}/{event.partition}/{event.offset}"
+    assert (first["component"], first["root"], first["type"]) == ("saga:keeper", "dead", "bank.v1.Deposited")
+    assert (first["error_class"], first["error"], first["attempts"]) == ("ZeroDivisionError", "thirteen", 1)
+    assert second["root"] == "given"
+    (shown,) = headrace("dead-letters", "show", first["id"])
+    assert bytes.fromhex(shown["value_hex"]) == event.value
+    assert shown["key"] == "dead|00000000000000000001"
+    assert shown["headers"] == {name: value.decode() for name, value in event.headers.items()}
+    assert 'raise ZeroDivisionError("thirteen")' in shown["detail"]
+
+    # a dry run does nothing
+    would = {"id": first["id"], "done": "would be sent again"}
+    assert headrace("dead-letters", "replay", "--root", "dead", "--dry-run") == [would]
+    assert headrace("dead-letters", "discard", first["id"], "--dry-run") == [would | {"done": "would be discarded"}]
+    assert len(headrace("dead-letters", "list")) == 2
+    assert not hall.read("keeper", "inbox")
+
+    # twice before anybody can handle it: the letter is open still
+    worker.kill()
+    for _ in range(2):
+        done = headrace("dead-letters", "replay", "--class", "ZeroDivisionError", "--root", "dead")
+        assert done == [{"id": first["id"], "done": "sent again"}]
+    discard = ["dead-letters", "discard", second["id"], "--json"]
+    program = [sys.executable, "-m", "headrace.cli.main", *discard]
+    done = subprocess.run(program, cwd=TESTS, capture_output=True, text=True, timeout=60, check=True)
+    assert json.loads(done.stdout) == {"id": second["id"], "done": "discarded"}
+    assert len(hall.read("keeper", "inbox")) == 3
+    worker.start(GUILD_MENDED=1)
+    ledger = hall.settled()
+    assert [e.note for e in ledger.messages("book", "dead")] == ["0", "1", "2", "3", "4", "5"]
+    assert [e.note for e in ledger.messages("book", "given")] == ["1"]
+    assert "no dead letters" in headrace("dead-letters", "list", code=1)[0]["error"]
+    settled = {letter["root"]: letter["settled"] for letter in headrace("dead-letters", "list", "--all")}
+    assert settled == {"dead": "replayed", "given": "discarded"}
+    assert "no open dead letter" in headrace("dead-letters", "replay", first["id"], code=1)[0]["error"]
+    deposit(dead=[3], given=[4])
+    ledger = hall.settled()
+    assert [e.note for e in ledger.messages("book", "dead")] == ["0", "1", "2", "3", "4", "5", "6"]
+    assert [e.note for e in ledger.messages("book", "given")] == ["1", "2"]
