@@ -22,7 +22,7 @@ from headrace.bench.load import Progress, cluster
 
 FOLDER = Path("bench-results")
 """Where results go, in the working folder."""
-_MODULES: dict[str, ModuleType] = {
+MODULES: dict[str, ModuleType] = {
     "commands": commands,
     "latency": latency,
     "restore": restore,
@@ -38,7 +38,7 @@ def run(name: str, as_json: bool, *, folder: Path = FOLDER, **options: Any) -> l
     unknown name, TypeError for an option that none of them has, ValueError for one that makes no sense.
     """
     chosen = _chosen(name)
-    taken = [_options(_MODULES[each].run, options) for each in chosen]
+    taken = [_options(MODULES[each].run, options) for each in chosen]
     if unknown := options.keys() - {key for each in taken for key in each}:
         raise TypeError(f"{name} has no option {', '.join(sorted(unknown))}")
     _quiet()
@@ -47,7 +47,7 @@ def run(name: str, as_json: bool, *, folder: Path = FOLDER, **options: Any) -> l
     with ExitStack() as stack:
         bootstrap = ""
         for each, own in zip(chosen, taken, strict=True):
-            benchmark = _MODULES[each]
+            benchmark = MODULES[each]
             where = machine.describe()
             if "bootstrap" in inspect.signature(benchmark.run).parameters:
                 bootstrap = bootstrap or stack.enter_context(cluster())
@@ -74,9 +74,9 @@ def document(docs: Path, folder: Path = FOLDER) -> None:
 
 def _chosen(name: str) -> list[str]:
     if name == "all":
-        return list(_MODULES)
-    if name not in _MODULES:
-        raise LookupError(f"there is no benchmark {name!r}; there are {', '.join(_MODULES)} and all")
+        return list(MODULES)
+    if name not in MODULES:
+        raise LookupError(f"there is no benchmark {name!r}; there are {', '.join(MODULES)} and all")
     return [name]
 
 

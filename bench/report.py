@@ -101,7 +101,7 @@ def markdown(results: Iterable[Result]) -> str:
         parts.append(
             f"### {result['bench']}\n\n"
             f"{_sentence(result['what'])}\n\n"
-            f"How: {_sentence(result['how'])}\n\n"
+            f"How: {result['how']}.\n\n"
             f"Where: {machine_line(result['machine'])}.\n\n"
             "| figure | value | target |\n|---|--:|---|\n" + "\n".join(lines) + "\n"
         )

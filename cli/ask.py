@@ -74,7 +74,10 @@ def send(
 def state(
     deployment: Deployment, root: Root, domain: Domain = None, timeout: Timeout = 10.0, as_json: Json = False
 ) -> None:
-    """Print a root's state, as a running worker knows it; exit code 1 when it has no events."""
+    """Print a root's state.
+
+    A running worker is asked. Exit code 1 when the root has no events.
+    """
     _check_root(root)
     name = deployment.domain(domain)
     found = _read(deployment, name, root, timeout, lambda c: c.state(root, name, timeout=timeout))
@@ -94,7 +97,10 @@ def events(
     timeout: Timeout = 10.0,
     as_json: Json = False,
 ) -> None:
-    """Print a root's events in order; exit code 1 when there are none."""
+    """Print a root's events in order.
+
+    A running worker is asked. Exit code 1 when there are none.
+    """
     _check_root(root)
     name = deployment.domain(domain)
 

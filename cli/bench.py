@@ -23,7 +23,10 @@ def bench(
     name: Annotated[Name, typer.Argument(help="What to measure.")],
     as_json: Json = False,
 ) -> None:
-    """Measure, on a Kafka of its own unless HEADRACE_BOOTSTRAP names brokers, and print what came out."""
+    """Measure the engine on this machine.
+
+    Uses a Kafka of its own, unless HEADRACE_BOOTSTRAP names brokers.
+    """
     with reported(as_json):
         from headrace.bench.main import run
 

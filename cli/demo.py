@@ -34,10 +34,11 @@ def demo(
     workers: Annotated[int, typer.Option("--workers", min=1, max=64, metavar="N", help="Worker processes.")] = 1,
     as_json: Json = False,
 ) -> None:
-    """Play real poker hands through Kafka, then compare the event log with the file.
+    """Play real poker hands through real Kafka.
 
-    Starts a Kafka of its own, unless --bootstrap or HEADRACE_BOOTSTRAP names brokers; there it uses topics of its
-    own, and removes them. Exit code 0 when every hand ended as the file says, 1 when one did not.
+    Then reads the event log back and compares it with the file. Starts a Kafka of its own, unless --bootstrap or
+    HEADRACE_BOOTSTRAP names brokers; there it uses topics of its own, and removes them. Exit code 0 when every hand
+    ended as the file says, 1 when one did not.
     """
     from headrace.cli import log
     from headrace.cli.demo_check import check

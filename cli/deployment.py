@@ -113,8 +113,8 @@ class Deployment:
         return self.topology.aggregate(name).domain
 
     def domains(self, names: Sequence[str] | None) -> list[str]:
-        """The named domains, else all of them; LookupError names one that is unknown."""
-        return [self.topology.aggregate(name).domain for name in names or self.topology.aggregates]
+        """The named components, else all of them, by domain or name; LookupError names one that is unknown."""
+        return [self.topology.component(name).domain for name in names or self.topology.components]
 
 
 def _own_kafka() -> str:
@@ -125,16 +125,22 @@ def _own_kafka() -> str:
     return "" if state is None else state.bootstrap
 
 
-def _command(function: Callable[..., None], names: Sequence[str]) -> Callable[..., None]:
+_BROKERS = Annotated[
+    str, typer.Option(metavar="HOST:PORT,…", help="Brokers; by default HEADRACE_BOOTSTRAP, else a Kafka of its own.")
+]
+
+
+def _command(function: Callable[..., None], options: dict[str, Any]) -> Callable[..., None]:
     own = inspect.signature(function, eval_str=True)
     shared = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default="", annotation=_SHARED[name]) for name in names
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default="", annotation=annotation)
+        for name, annotation in options.items()
     ]
     kept = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in list(own.parameters.values())[1:]]
 
     @functools.wraps(function)
     def command(**given: Any) -> None:
-        deployment = Deployment(**{name: given.pop(name) for name in names})
+        deployment = Deployment(**{name: given.pop(name) for name in options})
         with reported(given.get("as_json", False), deployment.brokers, deployment.redact):
             function(deployment, **given)
 
@@ -145,12 +151,12 @@ def _command(function: Callable[..., None], names: Sequence[str]) -> Callable[..
 
 def deployed(function: Callable[..., None]) -> Callable[..., None]:
     """Makes a command of `function(deployment, …)`: adds the options above, and turns errors into exit codes."""
-    return _command(function, ("topology", "bootstrap", "prefix"))
+    return _command(function, _SHARED)
 
 
 def on_cluster(function: Callable[..., None]) -> Callable[..., None]:
-    """The same for a command that has a topology of its own, and only asks for brokers."""
-    return _command(function, ("bootstrap",))
+    """The same for a command that brings its topology and, where no brokers are named, its Kafka."""
+    return _command(function, {"bootstrap": _BROKERS})
 
 
 def load_topology(reference: str) -> "Topology":

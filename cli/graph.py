@@ -14,7 +14,7 @@ def topology(
     mermaid: Annotated[bool, typer.Option("--mermaid", help="As a Mermaid flowchart.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Print aggregates, their commands and events, and their topics. Needs no Kafka."""
+    """Print what the deployment runs; needs no Kafka."""
     from headrace.topology.inspection import type_name
 
     graph, settings = deployment.topology, deployment.settings(own_kafka=False)

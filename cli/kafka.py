@@ -15,13 +15,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from headrace.embedded import (
-    BrokerFailed,
-    DataMismatch,
-    EmbeddedKafkaError,
-    prepare,
-)
-from headrace.embedded.detached import Detached, State, Wish
+from headrace.embedded import BrokerFailed, DataMismatch, EmbeddedKafkaError, find_jars, find_java, prepare
+from headrace.embedded.detached import Detached, State
 
 FAILED, USAGE, ENVIRONMENT = 1, 2, 3
 
@@ -54,13 +49,15 @@ def start(
     kafka = Detached(home())
     with _errors(as_json):
         if foreground:
-            _stay(kafka, Wish(brokers, port, data), as_json)
+            _stay(kafka, brokers, port, data, as_json)
             return
         before = time.monotonic()
-        state, fresh = kafka.start(Wish(brokers, port, data))
+        running = kafka.state()
+        state = running or kafka.write(kafka.make(brokers, port, data).start())
         seconds = time.monotonic() - before
+    fresh = running is None
     if not fresh:
-        _refuse_if_other(state, Wish(brokers, port, data), as_json)
+        _refuse_if_other(state, brokers, port, data, as_json)
     text = f"Kafka runs on {state.bootstrap} (started in {seconds:.1f} s)" if fresh else _runs(state, "already ")
     _say(
         {**_shown(state, True), "fresh": fresh},
@@ -103,26 +100,14 @@ def status(as_json: Json = False) -> None:
 def fetch(as_json: Json = False) -> None:
     """Fetch Apache Kafka (about 55 MB, once) and run it once, so that later starts are quick."""
     with _errors(as_json):
-        prepared = prepare()
-    jars = prepared.jars
-    size = sum(jar.stat().st_size for jar in jars.classpath)
-    shown = {
-        "kafka": jars.version,
-        "jars": len(jars.classpath),
-        "bytes": size,
-        "folder": str(jars.classpath[0].parent),
-        "java": str(prepared.java.path),
-        "java_version": prepared.java.version,
-        "archive": str(prepared.archive) if prepared.archive else None,
-    }
-    text = (
-        f"Apache Kafka {jars.version}: {len(jars.classpath)} jars, {size / 1e6:.0f} MB in {shown['folder']}\n"
-        f"Java {prepared.java.version}: {prepared.java.path}"
-    )
-    _say(shown, text, as_json)
+        prepare()
+        jars, java = find_jars(), find_java()
+    folder, size = jars[0].parent, sum(jar.stat().st_size for jar in jars)
+    shown = {"jars": len(jars), "bytes": size, "folder": str(folder), "java": str(java)}
+    _say(shown, f"Apache Kafka: {len(jars)} jars, {size / 1e6:.0f} MB in {folder}\nJava: {java}", as_json)
 
 
-def _stay(kafka: Detached, wish: Wish, as_json: bool) -> None:
+def _stay(kafka: Detached, brokers: int | None, port: int | None, data: Path | None, as_json: bool) -> None:
     """Run Kafka until Ctrl-C, SIGTERM, `headrace kafka stop`, or a broker's end."""
     running = kafka.state()
     if running is not None:
@@ -130,7 +115,7 @@ def _stay(kafka: Detached, wish: Wish, as_json: bool) -> None:
     asked = threading.Event()
     earlier = {one: signal.signal(one, lambda *_: asked.set()) for one in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with kafka.make(wish, detached=False) as own:
+        with kafka.make(brokers, port, data, detached=False) as own:
             state = kafka.write(own)
             _say(_shown(state, True), f"Kafka runs on {state.bootstrap}; Ctrl-C stops it\ndata: {state.data}", as_json)
             while own.check() and not asked.wait(0.2):
@@ -141,14 +126,14 @@ def _stay(kafka: Detached, wish: Wish, as_json: bool) -> None:
             signal.signal(one, handler)
 
 
-def _refuse_if_other(state: State, wish: Wish, as_json: bool) -> None:
+def _refuse_if_other(state: State, brokers: int | None, port: int | None, data: Path | None, as_json: bool) -> None:
     """Exit if what runs is not what was asked for: silence would let one work on the wrong data."""
     other = [
         f"{what} {has}, not {asked}"
         for what, has, asked in (
-            ("brokers:", len(state.ports), wish.brokers),
-            ("first port:", state.ports[0], wish.port or None),
-            ("data:", state.data, str(wish.data.resolve()) if wish.data else None),
+            ("brokers:", len(state.ports), brokers),
+            ("first port:", state.ports[0], port or None),
+            ("data:", state.data, str(data.resolve()) if data else None),
         )
         if asked is not None and has != asked
     ]
@@ -164,9 +149,7 @@ def _runs(state: State, already: str) -> str:
 
 
 def _shown(state: State, ready: bool) -> dict[str, Any]:
-    facts = asdict(state)
-    del facts["markers"]
-    return {"running": True, "ready": ready, "brokers": len(state.ports), "alive": state.alive, **facts}
+    return {"running": True, "ready": ready, "brokers": len(state.ports), "alive": state.alive, **asdict(state)}
 
 
 def _say(shown: dict[str, Any], text: str, as_json: bool) -> None:

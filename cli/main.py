@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli import ask, bench, demo, graph, kafka, letters, topics, trace, worker
+from headrace.cli import ask, bench, demo, graph, letters, topics, trace, worker
 
 EXIT_CODES = """\b
 Exit codes:
@@ -54,8 +54,16 @@ app.add_typer(letters.app, name="dead-letters")
 app.command()(trace.trace)
 
 
-app.add_typer(kafka.app, name="kafka")
 app.command()(bench.bench)
+
+
+@app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def kafka(context: typer.Context) -> None:
+    """Apache Kafka of one's own: start, stop, status."""
+    from headrace.cli import kafka as group  # with all that starts a Kafka, which only this command needs
+
+    group.app(context.args, prog_name="headrace kafka")
+
 
 if __name__ == "__main__":
     app(prog_name="headrace")

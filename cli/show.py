@@ -79,12 +79,10 @@ def _unknown(topology: "Topology", domain: str, name: str) -> str:
     specs = [s for s in topology.aggregates.values() if not domain or s.domain == domain]
     short = {full.rpartition(".")[2]: s.domain for s in specs for full in s.handlers}
     near = difflib.get_close_matches(name.rpartition(".")[2], short, 1, 0.6)
-    meant = f"; did you mean {near[0]}?" if near else ""
+    meant = f" Did you mean {near[0]}?" if near else ""
     where = f"domain {domain}" if domain else "this topology"
     listed = "; ".join(f"{s.domain}: {', '.join(n.rpartition('.')[2] for n in s.handlers)}" for s in specs)
-    return f"{name!r} is neither a command nor a domain of {where}{meant} Commands by domain: {listed}".replace(
-        "topology Commands", "topology. Commands"
-    )
+    return f"{name!r} is neither a command nor a domain of {where}.{meant} Commands by domain: {listed}"
 
 
 def _fields(command: Any) -> str:

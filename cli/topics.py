@@ -39,7 +39,10 @@ def create(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Make the topics that are missing; exit code 1 if some are there and differ all the same."""
+    """Make the topics that are missing.
+
+    Exit code 1 if some are there and differ all the same.
+    """
     from headrace.streams import topics
 
     settings, wanted, actual = _look(deployment, domain, partitions, replication=replication)
@@ -66,7 +69,7 @@ def create(
 @app.command()
 @deployed
 def describe(deployment: Deployment, domain: Domains = None, as_json: Json = False) -> None:
-    """Print each topic that the deployment needs, as the cluster has it."""
+    """Print the topics that are needed, as they are."""
     _, wanted, actual = _look(deployment, domain)
     rows = [_row(spec, actual.get(spec.name)) for spec in wanted]
     if as_json:
@@ -86,7 +89,10 @@ def describe(deployment: Deployment, domain: Domains = None, as_json: Json = Fal
 @app.command()
 @deployed
 def check(deployment: Deployment, domain: Domains = None, partitions: Partitions = None, as_json: Json = False) -> None:
-    """Say how the cluster's topics differ from what the deployment needs; exit code 1 if they do. Changes nothing."""
+    """Say how topics differ from what is needed.
+
+    Changes nothing. Exit code 1 if one differs.
+    """
     settings = deployment.settings(partitions=partitions)
     left = _differences(deployment, settings, domain)
     if as_json:

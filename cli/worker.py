@@ -21,9 +21,9 @@ def worker(
         Path | None, typer.Option(help="Folder of the stores; by default HEADRACE_STATE_DIR, else .headrace/state.")
     ] = None,
 ) -> None:
-    """Run the aggregates of a topology until SIGTERM or Ctrl-C.
+    """Run the aggregates of a topology.
 
-    Logs go to stderr, as JSON when that is no terminal. Start several to share the work.
+    Until SIGTERM or Ctrl-C. Logs go to stderr, as JSON when that is no terminal. Start several to share the work.
     """
     topology = deployment.topology
     settings = deployment.settings(web_port=web_port, state_dir=state_dir)

@@ -1,6 +1,6 @@
 """Apache Kafka inside Headrace: fetched once, started in seconds, gone when the program ends."""
 
-from headrace.embedded.broker import EmbeddedKafka
+from headrace.embedded.broker import EmbeddedKafka, prepare
 from headrace.embedded.errors import (
     BrokerFailed,
     DataMismatch,
@@ -9,9 +9,7 @@ from headrace.embedded.errors import (
     JavaMissing,
     PortTaken,
 )
-from headrace.embedded.jars import find_jars
-from headrace.embedded.java import find_java
-from headrace.embedded.prepare import Prepared, prepare
+from headrace.embedded.jars import find_jars, find_java
 
 __all__ = [
     "BrokerFailed",
@@ -21,7 +19,6 @@ __all__ = [
     "JarsUnavailable",
     "JavaMissing",
     "PortTaken",
-    "Prepared",
     "find_jars",
     "find_java",
     "prepare",

@@ -1,26 +1,30 @@
 """Apache Kafka itself as a child process: in a test, a demo, a benchmark."""
 
-from __future__ import annotations
-
-import atexit
+import fcntl
+import itertools
+import os
 import random
+import shutil
 import signal
 import socket
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable, Mapping, Sequence
+from io import TextIOWrapper
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from headrace.embedded.archive import reading_options
-from headrace.embedded.errors import BrokerFailed, PortTaken
-from headrace.embedded.jars import KafkaJars, Progress, find_jars
-from headrace.embedded.java import Java, find_java
-from headrace.embedded.process import Process, command, jvm_options, wait_for_end, wait_until
-from headrace.embedded.ready import await_cluster
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from headrace.embedded.errors import BrokerFailed, DataMismatch, PortTaken
+from headrace.embedded.jars import archive, find_jars, find_java, java_command
+from headrace.embedded.process import Process
 from headrace.embedded.settings import HOST, Node, Plan, render
-from headrace.embedded.storage import DataFolder, format_node
-from headrace.embedded.wire import port_answers
+
+STOP_SECONDS = 30.0
+"""How long brokers may take to stop in order before they are killed."""
 
 
 class EmbeddedKafka:
@@ -38,7 +42,6 @@ class EmbeddedKafka:
         properties: broker settings that win over Headrace's own.
         timeout: seconds that a start may take once the jars are there; a broker that dies is reported at once.
         detached: the brokers outlive this process and whoever asked for them stops them by `pids`; needs a `data_dir`.
-        progress: called while the jars are fetched; None shows the progress on stderr.
         jvm: more options for the brokers' JVMs.
     """
 
@@ -51,7 +54,6 @@ class EmbeddedKafka:
         *,
         timeout: float = 120.0,
         detached: bool = False,
-        progress: Progress | None = None,
         jvm: Sequence[str] = (),
     ) -> None:
         if brokers < 1:
@@ -63,13 +65,12 @@ class EmbeddedKafka:
         self.brokers = brokers
         self._data_dir = data_dir
         self._ports = ports
-        self._extra = {name: _text(value) for name, value in (properties or {}).items()}
+        self._extra = {k: str(v).lower() if isinstance(v, bool) else str(v) for k, v in (properties or {}).items()}
         self._timeout = timeout
         self._detached = detached
-        self._progress = progress
-        self._jvm = list(jvm)
-        self._folder: DataFolder | None = None
+        self._jvm = jvm
         self._plan: Plan | None = None
+        self._lock: TextIOWrapper | None = None
         self._processes: list[Process] = []
 
     @property
@@ -89,7 +90,7 @@ class EmbeddedKafka:
 
     @property
     def logs(self) -> list[Path]:
-        """What each broker says, one file each. Known while started."""
+        """What each broker says, one file each, in the folder where the broker runs. Known while started."""
         return [node.folder / "kafka.log" for node in self._started().nodes]
 
     @property
@@ -97,17 +98,10 @@ class EmbeddedKafka:
         """The process ids of the brokers that run."""
         return [process.pid for process in self._processes if process.alive]
 
-    @property
-    def markers(self) -> list[str]:
-        """For each broker, what its command line holds and that of no other process does. Known while started."""
-        return [str(node.settings_file) for node in self._started().nodes]
-
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.stop()
 
     def start(self) -> Self:
@@ -118,24 +112,19 @@ class EmbeddedKafka:
         """
         if self._plan is not None:
             return self
-        jars, java = find_jars(self._progress), find_java()
         for port in self._ports or ():
-            if port_answers(port):
-                raise PortTaken(
-                    f"port {port} of {HOST} is in use by another process; stop that one, or choose another port"
-                )
-        self._folder = DataFolder(self._data_dir)
+            if not _is_free(port):
+                raise PortTaken(f"port {port} of {HOST} is in use; stop what listens there, or choose another port")
+        if self._data_dir and brokers_in(self._data_dir) not in (None, self.brokers):
+            raise DataMismatch(
+                f"the data in {self._data_dir} is of a Kafka with {brokers_in(self._data_dir)} broker(s), "
+                f"{self.brokers} were asked for; ask for as many, or choose another folder"
+            )
         try:
-            self._plan = self._prepare(self._folder, java, jars)
-            options = [*jvm_options(), *reading_options(java, jars), *self._jvm]
-            self._commands = [
-                command(java, jars, "kafka.Kafka", str(node.settings_file), options=options)
-                for node in self._plan.nodes
-            ]
-            self._processes = [self._launch(broker) for broker in range(self.brokers)]
-            if not self._detached:
-                atexit.register(self.stop)
-            self._await_ready(self._processes)
+            self._prepare()
+            for node in self._started().nodes:
+                self._processes.append(self._launch(node))
+            self._await_ready(range(self.brokers))
         except BaseException:
             self._abandon()
             raise
@@ -143,8 +132,8 @@ class EmbeddedKafka:
 
     def stop(self) -> None:
         """Stop all brokers: in order if their data stays, at once if it goes. Nothing happens if none was started."""
-        if self._folder is not None and not self._folder.temporary:
-            stop_in_order([process for process in self._processes if process.alive])
+        if self._data_dir is not None:
+            _stop_in_order(self._processes)
         self._abandon()
 
     def check(self) -> bool:
@@ -155,108 +144,127 @@ class EmbeddedKafka:
         """
         self._started()
         for process in self._processes:
+            # A JVM turns SIGTERM into the first of these.
+            if process.exit_code in (128 + signal.SIGTERM, -signal.SIGTERM):
+                return False
             if not process.alive:
-                if process.told_to_stop:
-                    return False
                 raise process.failure("ended by itself")
         return True
 
     def kill(self, broker: int = 0) -> None:
         """SIGKILL one broker, as a machine that loses power would; its data stays as it was on disk."""
-        self._process(broker).kill()
+        self._processes[broker].kill()
 
     def pause(self, broker: int = 0) -> None:
         """Freeze one broker (SIGSTOP): connections stay open, nothing is answered."""
-        self._process(broker).pause()
+        self._processes[broker].pause()
 
     def resume(self, broker: int = 0) -> None:
         """Let a paused broker go on."""
-        self._process(broker).signal(signal.SIGCONT)
+        self._processes[broker].signal(signal.SIGCONT)
 
     def restart(self, broker: int = 0) -> None:
         """Start one broker again, on its ports and data, stopping it first if it runs; wait until it is ready."""
-        process = self._process(broker)
-        if process.alive:
-            stop_in_order([process])
-        self._processes[broker] = self._launch(broker)
-        self._await_ready([one for i, one in enumerate(self._processes) if i == broker or one.alive])
+        _stop_in_order([self._processes[broker]])
+        self._processes[broker] = self._launch(self._started().nodes[broker])
+        self._await_ready([broker])
 
     def _started(self) -> Plan:
         if self._plan is None:
             raise BrokerFailed("the embedded Kafka does not run; call start(), or use it in a with statement")
         return self._plan
 
-    def _process(self, broker: int) -> Process:
-        self._started()
-        if not 0 <= broker < self.brokers:
-            raise ValueError(f"there is no broker {broker}; brokers are counted from 0 to {self.brokers - 1}")
-        return self._processes[broker]
+    def _prepare(self) -> None:
+        """A folder for each broker, formatted."""
+        folder = (self._data_dir or Path(tempfile.mkdtemp(prefix="headrace-kafka-"))).resolve()
+        chosen = free_ports(2 * self.brokers, avoid=self._ports or ())
+        ports = self._ports or chosen[self.brokers :]
+        nodes = [Node(i + 1, ports[i], chosen[i], folder / f"broker-{i + 1}") for i in range(self.brokers)]
+        self._plan = Plan(nodes, self._extra)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            # Kafka's own lock comes too late, as a second controller writes before it looks. The brokers inherit this
+            # one, so that it lasts as long as the last of them.
+            self._lock = (folder / "lock").open("a")
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            why = "another Kafka runs on it" if isinstance(error, BlockingIOError) else error.strerror
+            raise DataMismatch(f"the data folder {folder} cannot be used: {why}; choose another folder") from error
+        if brokers_in(folder):
+            return
+        # A random id as Kafka spells it; the first character may not be a dash.
+        arguments = ["-t", "A" + urlsafe_b64encode(os.urandom(16)).decode()[1:22], "-c", "server.properties"]
+        command = java_command("kafka.tools.StorageTool", "format", *arguments, jvm=["-XX:TieredStopAtLevel=1"])
+        for node in nodes:
+            node.folder.mkdir(exist_ok=True)
+            self._processes.append(self._run(f"formatting the data of broker {node.id}", node, command, "format.log"))
+        for process in self._processes:
+            if not process.wait(self._timeout) or process.exit_code:
+                raise process.failure("failed")
+        self._processes.clear()
+
+    def _launch(self, node: Node) -> Process:
+        command = java_command("kafka.Kafka", "server.properties", jvm=self._jvm)
+        return self._run(f"Kafka broker {node.id}", node, command, "kafka.log", detached=self._detached)
+
+    def _run(self, name: str, node: Node, command: list[str], log: str, *, detached: bool = False) -> Process:
+        (node.folder / "server.properties").write_text(render(self._started().properties(node)))
+        leftovers = [] if self._data_dir else [self.data_dir]
+        log_file, keep = node.folder / log, [self._lock.fileno()] if self._lock else []
+        return Process(name, command, log_file, detached=detached, folder=node.folder, keep=keep, leftovers=leftovers)
+
+    def _await_ready(self, brokers: Iterable[int]) -> None:
+        """Wait until each of these knows all that run."""
+        deadline = time.monotonic() + self._timeout
+        for broker in brokers:
+            while brokers_at(f"{HOST}:{self.ports[broker]}", 0.5) < max(1, len(self.pids)):
+                for process in (self._processes[one] for one in brokers):
+                    if not process.alive:
+                        raise process.failure("ended before it was ready")
+                if time.monotonic() > deadline:
+                    raise self._processes[broker].failure(f"was not ready within {self._timeout:.0f} s")
+                time.sleep(0.02)
 
     def _abandon(self) -> None:
         for process in self._processes:
-            if process.alive:
-                process.kill()
+            process.kill()
+        if self._plan is not None and self._data_dir is None:
+            shutil.rmtree(self.data_dir, ignore_errors=True)
+        if self._lock is not None:
+            self._lock.close()
         self._processes = []
         self._plan = None
-        if self._folder is not None:
-            self._folder.release()
-            self._folder = None
-        atexit.unregister(self.stop)
-
-    def _prepare(self, folder: DataFolder, java: Java, jars: KafkaJars) -> Plan:
-        cluster = folder.cluster_id(self.brokers)
-        chosen = free_ports(2 * self.brokers, avoid=self._ports or ())
-        ports = self._ports or chosen[self.brokers :]
-        nodes = [Node(i + 1, ports[i], chosen[i], folder.path / f"broker-{i + 1}") for i in range(self.brokers)]
-        plan = Plan(nodes, self._extra)
-        for node in nodes:
-            node.folder.mkdir(exist_ok=True)
-            node.settings_file.write_text(render(plan.properties(node)))
-            format_node(node, cluster, java, jars, self._timeout)
-        return plan
-
-    def _launch(self, broker: int) -> Process:
-        node = self._started().nodes[broker]
-        assert self._folder is not None
-        return Process(
-            f"Kafka broker {node.id}",
-            self._commands[broker],
-            self.logs[broker],
-            detached=self._detached,
-            keep=(self._folder.lock,),
-        )
-
-    def _await_ready(self, expected: list[Process]) -> None:
-        deadline = time.monotonic() + self._timeout
-        ports = {process: node.port for node, process in zip(self._started().nodes, self._processes, strict=True)}
-
-        def check() -> None:
-            for process in expected:
-                if not process.alive:
-                    raise process.failure("ended before it was ready")
-
-        for process in expected:
-
-            def listens(port: int = ports[process]) -> bool:
-                check()
-                return port_answers(port)
-
-            if not wait_until(listens, deadline):
-                raise process.failure(f"did not listen on {HOST}:{ports[process]} within {self._timeout:.0f} s")
-        missing = await_cluster([ports[process] for process in expected], deadline, check)
-        if missing:
-            raise expected[0].failure(f"was not ready within {self._timeout:.0f} s: {missing}")
 
 
-def stop_in_order(processes: Sequence[Process]) -> None:
-    """SIGTERM to all, then wait; who takes too long is killed."""
-    for process in processes:
-        process.signal(signal.SIGTERM)
-        # To one that is paused, the other signal would come only when it goes on.
-        process.signal(signal.SIGCONT)
-    if not wait_for_end(lambda: sum(process.alive for process in processes)):
-        for process in processes:
-            process.kill()
+def prepare() -> None:
+    """Fetch Kafka if it is not there, and run it once so that later starts are quick: see `archive`.
+
+    Raises:
+        EmbeddedKafkaError: Java or the jars are missing, or Kafka does not start.
+    """
+    file = archive(find_java(), find_jars())
+    if not file.exists():
+        part = file.with_suffix(f".{os.getpid()}")
+        # A folder that is not the broker's to remove, so that it is stopped in order: its JVM writes when it ends.
+        with tempfile.TemporaryDirectory() as folder:
+            EmbeddedKafka(data_dir=Path(folder), jvm=[f"-XX:AOTCacheOutput={part}"]).start().stop()
+        if part.exists():  # an older Java makes none
+            part.replace(file)
+
+
+def brokers_in(folder: Path) -> int | None:
+    """For how many brokers a data folder was made; None if it was not made yet."""
+    return len(list(folder.glob("broker-*/log/meta.properties"))) or None
+
+
+def brokers_at(bootstrap: str, seconds: float) -> int:
+    """How many brokers there are, to the knowledge of one of those named; 0 if none answers within that time."""
+    settings: dict[str, Any] = {"bootstrap.servers": bootstrap, "log_level": 0, "error_cb": lambda error: None}
+    settings |= {"reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 100}
+    try:
+        return len(AdminClient(settings).list_topics(timeout=seconds).brokers)
+    except KafkaException:
+        return 0
 
 
 def free_ports(count: int, avoid: Sequence[int] = ()) -> list[int]:
@@ -265,19 +273,25 @@ def free_ports(count: int, avoid: Sequence[int] = ()) -> list[int]:
     Below the range from which the kernel takes the ports of outgoing connections: a client that tries again and again
     to reach a broker that is down would else be given that very port one day, and the broker could not come back.
     """
-    found: list[int] = []
-    while len(found) < count:
-        port = random.randint(12_000, 31_000)
-        if port in found or port in avoid:
-            continue
-        with socket.socket() as probe:
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
-        found.append(port)
-    return found
+    ports = random.sample(range(12_000, 31_000), 10_000)
+    return list(itertools.islice((port for port in ports if port not in avoid and _is_free(port)), count))
 
 
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server((HOST, port)).close()
+    except OSError:
+        return False
+    return True
+
+
+def _stop_in_order(processes: Sequence[Process]) -> None:
+    """SIGTERM to all, then wait; who takes too long is killed."""
+    for process in processes:
+        process.signal(signal.SIGTERM)
+        # To one that is paused, the other signal would come only when it goes on.
+        process.signal(signal.SIGCONT)
+    deadline = time.monotonic() + STOP_SECONDS
+    for process in processes:
+        if not process.wait(max(0.0, deadline - time.monotonic())):
+            process.kill()

@@ -1,23 +1,16 @@
 """A Kafka that outlives the program that started it, known by a state file in a folder of its own."""
 
-from __future__ import annotations
-
-import fcntl
 import json
-import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from headrace.embedded.broker import EmbeddedKafka
-from headrace.embedded.process import end, is_running
-from headrace.embedded.ready import answers
-from headrace.embedded.storage import known_brokers
+import psutil
+
+from headrace.embedded.broker import STOP_SECONDS, EmbeddedKafka, brokers_at, brokers_in
 
 DEFAULT_PORT = 9092
-_STATE_FILE = "state.json"
 
 
 @dataclass(frozen=True)
@@ -29,30 +22,32 @@ class State:
     data: str
     logs: list[str]
     pids: list[int]
-    markers: list[str]
-    """What the command line of each process holds and that of no other does."""
     started: float
     """Unix time in seconds."""
 
     @property
     def alive(self) -> int:
         """How many of its brokers run."""
-        return sum(is_running(pid, marker) for pid, marker in zip(self.pids, self.markers, strict=True))
+        return self.each(lambda process: None)
 
     @property
     def ready(self) -> bool:
         """Whether at least one broker answers, within two seconds."""
-        return answers(self.ports)
+        return brokers_at(self.bootstrap, 2.0) > 0
 
-
-@dataclass(frozen=True)
-class Wish:
-    """What somebody asks for; None leaves it to what is there, or to the defaults."""
-
-    brokers: int | None = None
-    port: int | None = None
-    """The first broker's; the others' follow it. 0 takes free ones."""
-    data: Path | None = None
+    def each(self, action: Callable[[psutil.Process], None]) -> int:
+        """Do something to each broker that runs; how many there were."""
+        count = 0
+        for pid, log in zip(self.pids, self.logs, strict=True):
+            try:
+                process = psutil.Process(pid)
+                # By the folder it runs in, another process with the same id is not taken for it.
+                if Path(process.cwd()) == Path(log).parent:
+                    action(process)
+                    count += 1
+            except psutil.Error:
+                continue
+        return count
 
 
 class Detached:
@@ -63,72 +58,46 @@ class Detached:
     """
 
     def __init__(self, home: Path) -> None:
-        self.home = home.resolve()
+        self._data = home.resolve() / "data"
+        self._file = home.resolve() / "state.json"
 
     def state(self) -> State | None:
         """What runs, or None: also if all its processes have ended, whatever the state file says."""
         try:
-            known = State(**json.loads((self.home / _STATE_FILE).read_text()))
+            known = State(**json.loads(self._file.read_text()))
         except (OSError, ValueError, TypeError):
             return None
         return known if known.alive else None
 
-    def make(self, wish: Wish, *, detached: bool) -> EmbeddedKafka:
-        """The Kafka that is wished for, not started yet."""
-        data = wish.data or self.home / "data"
-        brokers = wish.brokers or known_brokers(data) or 1
-        port = DEFAULT_PORT if wish.port is None else wish.port
-        ports = list(range(port, port + brokers)) if port else None
-        return EmbeddedKafka(brokers, data, ports, detached=detached)
-
-    def start(self, wish: Wish) -> tuple[State, bool]:
-        """Start brokers that stay; the state, and whether they were started by this call rather than there already.
-
-        What runs already is not compared with the wish.
-
-        Raises:
-            EmbeddedKafkaError: see `EmbeddedKafka.start`.
-        """
-        with self._exclusive():
-            running = self.state()
-            if running is not None:
-                return running, False
-            return self.write(self.make(wish, detached=True).start()), True
+    def make(self, brokers: int | None, port: int | None, data: Path | None, *, detached: bool = True) -> EmbeddedKafka:
+        """A Kafka to start, from that port on, or on any if it is 0; None means as the data has it, or the default."""
+        data = data or self._data
+        brokers = brokers or brokers_in(data) or 1
+        port = DEFAULT_PORT if port is None else port
+        return EmbeddedKafka(brokers, data, range(port, port + brokers) if port else None, detached=detached)
 
     def write(self, kafka: EmbeddedKafka) -> State:
         """Note a Kafka that has been started."""
-        state = State(
-            bootstrap=kafka.bootstrap,
-            ports=kafka.ports,
-            data=str(kafka.data_dir),
-            logs=[str(log) for log in kafka.logs],
-            pids=kafka.pids,
-            markers=kafka.markers,
-            started=time.time(),
-        )
-        self.home.mkdir(parents=True, exist_ok=True)
-        part = self.home / f"{_STATE_FILE}.{os.getpid()}"
-        part.write_text(json.dumps(asdict(state), indent=2) + "\n")
-        part.replace(self.home / _STATE_FILE)
+        logs = [str(log) for log in kafka.logs]
+        state = State(kafka.bootstrap, kafka.ports, str(kafka.data_dir), logs, kafka.pids, time.time())
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        self._file.write_text(json.dumps(asdict(state), indent=2) + "\n")
         return state
+
+    def stop(self) -> State | None:
+        """Stop what runs, in order, or else by SIGKILL; what ran, or None if nothing did. The data stays."""
+        running = self.state()
+        if running is not None:
+            running.each(psutil.Process.terminate)
+            # To one that is paused, the other signal would come only when it goes on.
+            running.each(psutil.Process.resume)
+            deadline = time.monotonic() + STOP_SECONDS
+            while running.alive and time.monotonic() < deadline:
+                time.sleep(0.05)
+            running.each(psutil.Process.kill)
+        self.forget()
+        return running
 
     def forget(self) -> None:
         """Remove the state file."""
-        (self.home / _STATE_FILE).unlink(missing_ok=True)
-
-    def stop(self) -> State | None:
-        """Stop what runs, in order; what ran, or None if nothing did. The data stays."""
-        with self._exclusive():
-            running = self.state()
-            if running is not None:
-                end(list(zip(running.pids, running.markers, strict=True)))
-            self.forget()
-            return running
-
-    @contextmanager
-    def _exclusive(self) -> Iterator[None]:
-        # Two starts at once would both find nothing running, and two brokers would fight for the data.
-        self.home.mkdir(parents=True, exist_ok=True)
-        with (self.home / "command.lock").open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+        self._file.unlink(missing_ok=True)

@@ -1,14 +1,12 @@
 """What can go wrong with the embedded Kafka. Each message says which thing, why, and what to do."""
 
-from __future__ import annotations
-
 
 class EmbeddedKafkaError(RuntimeError):
     """The base of them all."""
 
 
 class JavaMissing(EmbeddedKafkaError):
-    """No Java of version 17 or newer was found."""
+    """There is no Java to run Kafka with."""
 
 
 class JarsUnavailable(EmbeddedKafkaError):
@@ -20,7 +18,7 @@ class PortTaken(EmbeddedKafkaError):
 
 
 class DataMismatch(EmbeddedKafkaError):
-    """The data folder was made for another number of brokers."""
+    """The data folder was made for another number of brokers, or cannot be written."""
 
 
 class BrokerFailed(EmbeddedKafkaError):

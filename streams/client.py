@@ -265,7 +265,8 @@ class Client:
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         self._producer = Producer(
-            self._settings.producer(enable_idempotence=True, linger_ms=1, queue_buffering_max_messages=50_000)
+            # no linger: a lone command does not wait, and many make batches while others are on their way
+            self._settings.producer(enable_idempotence=True, linger_ms=0, queue_buffering_max_messages=50_000)
         )
         self._consumer = Consumer(
             self._settings.client(

@@ -29,7 +29,8 @@ def read(settings: Settings, topic: str, patience: float = 60.0) -> Iterator[Mes
     ends = _ends(settings, topic)
     consumer = Consumer(
         settings.client(
-            group_id="headrace-reader",  # required by the client; no group is joined, since partitions are assigned
+            # required by the client; no group is joined, since partitions are assigned
+            group_id=f"{settings.prefix}headrace.reader",
             enable_auto_commit=False,
             enable_partition_eof=True,
             isolation_level="read_committed",

@@ -7,13 +7,13 @@ committed. Reading up to the high watermark waits for such a transaction, or for
 
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 from confluent_kafka import (
-    OFFSET_BEGINNING,
     Consumer,
     IsolationLevel,
     KafkaError,
@@ -46,7 +46,7 @@ Take = Callable[[EditionStore, list[Message], dict[str, int]], None]
 
 def take_changelog(store: EditionStore, messages: list[Message], checkpoints: dict[str, int]) -> None:
     """Put records of a snapshots topic."""
-    store.restore_changelog([(m.key() or b"", m.value()) for m in messages], checkpoints)
+    store.restore_changelog(zip(map(Message.key, messages), map(Message.value, messages), strict=True), checkpoints)
 
 
 def take_history(store: EditionStore, messages: list[Message], checkpoints: dict[str, int]) -> None:
@@ -68,6 +68,9 @@ class Restorer:
         """First offset and high watermark of each task's partition. Raises KafkaException when no answer comes."""
         places = [TopicPartition(task.topic, task.partition) for task in tasks]
         admin = AdminClient(self._settings.client())
+        if places:
+            # asked of a client that knows no leader yet, offsets are now and then answered after seconds
+            admin.list_topics(places[0].topic, timeout=10)
         ends: dict[tuple[str, int], tuple[int, int]] = {}
         earliest = admin.list_offsets({p: OffsetSpec.earliest() for p in places}, request_timeout=10)
         latest = admin.list_offsets(
@@ -96,8 +99,9 @@ class Restorer:
                 checkpoint = 0
             if max(checkpoint, first) < end:
                 open_tasks[task.topic, task.partition] = task
-                starts.append(TopicPartition(task.topic, task.partition, checkpoint or OFFSET_BEGINNING))
-        self.remaining = sum(ends[p.topic, p.partition][1] - max(p.offset, 0) for p in starts)
+                # a number even for the beginning: librdkafka takes half a second to look up what that is
+                starts.append(TopicPartition(task.topic, task.partition, max(checkpoint, first)))
+        self.remaining = sum(ends[p.topic, p.partition][1] - p.offset for p in starts)
         if not starts:
             return 0
         consumer = Consumer(_reader(self._settings))
@@ -121,13 +125,13 @@ class Restorer:
         first = consumer.poll(0.2)
         if first is None:
             return 0
-        by_place: dict[tuple[str, int], list[Message]] = {}
+        by_place: defaultdict[tuple[str, int], list[Message]] = defaultdict(list)
         done: list[tuple[str, int]] = []
         for message in [first, *consumer.consume(_CHUNK, 0)]:
             place = (message.topic() or "", message.partition() or 0)
             error = message.error()
             if error is None:
-                by_place.setdefault(place, []).append(message)
+                by_place[place].append(message)
             elif error.code() == KafkaError._PARTITION_EOF:
                 if place in ends and (message.offset() or 0) >= ends[place][1]:
                     done.append(place)
@@ -154,12 +158,14 @@ _PASSING = (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._RES
 
 def _reader(settings: Settings) -> dict[str, Any]:
     return settings.client(
-        group_id="headrace-restore",  # required by the client; no group is joined, since partitions are assigned
+        group_id=f"{settings.prefix}headrace.restore",  # required by the client, which joins no group here
         enable_auto_commit=False,
         enable_partition_eof=True,
         isolation_level="read_committed",
         auto_offset_reset="earliest",
         fetch_min_bytes=1,
+        # a topic ends in a transaction's marker, so that its end is known by the first fetch that brings nothing
+        fetch_wait_max_ms=10,
         max_partition_fetch_bytes=8 * 1024 * 1024,
         queued_min_messages=200_000,
         queued_max_messages_kbytes=256 * 1024,

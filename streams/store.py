@@ -150,28 +150,33 @@ class EditionStore:
             self._forget(batch, key)
         self._finish(batch, checkpoints)
 
-    def restore_changelog(self, records: Iterable[tuple[bytes, bytes | None]], checkpoints: dict[str, int]) -> None:
+    def restore_changelog(
+        self, records: Iterable[tuple[bytes | None, bytes | None]], checkpoints: dict[str, int]
+    ) -> None:
         """Records of the snapshots topic, in their order."""
         batch = WriteBatch(raw_mode=True)
+        put, s, a = batch.put, self._s, self._a
         for key, value in records:
+            if key is None:
+                continue  # not the engine's, which gives all of them keys
             if key[:1] != b"\0":
                 if value is None:
-                    batch.delete(self._s + key)
+                    batch.delete(s + key)
                 else:
-                    batch.put(self._s + key, value)
+                    put(s + key, value)
             elif not key.startswith(answers.PREFIX):
                 if value is None:
                     batch.delete(self._e + key)
                 else:
-                    batch.put(self._e + key, value)
+                    put(self._e + key, value)
             elif value is None:
                 self._forget(batch, key)
             else:
                 kept = Answers.FromString(value)
                 for answer_key, answer in zip(kept.keys, kept.values, strict=True):
-                    batch.put(self._a + answer_key, answer)
+                    put(a + answer_key, answer)
                 del kept.values[:]
-                batch.put(self._b + key, kept.SerializeToString())
+                put(self._b + key, kept.SerializeToString())
         self._oldest = None
         self._finish(batch, checkpoints)
 

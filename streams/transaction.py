@@ -1,6 +1,10 @@
-"""The transactional producer: what one batch writes and the offsets it read, all of it or nothing."""
+"""The transactional producers: what one batch writes and the offsets it read, all of it or nothing."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from threading import Thread
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -9,6 +13,7 @@ from headrace.streams.settings import Settings
 from headrace.topology.step import Output
 
 log = structlog.get_logger()
+Call = tuple[Callable[[], None], "SimpleQueue[Exception | None]"]
 
 
 class Unsure(RuntimeError):
@@ -19,12 +24,56 @@ class RecordTooLarge(RuntimeError):
     """The broker takes no record as large as one of this transaction's."""
 
 
+class Patience:
+    """Calls that may never come back, in a thread of their own; one that is caught in such a call is left behind."""
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[Call | None] | None = None
+
+    def call(self, function: Callable[[], None], seconds: float) -> None:
+        """What `function` does; TimeoutError when it has not done it in time, and is still at it."""
+        if self._calls is None:
+            self._calls = SimpleQueue()
+            Thread(target=_serve, args=(self._calls,), name="patience", daemon=True).start()
+        answer: SimpleQueue[Exception | None] = SimpleQueue()
+        self._calls.put((function, answer))
+        try:
+            error = answer.get(timeout=seconds)
+        except Empty:
+            self.close()
+            raise TimeoutError from None
+        if error is not None:
+            raise error
+
+    def close(self) -> None:
+        """Let the thread end."""
+        if self._calls is not None:
+            self._calls.put(None)
+            self._calls = None
+
+
+def _serve(calls: "SimpleQueue[Call | None]") -> None:
+    while (call := calls.get()) is not None:
+        function, answer = call
+        try:
+            function()
+            answer.put(None)
+        except Exception as error:
+            answer.put(error)
+
+
 class Transaction:
-    """One transactional producer, for one component of one worker. Used by one thread."""
+    """One transaction after the other, for one component of one worker. Used by one thread.
+
+    Two producers take turns. A commit is answered when it is decided; its markers are then still on their way to the
+    partitions, and until the last of them is written the coordinator refuses the producer's next transaction, which
+    librdkafka begins again only 20 ms later. The other producer is not held up: what it writes comes after, since the
+    commit before it is decided. At no time are two transactions open that are not decided.
+    """
 
     def __init__(self, settings: Settings, transactional_id: str) -> None:
+        self._ids = (f"{transactional_id}.0", f"{transactional_id}.1")
         self._config = settings.producer(
-            transactional_id=transactional_id,
             transaction_timeout_ms=int(settings.transaction_timeout * 1000),
             message_max_bytes=100_000_000,  # the topics' own limits are checked before, and by the broker
             queue_buffering_max_messages=10_000_000,
@@ -33,33 +82,36 @@ class Transaction:
             compression_type="lz4",
         )
         self._timeout = settings.transaction_timeout
-        self._producer: Producer | None = None
+        self._producers: deque[Producer] = deque()
+        """The one whose turn it is stands first; empty when none is usable."""
         self._open = False
         self.offsets: dict[tuple[str, int], int] = {}
         """Offset that a tracked record got, by topic and partition; the last one in this transaction."""
+        self._patience = Patience()
 
     def start(self, timeout: float) -> None:
-        """Make the producer known; ends what a predecessor of the same id left open. Raises KafkaException."""
-        if self._producer is None:
-            producer = Producer(self._config)
-            producer.init_transactions(timeout)
-            self._producer = producer
+        """Make the producers known; ends what predecessors of the same ids left open. Raises KafkaException."""
+        if not self._producers:
+            made = [Producer({**self._config, "transactional.id": name}) for name in self._ids]
+            for producer in made:
+                producer.init_transactions(timeout)
+            self._producers.extend(made)
 
     def begin(self) -> None:
         """Open a transaction; raises Unsure when the producer is not usable."""
-        if self._producer is None:
+        if not self._producers:
             raise Unsure("no producer")
         self.offsets = {}
+        self._producers.rotate()
         try:
-            self._producer.begin_transaction()
+            self._producers[0].begin_transaction()
         except KafkaException as error:
             raise Unsure(str(error)) from error
         self._open = True
 
     def send(self, outputs: Sequence[Output], track: Iterable[str] = ()) -> None:
         """Hand records to the sender; the offset of the last one of each topic in `track` will be in `offsets`."""
-        assert self._producer is not None
-        produce: Callable[..., None] = self._producer.produce
+        produce: Callable[..., None] = self._producers[0].produce
         tracked = _last_of(outputs, track)
         try:
             for index, (topic, value, key, partition, headers) in enumerate(outputs):
@@ -72,41 +124,46 @@ class Transaction:
 
     def commit(self, offsets: list[TopicPartition], consumer: Consumer) -> None:
         """Commit all that was sent, and the offsets; on any doubt raises Unsure."""
-        assert self._producer is not None
-        timeout = self._timeout
+        producer, timeout = self._producers[0], self._timeout
         try:
             # without this flush the records wait behind the offsets, and replies take 100 ms instead of 4
-            if self._producer.flush(timeout):
+            if producer.flush(timeout):
                 raise Unsure(f"records were not taken within {timeout:g} s")
-            self._producer.send_offsets_to_transaction(offsets, consumer.consumer_group_metadata(), timeout)
-            self._producer.commit_transaction(timeout)
+            group = consumer.consumer_group_metadata()
+            # it heeds its own timeout as long as the group's coordinator is known: librdkafka's issues 5456 and 5511
+            self._patience.call(lambda: producer.send_offsets_to_transaction(offsets, group, timeout), timeout + 1)
+            producer.commit_transaction(timeout)
             self._open = False
+        except TimeoutError as error:
+            raise Unsure(f"offsets were not taken within {timeout:g} s") from error
         except KafkaException as error:
             raise _translated(error) from error
 
     def abort(self) -> None:
-        """Throw away what was sent since `begin`; after a doubt, the producer too."""
-        if self._producer is None or not self._open:
+        """Throw away what was sent since `begin`; after a doubt, the producers too."""
+        if not self._open:
             return
         self._open = False
         try:
-            self._producer.abort_transaction(5)
+            self._producers[0].abort_transaction(5)
         except KafkaException as error:
-            log.warning("transaction not aborted; the producer is made anew", error=str(error))
+            log.warning("transaction not aborted; the producers are made anew", error=str(error))
             self.drop()
 
     def drop(self) -> None:
-        """Close the producer. The next `start` fences it, and so settles what became of its transaction."""
+        """Close the producers. The next `start` fences them, and so settles what became of their transactions."""
         self._open = False
-        if self._producer is not None:
-            self._producer.purge(True, True, True)
-            self._producer.flush(0)
-            self._producer = None
+        while self._producers:
+            producer = self._producers.pop()
+            producer.purge(True, True, True)
+            with suppress(KafkaException):  # that of a fatal error, which is why it is dropped
+                producer.flush(0)
 
     def close(self) -> None:
         """Abort what is open and close."""
         self.abort()
         self.drop()
+        self._patience.close()
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         if error is None:

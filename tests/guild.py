@@ -156,7 +156,8 @@ class Warden(ProcessManager[Account]):
     """Waits a little, after each deposit, for a note of the same trip; then has the book touched, which is refused."""
 
     name = "warden"
-    patience: ClassVar[timedelta] = timedelta(seconds=2)
+    patience: ClassVar[dict[int, timedelta]] = {50: timedelta(seconds=6)}
+    """By amount; a second and a half for others."""
 
     @reacts(needs=treasury)
     def deposited(
@@ -171,7 +172,7 @@ class Warden(ProcessManager[Account]):
             yield to("book", context.root, Annotate(note="no more"))
         else:
             yield Opened(owner=context.root)
-            yield after(self.patience, Withdraw(amount=event.amount))
+            yield after(self.patience.get(event.amount, timedelta(seconds=1.5)), Withdraw(amount=event.amount))
 
     @reacts
     def noted(self, state: Account, event: Annotated) -> Iterator[Stashed | Cancel]:

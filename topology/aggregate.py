@@ -58,15 +58,15 @@ class Context:
 
     @property
     def random(self) -> random.Random:
-        """A source of chance seeded by the command's id."""
+        """A source of chance seeded by the root and the command's id."""
         if self._random is None:
-            self._random = random.Random(self.command_id)
+            self._random = random.Random(f"{self.root}/{self.command_id}")
         return self._random
 
     def new_id(self) -> str:
-        """A UUID that depends on the command's id and on how many were asked for before."""
+        """A UUID that depends on the root, the command's id, and how many were asked for before."""
         self._ids += 1
-        return str(uuid5(_IDS, f"{self.command_id}/{self._ids}"))
+        return str(uuid5(_IDS, f"{self.root}/{self.command_id}/{self._ids}"))
 
 
 class Aggregate(Generic[S]):

@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf.message import DecodeError, Message
 
 from headrace.schemas import codecs
-from headrace.schemas.headrace_v1_pb2 import Aborted, Event, Query, Rejection, Reply, Revoked
+from headrace.schemas.headrace_v1_pb2 import Event, Query, Rejection, Reply
 from headrace.schemas.record import (
     CASCADE,
     CAUSATION,
@@ -50,7 +50,7 @@ from headrace.topology.place import (
     TooLarge,
     Written,
 )
-from headrace.topology.roots import SNAPSHOT_EXTRA, Live, Roots
+from headrace.topology.roots import ENGINES_OWN, SNAPSHOT_EXTRA, Live, Roots
 from headrace.topology.step import PROTOBUF, Step
 from headrace.topology.store import Staged, Store
 
@@ -68,11 +68,9 @@ class AggregateStep(Step):
         self._rejections_topic = place.names.topic(place.edition, spec.domain, "rejections")
         self._handlers = {name.encode(): (h, h.command.FromString) for name, h in spec.handlers.items()}
         self._appliers = {
-            message: (apply, name, self._static_headers(name)) for name, (message, apply) in spec.appliers.items()
+            message: (apply, name, self._static_headers(name))
+            for name, (message, apply) in {**ENGINES_OWN, **spec.appliers}.items()
         }
-        for message in (Revoked, Aborted):
-            name = type_name(message)
-            self._appliers.setdefault(message, (lambda state, event: None, name, self._static_headers(name)))
         self._replier = answers.Replier(place, self._source, self._room)
         self._roots = Roots(spec, store, place.live_states)
         self._clock = (-1, "")
@@ -231,9 +229,7 @@ class AggregateStep(Step):
         after.CopyFrom(live.state)
         for event in events:
             self._appliers[event.__class__][0](after, event)
-        both = merge.overlap(merge.changed(then, live.state), merge.changed(live.state, after))
-        if both:
-            fields = ", ".join(sorted(".".join(map(str, path)) for path in both))
+        if fields := merge.clash(then, live.state, after):
             raise answers.conflict(key, expected, live.sequence, f", and {fields} changed since")
         return events
 
@@ -365,8 +361,8 @@ class AggregateStep(Step):
         query = codecs.decode(record.value, Query, None)
         first = max(0, query.from_sequence)
         events = self._roots.events(key, live, first, query.limit) if query.limit > 0 else []
-        result = answers.query_result(query, key.decode(), live, events, self._room)
         self._counts["queries"] += 1
+        result = answers.query_result(query, key.decode(), live, events, self._room)
         self.outputs.append(self._replier.result(result, answer_to, record.headers))
 
     def _repeat(self, record: Record, key: bytes, live: Live, known: bytes, answer_to: answers.Target | None) -> None:

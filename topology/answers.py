@@ -86,7 +86,7 @@ def complete(reply: Reply, record: Record, root: bytes, last: int) -> None:
     command_id = record.headers[ID]
     if reply.status == Reply.ACCEPTED:
         reply.command_id, reply.root, reply.sequence = command_id.decode(), root.decode(), last
-        reply.correlation_id = (record.headers.get(CORRELATION) or command_id).decode()
+        reply.correlation_id = (record.headers.get(CORRELATION) or command_id).decode(errors="replace")
     reply.already_processed = True
 
 

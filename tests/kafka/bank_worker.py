@@ -1,7 +1,9 @@
 """A worker for the bank domain, as a process of its own; set up by HEADRACE_… variables like any other.
 
-It can be told to die or to freeze at a certain point of its work: a file named `fault` in its state folder holds
-`{point} {signal}`, is removed when the point is reached, and the process sends itself that signal. Points:
+It can be told to die, to freeze or to hang at a certain point of its work: a file named `fault` in its state folder
+holds `{point} {signal}`, is removed when the point is reached, and the process sends itself that signal; for `HANG`,
+which is none, the call never returns. Woken from SIGSTOP, it lets a second pass, in which librdkafka's threads learn
+from the group what has become of this member. Points:
 
     handle      a deposit is being decided
     flush       the batch is decided, its records may not be at the broker
@@ -12,9 +14,13 @@ It can be told to die or to freeze at a certain point of its work: a file named 
 BANK_VERSION=2 runs a later version of the domain, whose state has one field more.
 """
 
+import faulthandler
+import logging
 import os
 import signal
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +46,17 @@ _FAULT = settings.state_dir / "fault"
 
 
 def reach(point: str) -> None:
-    """Die or freeze here, if that is what the fault file says."""
+    """Die, freeze or hang here, if that is what the fault file says."""
     try:
         wanted, name = _FAULT.read_text().split()
     except (FileNotFoundError, ValueError):
         return
     if wanted == point:
         _FAULT.unlink()
+        if name == "HANG":
+            threading.Event().wait()
         os.kill(os.getpid(), signal.Signals[name])
+        time.sleep(1)
 
 
 class FaultyProducer(Producer):
@@ -95,6 +104,8 @@ class LaterAccounts(Accounts):
 
 def main() -> int:
     """Run until told to stop; 3 when the topics do not fit, as the command line does it."""
+    faulthandler.enable()  # SIGABRT shows why it hangs
+    logging.basicConfig(level=logging.WARNING)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

@@ -135,8 +135,11 @@ def plain(account: pb.Account) -> State:
     return {name: dict(getattr(account, name)) if name == "pockets" else getattr(account, name) for name in EMPTY}
 
 
-def decided(state: State, command: Any, command_id: str, time: str) -> list[Any] | None:
-    """The events that a command must have led to in a state; None when it had to be refused."""
+def decided(state: State, command: Any, seed: str, time: str) -> list[Any] | None:
+    """The events that a command must have led to in a state; None when it had to be refused.
+
+    `seed` is what the command's chances hang on, `time` when it was sent.
+    """
     match command:
         case pb.Open():
             return None if state["owner"] else [pb.Opened(owner=command.owner)]
@@ -151,7 +154,7 @@ def decided(state: State, command: Any, command_id: str, time: str) -> list[Any]
         case pb.Stash():
             return [pb.Stashed(pocket=command.pocket, amount=command.amount)]
         case pb.Annotate():
-            return [pb.Annotated(note=command.note, luck=random.Random(command_id).random(), at=time)]
+            return [pb.Annotated(note=command.note, luck=random.Random(seed).random(), at=time)]
         case pb.Touch():
             return []
         case pb.Swell():
@@ -354,15 +357,15 @@ class Logbook:
             entries = sent[root, command_id]
             command: Any = message(entries[0].headers["ce_type"].decode(), entries[0].value or b"")
             times = [datetime.fromtimestamp(entry.timestamp / 1000, UTC).isoformat() for entry in entries]
-            states = self.states.get(root, [EMPTY])
+            states, seed = self.states.get(root, [EMPTY]), f"{root}/{command_id}"
             if value[:1] == b"A":
                 before = states[int.from_bytes(value[1:9], "big")]
                 found = [event.message for _, event in self.caused.get(command_id, [])]
-                self._compare(root, command_id, found, [decided(before, command, command_id, t) for t in times])
+                self._compare(root, command_id, found, [decided(before, command, seed, t) for t in times])
             else:
                 reply = wire.Reply.FromString(value[1:])
                 if reply.code != "sequence-conflict":
-                    expected = decided(states[reply.sequence + 1], command, command_id, times[0])
+                    expected = decided(states[reply.sequence + 1], command, seed, times[0])
                     assert expected is None, f"{root}: {command_id} refused ({reply.reason}), and should not have been"
 
     def _compare(self, root: str, command_id: str, found: list[Any], possible: Iterable[list[Any] | None]) -> None:

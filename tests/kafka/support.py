@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import bank_pb2 as pb
 import nursery
@@ -64,7 +64,8 @@ class Worker:
         self.folder.mkdir(parents=True, exist_ok=True)
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("HEADRACE_", "BANK_", "OTEL_"))}
         environment = inherited | self._variables | {name: str(value) for name, value in variables.items()}
-        self._log_start = self.log.stat().st_size if self.log.exists() else 0
+        self.log.touch()
+        self._log_start = self.log.stat().st_size
         self.process = nursery.start(environment, self.log)
         return self
 
@@ -134,10 +135,10 @@ class Worker:
 
     # ---- faults, and what the worker says
 
-    def plan_fault(self, point: str, number: signal.Signals) -> None:
-        """Let it die or freeze when it next reaches a point (see bank_worker)."""
+    def plan_fault(self, point: str, fault: signal.Signals | Literal["HANG"]) -> None:
+        """Let it die, freeze or hang when it next reaches a point (see bank_worker)."""
         draft = self.folder / "fault.draft"
-        draft.write_text(f"{point} {number.name}")
+        draft.write_text(f"{point} {fault if isinstance(fault, str) else fault.name}")
         draft.rename(self.folder / "fault")
 
     def fault_reached(self) -> bool:
@@ -197,7 +198,7 @@ class Deployment:
             {
                 "bootstrap.servers": self.settings.bootstrap,
                 "group.id": f"{self.settings.prefix}headrace.account",
-                "isolation.level": "read_committed",
+                "isolation.level": "read_uncommitted",  # what is stable, without waiting for what is not
             }
         )
         try:

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import uuid
@@ -16,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -23,8 +23,6 @@ from typer.testing import CliRunner
 
 from headrace.cli import kafka as command
 from headrace.embedded import BrokerFailed, DataMismatch, EmbeddedKafka, PortTaken
-from headrace.embedded.process import is_running
-from headrace.embedded.storage import DataFolder
 
 pytestmark = pytest.mark.kafka
 
@@ -124,7 +122,7 @@ def test_data_survives_restart_kill_and_a_second_start(tmp_path: Path) -> None:
         assert kafka.pids == []
         kafka.restart()
         produce(bootstrap, name, b"third")
-        with pytest.raises(DataMismatch, match="another Kafka runs on the data folder"):
+        with pytest.raises(DataMismatch, match="cannot be used: another Kafka runs on it"):
             EmbeddedKafka(data_dir=data).start()
     with EmbeddedKafka(data_dir=data, jvm=LIGHT) as kafka:
         assert consume(kafka.bootstrap, name, 3) == [b"first", b"second", b"third"]
@@ -174,9 +172,13 @@ def test_a_broker_that_dies_says_why() -> None:
     with pytest.raises(BrokerFailed) as failed:
         EmbeddedKafka(properties={"num.partitions": "many"}).start()
     text = str(failed.value)
-    assert "Kafka broker 1 ended before it was ready (exit code 1): a setting is wrong" in text
+    assert "formatting the data of broker 1 failed (exit code 1): a setting is wrong" in text
     assert "Invalid value many for configuration num.partitions" in text
-    assert "kafka.log" in text
+    assert "format.log" in text
+    with EmbeddedKafka(jvm=LIGHT) as kafka:
+        os.kill(kafka.pids[0], signal.SIGKILL)
+        with pytest.raises(BrokerFailed, match=r"broker 1 ended by itself \(signal SIGKILL\); the end of"):
+            assert eventually(lambda: not kafka.check())
 
 
 def test_a_taken_port_is_named() -> None:
@@ -189,31 +191,22 @@ def test_a_taken_port_is_named() -> None:
         assert f"port {port} of 127.0.0.1 is in use" in shown.stderr
 
 
-def test_a_killed_program_leaves_no_broker_and_the_next_no_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_program_leaves_no_broker_and_no_folder() -> None:
     code = (
         "from headrace.embedded import EmbeddedKafka\n"
         "k = EmbeddedKafka().start()\n"
-        "print(k.pids[0], k.data_dir, k.markers[0], sep='\\n', flush=True)\n"
+        "print(k.pids[0], k.data_dir, sep='\\n', flush=True)\n"
         "import signal; signal.pause()\n"
     )
-    env = os.environ | {"TMPDIR": str(tmp_path)}
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=env) as program:
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as program:
         assert program.stdout is not None
-        pid, folder, marker = (program.stdout.readline().strip() for _ in range(3))
-        assert is_running(int(pid), marker)
+        broker = psutil.Process(int(program.stdout.readline()))
+        folder = Path(program.stdout.readline().strip())
+        assert broker.is_running()
+        assert folder.exists()
         program.kill()
-    assert eventually(lambda: not is_running(int(pid), marker))
-    assert Path(folder).exists()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-
-    def swept() -> bool:
-        DataFolder(None).release()
-        return list(tmp_path.iterdir()) == []
-
-    # Not at once: a process that ends closes its files, and so gives back its lock, a moment after it is gone.
-    assert eventually(swept)
+    assert eventually(lambda: not broker.is_running() or broker.status() == psutil.STATUS_ZOMBIE)
+    assert eventually(lambda: not folder.exists())
 
 
 def test_the_command_starts_shows_and_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

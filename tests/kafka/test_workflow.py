@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,6 +22,7 @@ import bank_pb2 as pb
 import pytest
 from google.protobuf.message import Message
 from guildhall import Hall, Ledger, hall_of
+from logbook import Entry
 from support import Load, until
 from typer.testing import CliRunner
 
@@ -382,3 +384,120 @@ def test_events_wait_behind_a_dead_one_until_it_is_settled(hall: Hall, headrace:
     ledger = hall.settled()
     assert [e.note for e in ledger.messages("book", "dead")] == ["0", "1", "2", "3", "4", "5", "6"]
     assert [e.note for e in ledger.messages("book", "given")] == ["1", "2"]
+
+
+# ---- process managers
+
+
+@pytest.fixture
+def timed(own_kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[Hall]:
+    """A deployment of purse, book and the warden, who has two seconds of patience."""
+    with hall_of(own_kafka.bootstrap, "timed", tmp_path) as hall:
+        yield hall
+
+
+def pockets(ledger: Ledger, trip: str) -> list[tuple[str, int]]:
+    """What the warden has put down on a trip, in order."""
+    return [(e.pocket, e.amount) for e in ledger.messages("warden", trip) if isinstance(e, pb.Stashed)]
+
+
+def test_time_outs_come_once_though_the_worker_is_killed_as_they_do(timed: Hall) -> None:
+    """Forty trips' time-outs in four groups, each group hit at another point of its step; cancelled ones never come."""
+    worker = timed.worker()
+    points = ["warden:flush", "warden:offsets", "warden:commit", "warden:store"]
+    groups = [[f"trip-{group}-{number}" for number in range(10)] for group in range(len(points))]
+    cancelled = [f"cancelled-{number}" for number in range(10)]
+
+    async def begin(trips: list[str], amount: int) -> None:
+        async with timed.client() as client:
+            for trip in trips:
+                await client.send(pb.Deposit(amount=amount), root=trip, correlation_id=trip)
+            await client.flush()
+
+    async def note(trips: list[str]) -> None:
+        async with timed.client() as client:
+            for trip in trips:
+                await client.send(pb.Annotate(note="here"), root=trip, correlation_id=trip)
+            await client.flush()
+
+    worker.start().await_ready()
+    asyncio.run(begin(cancelled, 50))
+    until(lambda: len(timed.read("warden", "events")) == len(cancelled), "all trips that are to be cancelled began")
+    asyncio.run(note(cancelled))
+    for number, point in enumerate(points):
+        asyncio.run(begin(groups[number], number + 1))
+        worker.plan_fault(f"warden>commands:bank.v1.Touch {point}", SIGKILL)
+        worker.await_fault()
+        worker.start()
+    # the last of them is due after all that were cancelled, and comes no sooner
+    asyncio.run(begin(["last"], 50))
+
+    def all_came() -> Ledger | None:
+        ledger = timed.settled()
+        return ledger if pockets(ledger, "last") == [("waited", 50), ("refused", 1)] else None
+
+    ledger = until(all_came, "the last time-out came")
+    assert ledger is not None
+    trips = ["last"] + [trip for group in groups for trip in group]
+    amounts = {trip: number for number, group in enumerate(groups, 1) for trip in group} | {"last": 50}
+    for trip in trips:
+        # the refusal of its command came to its own compensation, before anybody else's
+        assert pockets(ledger, trip) == [("waited", amounts[trip]), ("refused", 1)]
+        opened, waited, refused = ledger.events["warden", trip]
+        assert waited.cause.startswith(f"/main/warden/timer/{trip}/bank.v1.Withdraw/")
+        assert refused.cause == f"/main/book/rejection/{waited.cause}>warden/0"
+        assert opened.message.owner == trip
+    intime = [trip for trip in cancelled if pockets(ledger, trip) == [("noted", 1)]]
+    late = [trip for trip in cancelled if trip not in intime]
+    assert len(intime) > len(late)
+    for trip in late:  # noted after it was due: then it came before the note
+        assert sorted(pockets(ledger, trip)) == [("noted", 1), ("refused", 1), ("waited", 50)]
+        assert pockets(ledger, trip)[0] == ("waited", 50)
+    assert Counter(e.headers["ce_correlationid"].decode() for e in touches(ledger)) == Counter([*trips, *late])
+    assert not ledger.entries("purse", "rejections")
+    assert not ledger.entries("warden", "dead-letters")
+
+
+def touches(ledger: Ledger) -> list[Entry]:
+    """The commands that the warden sends when its patience ends."""
+    return [e for e in ledger.entries("book", "commands") if e.headers["ce_type"] == b"bank.v1.Touch"]
+
+
+def test_states_that_a_process_needs_come_with_their_sequence_though_it_is_killed(timed: Hall) -> None:
+    """While it asks, while it is answered, while it goes on; and a refusal that it leaves to its cause."""
+    worker = timed.worker()
+    faults = [
+        "warden>commands:headrace.v1.Query warden:commit",
+        "purse>inbox purse:store",
+        "warden>events warden:store",
+    ]
+
+    async def scenario() -> None:
+        async with timed.client() as client:
+            for number, fault in enumerate(faults):
+                worker.start()
+                at = await client.execute(pb.Deposit(amount=number + 1), root="treasury", timeout=30)
+                assert at.sequence == number
+                worker.plan_fault(fault, SIGKILL)
+                await client.send(pb.Deposit(amount=100), root="p", correlation_id=f"trip-{number}")
+                await client.send(pb.Deposit(amount=7), root="p", correlation_id=f"trip-{number}")
+                await client.flush()
+                await asyncio.to_thread(worker.await_fault)
+
+    asyncio.run(scenario())
+    worker.start()
+    ledger = timed.settled()
+    balances = [1, 3, 6]
+    for number in range(len(faults)):
+        trip = f"trip-{number}"
+        found = dict(pockets(ledger, trip))
+        assert len(pockets(ledger, trip)) == 3
+        assert found["at"] >= number  # a worker that is killed asks again, and may find more
+        assert (found["seen"], found["nobody"]) == (balances[found["at"]], -1)
+        # its command is refused; it has no compensation for that one, so that the purse's comes next
+        (deposited,) = [f for f in ledger.events["purse", "p"] if f.correlation == trip and f.message.amount == 7]
+        command = f"{deposited.id}>warden/0"
+        (withdrawn,) = ledger.by_cause[f"rejection/{command}"]
+        assert (withdrawn.domain, withdrawn.message) == ("purse", pb.Withdrawn(amount=deposited.sequence, balance=7))
+    assert [e.headers["ce_type"] for e in ledger.entries("warden", "inbox")].count(b"headrace.v1.Rejection") == 3
+    assert not ledger.entries("warden", "dead-letters")

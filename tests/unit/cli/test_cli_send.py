@@ -48,7 +48,7 @@ def test_a_command_is_named_by_type_or_domain(what: str, text: str) -> None:
         ("DepositFunds", "[]", "poker.v1.DepositFunds as application/json: is no JSON object"),
         ("DepositFunds", "", "poker.v1.DepositFunds as application/json: is empty"),
         ("Act", '{"action": "JUMP"}', "action"),
-        ("DepositFund", "{}", "did you mean DepositFunds?"),
+        ("DepositFund", "{}", "Did you mean DepositFunds?"),
         ("Depozit", "{}", "Commands by domain: player: RegisterPlayer, DepositFunds"),
         ("hand/DepositFunds", "{}", "neither a command nor a domain of domain hand"),
         ("casino/DepositFunds", "{}", "unknown domain 'casino'"),

@@ -130,7 +130,9 @@ def test_settings_are_described_with_their_defaults() -> None:
             default = field.default
             text = str(default).lower() if isinstance(default, bool) else str(default).removesuffix(".0")
             assert table.pop(f"HEADRACE_{setting.upper()}") == text, setting
-    assert set(table) <= set(re.findall(r'"(HEADRACE_[A-Z_]+)"', code_of_headrace())), "a variable that nothing reads"
+    assert set(table) <= set(re.findall(r"[\"'](HEADRACE_[A-Z_]+)[\"']", code_of_headrace())), (
+        "a variable that nothing reads"
+    )
 
 
 def test_every_variable_of_the_code_is_described() -> None:

@@ -100,8 +100,9 @@ def test_what_the_repeat_says_does_not_matter() -> None:
         desk.record(pb.Open(owner="x"), id="same", headers={CORRELATION: b"other"}),
         desk.record(pb.Deposit(), id="same", value=b"\xff"),
         desk.record(pb.Deposit(amount=1), id="same", expected=77),
+        desk.record(pb.Deposit(amount=1), id="same", headers={CORRELATION: b"\xff"}),
     )
-    assert [r.status for r in repeats.replies] == [Reply.ACCEPTED] * 4
+    assert [r.status for r in repeats.replies] == [Reply.ACCEPTED] * 5
     assert repeats.kind("events") == []
 
 

@@ -219,6 +219,9 @@ def test_invariant_9_ids_chance_and_time_come_from_the_context() -> None:
     other = roll(id="two", time=NOW)
     assert {e.by for e in first}.isdisjoint(e.by for e in other)
     assert {e.luck for e in first}.isdisjoint(e.luck for e in other)
+    elsewhere = roll(id="one", time=NOW, root="s")
+    assert {e.by for e in first}.isdisjoint(e.by for e in elsewhere), "an id names one command of one root only"
+    assert {e.luck for e in first}.isdisjoint(e.luck for e in elsewhere)
     assert roll(id="one", time=NOW + 1)[0].at == "2023-11-14T22:13:20.001000+00:00"
 
 

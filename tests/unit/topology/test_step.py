@@ -126,6 +126,12 @@ def test_json_and_avro_commands_lead_to_the_same_events() -> None:
         assert desk.run(record).events == [pb.Deposited(amount=7, balance=7)]
 
 
+def test_each_event_has_the_time_of_its_command() -> None:
+    desk = Desk()
+    outcome = desk.run(*(desk.record(pb.Deposit(amount=1), time=NOW + n) for n in (0, 7, 7, 0)))
+    assert [header(output, "ce_time")[-5:] for output in outcome.kind("events")] == [".000Z", ".007Z", ".007Z", ".000Z"]
+
+
 # ---- queries
 
 
@@ -207,6 +213,17 @@ def test_history_is_kept_as_it_was_written() -> None:
     assert (stored.type, stored.causation, stored.correlation) == (b"bank.v1.Annotated", b"one", b"visit")
     assert (stored.time, stored.fact, stored.content_type) == (b"2023-11-14T22:13:20.000Z", b"", b"")
     assert pb.Annotated.FromString(stored.data).note == "a\0b\0c"
+
+
+def test_history_is_read_from_one_sequence_to_another() -> None:
+    desk = Desk()
+    desk.tell(*(pb.Deposit(amount=n) for n in range(5)))
+
+    def amounts(first: int, last: int) -> list[int]:
+        return [pb.Deposited.FromString(unpack(v).data).amount for v in desk.store.history(b"r", first, last)]
+
+    assert (amounts(1, 3), amounts(0, 0), amounts(4, 99), amounts(3, 2)) == ([1, 2, 3], [0], [4], [])
+    assert list(desk.store.history(b"unknown", 0, 9)) == []
 
 
 def test_what_a_batch_came_to() -> None:

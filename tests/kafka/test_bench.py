@@ -1,0 +1,173 @@
+"""Each benchmark in a tiny size: it yields its figures, and measures what it says it does."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, Message, TopicPartition
+from confluent_kafka.admin import OffsetSpec
+from rocksdict import AccessType, Options, Rdict
+
+from headrace.bench import commands, latency, main, rehydrate, restore
+from headrace.bench.bare import BareLoop
+from headrace.bench.load import component, deployment, deposits
+from headrace.schemas.headrace_v1_pb2 import Answers
+from headrace.streams import topics
+from headrace.streams.metrics import Metrics
+from headrace.streams.settings import Settings
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture
+def told() -> Iterator[list[str]]:
+    """The progress that a benchmark tells of; it must tell something."""
+    lines: list[str] = []
+    yield lines
+    assert lines
+
+
+def committed(settings: Settings, topic: str, partitions: int) -> list[Message]:
+    """All committed records of a topic; waits for the markers of transactions that are decided."""
+    places = [TopicPartition(topic, number) for number in range(partitions)]
+    admin = topics.admin(settings)
+    admin.list_topics(topic, timeout=10)
+    answers = admin.list_offsets(
+        {place: OffsetSpec.latest() for place in places},
+        isolation_level=IsolationLevel.READ_UNCOMMITTED,
+        request_timeout=10,
+    )
+    ends = {place.partition: answers[place].result().offset for place in places}
+    reader = Consumer(
+        settings.client(
+            group_id=f"{settings.prefix}test",
+            enable_auto_commit=False,
+            enable_partition_eof=True,
+            isolation_level="read_committed",
+            fetch_wait_max_ms=10,
+        )
+    )
+    reader.assign([TopicPartition(topic, number, 0) for number in range(partitions)])
+    found: list[Message] = []
+    while ends:
+        message = reader.poll(10)
+        assert message is not None, f"{topic} did not come to an end"
+        error = message.error()
+        if error is None:
+            found.append(message)
+        else:
+            assert error.code() == KafkaError._PARTITION_EOF, error
+            number = message.partition() or 0
+            if (message.offset() or 0) >= ends.get(number, 0):
+                ends.pop(number, None)
+    reader.close()
+    return found
+
+
+def written(settings: Settings) -> dict[str, list[Any]]:
+    """Committed events and replies whole; the last snapshot of each root; the answers, which batches group."""
+    names, edition, partitions = settings.names, settings.edition, settings.partitions
+
+    def whole(topic: str, count: int) -> list[Any]:
+        records = committed(settings, topic, count)
+        return sorted((m.key(), m.value(), m.partition(), sorted(m.headers() or ())) for m in records)
+
+    snapshots = committed(settings, names.topic(edition, "player", "snapshots"), partitions)
+    kept = [Answers.FromString(m.value() or b"") for m in snapshots if (m.key() or b"").startswith(b"\0")]
+    states = {m.key() or b"": (m.value(), m.partition(), m.headers()) for m in snapshots}
+    return {
+        "events": whole(names.topic(edition, "player", "events"), partitions),
+        "replies": whole(names.replies, settings.reply_partitions),
+        "snapshots": sorted(item for item in states.items() if not item[0].startswith(b"\0")),
+        "answers": sorted(pair for each in kept for pair in zip(each.keys, each.values, strict=True)),
+    }
+
+
+def stored(folder: Path) -> dict[bytes, bytes]:
+    """Snapshots, history and answers in the stores of a folder; not what batches and offsets make different."""
+    found: dict[Any, Any] = {}
+    for store in sorted(folder.iterdir()):
+        db = Rdict(str(store), Options(raw_mode=True), access_type=AccessType.read_only())
+        found |= dict(db.items())
+        db.close()
+    return {key: value for key, value in found.items() if key[:6] in (b"main\0s", b"main\0h", b"main\0a")}
+
+
+def handle(loop: Any, count: int) -> None:
+    """Let the engine or the bare loop handle so many commands."""
+    done = 0
+    while done < count:
+        if messages := loop.poll(0.1):
+            loop.process(messages)
+            done += len(messages)
+    loop.close()
+
+
+def test_engine_and_bare_loop_write_the_same(bootstrap: str) -> None:
+    with deployment(bootstrap, 3) as settings:
+        count = deposits(settings, 20, 3)
+        assert count == 80
+        handle(component(settings, Metrics()), count)
+        engine = written(settings)
+        handle(BareLoop(settings, settings.state_dir / "bare"), count)
+        both = written(settings)
+        assert len(engine["events"]) == len(engine["replies"]) == len(engine["answers"]) == count
+        assert len(engine["snapshots"]) == 20
+        for kind in ("events", "replies", "answers"):
+            assert both[kind] == sorted(2 * engine[kind]), f"the bare loop's {kind} differ"
+        assert both["snapshots"] == engine["snapshots"]
+        assert stored(settings.state_dir / "bare") == stored(settings.state_dir / "engine")
+        assert len(stored(settings.state_dir / "engine")) == 2 * count + 20
+
+
+def test_commands(bootstrap: str, told: list[str]) -> None:
+    result = commands.run(told.append, bootstrap, roots=40, each=5, rounds=3, partitions=2)
+    assert result["bench"] == "commands"
+    assert result["what"].startswith("240 commands to 40 players")
+    assert len(result["engine_rounds"]) == len(result["bare_rounds"]) == 3
+    assert min(result["engine_rounds"]) <= result["commands_per_second"] <= max(result["engine_rounds"])
+    assert result["ratio_to_bare_loop"] > 0
+    assert result["engine_cpu_us"] > 0
+    assert result["bare_cpu_us"] > 0
+    assert commands.TARGETS.keys() <= result.keys()
+
+
+def test_latency(bootstrap: str, told: list[str]) -> None:
+    result = latency.run(told.append, bootstrap, rate=50, seconds=2, warm_up=0.5, players=10, partitions=2)
+    assert result["count"] == 100
+    assert result["errors"] == 0
+    assert 0 < result["p50_ms"] <= result["p99_ms"] <= result["max_ms"]
+    assert list(result["quantiles_ms"].values()) == sorted(result["quantiles_ms"].values())
+    assert latency.TARGETS.keys() <= result.keys()
+
+
+def test_restore_reads_the_tail_only(bootstrap: str, told: list[str]) -> None:
+    result = restore.run(told.append, bootstrap, records=3_000, tail=1_500, partitions=2, rounds=3)
+    assert result["records_per_second"] > 0
+    # 1,500 snapshots in two transactions, each with a record of answers for both partitions
+    assert result["tail_records"] == 1_504
+    assert result["tail_ms"] > 0
+    assert len(result["restore_rounds"]) == 3
+
+
+def test_rehydrate(told: list[str]) -> None:
+    result = rehydrate.run(told.append, events=2_500, rounds=3)
+    assert 0 < result["snapshot_ms"] < result["cold_ms"]
+    assert set(result["cold_stages_ms"]) == {"read", "split", "parse", "apply"}
+    assert rehydrate.TARGETS.keys() <= result.keys()
+
+
+def test_a_program_gets_one_object_and_a_folder_the_rest(
+    bootstrap: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HEADRACE_BOOTSTRAP", bootstrap)
+    main.run("restore", True, folder=tmp_path, records=1_000, tail=10, partitions=1, rounds=3)
+    (line,) = capsys.readouterr().out.splitlines()
+    result = json.loads(line)
+    assert result["bench"] == "restore"
+    assert result["targets"]["records_per_second"]["target"] == ">= 150000"
+    assert result["machine"]["kafka"] == "given by HEADRACE_BOOTSTRAP"
+    assert json.loads((tmp_path / "restore.json").read_text()) == result
+    assert (tmp_path / "bench.png").read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,293 @@
+"""Exactly once, whatever is killed: workers, the group's view of them, brokers. The logbook judges."""
+
+import asyncio
+import random
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from signal import SIGCONT, SIGKILL, SIGSTOP
+
+import bank_pb2 as pb
+import pytest
+from confluent_kafka.admin import AdminClient
+from logbook import Entry, Logbook, end_offsets, read_topics
+from support import Deployment, Load, Worker, deployed, until
+
+from headrace.embedded import EmbeddedKafka
+from headrace.streams.reply import OutcomeUnknown, Reply
+from headrace.streams.store import PartitionStore
+
+pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
+SESSION = 1.5
+DOUBT = "transaction in doubt; state is taken from Kafka anew"
+
+
+@pytest.fixture(scope="module")
+def own_kafka() -> Iterator[EmbeddedKafka]:
+    """A broker that may be killed, and that takes a worker for dead after a second or two."""
+    quick = {
+        "group.consumer.min.session.timeout.ms": 1000,
+        "group.consumer.session.timeout.ms": int(SESSION * 1000),
+        "group.consumer.min.heartbeat.interval.ms": 200,
+        "group.consumer.heartbeat.interval.ms": 200,
+    }
+    with EmbeddedKafka(properties=quick) as kafka:
+        yield kafka
+
+
+@pytest.fixture
+def bank(own_kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[Deployment]:
+    """A deployment on that broker."""
+    with deployed(own_kafka.bootstrap, tmp_path) as deployment:
+        yield deployment
+
+
+@dataclass
+class Corpse:
+    """The stores of a killed worker as it left them, and how far the changelog went at that time."""
+
+    stores: dict[int, Path]
+    ends: dict[tuple[str, int], int]
+
+
+def keep_stores(bank: Deployment, worker: Worker, folder: Path) -> Corpse:
+    """Copy a dead worker's stores, before it starts again."""
+    ends = end_offsets(AdminClient({"bootstrap.servers": bank.settings.bootstrap}), [bank.topic("snapshots")])
+    kept = worker.folder / "0" / f"{bank.settings.prefix}account"
+    if kept.exists():
+        shutil.copytree(kept, folder)
+    return Corpse({int(path.name): path for path in sorted(folder.glob("*"))}, ends)
+
+
+def check_stores(bank: Deployment, corpses: list[Corpse]) -> int:
+    """Invariant 2: a store holds what the changelog held up to its checkpoint, no more. Records they hold in all."""
+    topic = bank.topic("snapshots")
+    records = read_topics(bank.settings.bootstrap, [topic])[topic]
+    held = 0
+    for corpse in corpses:
+        for number, folder in corpse.stores.items():
+            store = PartitionStore(folder)
+            try:
+                checkpoint = store.checkpoint(topic)
+                found = dict(store.edition("main").snapshots())
+            finally:
+                store.close()
+            assert checkpoint <= corpse.ends[topic, number], "the store is ahead of its changelog"
+            there = latest([e for e in records if e.partition == number], checkpoint)
+            assert found == there, f"{folder} is not what the changelog was at {checkpoint}"
+            held += len(found)
+    return held
+
+
+def latest(records: list[Entry], before: int) -> dict[bytes | None, bytes | None]:
+    """The last snapshot of each root among the records before an offset."""
+    return {e.key: e.value for e in records if e.offset < before and e.key and e.key[:1] != b"\0"}
+
+
+def test_a_worker_killed_at_random_moments(bank: Deployment, tmp_path: Path) -> None:
+    """Twenty times kill -9 under load; two workers in turn, each started again at once. Invariants 1 to 4."""
+    chance = random.Random(20)
+    workers = [bank.worker("one"), bank.worker("two")]
+    corpses: list[Corpse] = []
+
+    async def scenario() -> Load:
+        async with bank.client() as client:
+            load = Load(client, 20, callers=48, patience=4)
+            for worker in workers:
+                worker.start()
+            for kill in range(20):
+                worker = workers[kill % 2]
+                if kill % 4 < 3:
+                    await asyncio.to_thread(worker.await_ready)
+                    await load.progress(chance.randrange(1, 200))
+                else:  # while it starts, joins or restores
+                    await asyncio.sleep(chance.random() * 2)
+                worker.kill()
+                corpses.append(keep_stores(bank, worker, tmp_path / f"corpse-{kill}"))
+                worker.start()
+            await load.progress(100)
+            await load.finish()
+            return load
+
+    load = asyncio.run(scenario())
+    check_clients(load, bank.log().verify())
+    assert load.resent > 0, "no command was ever without an answer; the kills were no test"
+    assert check_stores(bank, corpses) > 0
+
+
+@pytest.mark.parametrize("point", ["handle", "flush", "offsets", "commit", "store"])
+def test_invariant_1_atomic_step(point: str, bank: Deployment) -> None:
+    """Killed at any point of a step, what it wrote is there with its offsets, or not at all."""
+    worker = bank.worker().start().await_ready()
+    written = ("events", "snapshots")
+
+    async def deposit(command_id: str) -> Reply:
+        async with bank.client() as client:
+            while True:
+                try:
+                    return await client.execute(pb.Deposit(amount=5), root="r", command_id=command_id, timeout=2)
+                except OutcomeUnknown:
+                    if not worker.alive:
+                        raise
+
+    def records(isolation: str) -> dict[str, int]:
+        names = {kind: bank.topic(kind) for kind in written} | {"replies": bank.settings.names.replies}
+        found = read_topics(bank.settings.bootstrap, list(names.values()), isolation, wait=False)
+        return {kind: len(found[name]) for kind, name in names.items()}
+
+    first = asyncio.run(deposit("first"))
+    before, offsets = records("read_committed"), bank.committed()
+    assert before == {"events": 1, "snapshots": 2, "replies": 1}
+    worker.plan_fault(point, SIGKILL)
+    if point == "store":
+        asyncio.run(deposit("second"))
+    else:
+        with pytest.raises(OutcomeUnknown):
+            asyncio.run(deposit("second"))
+    until(worker.fault_reached, "the worker died")
+
+    after, moved = records("read_committed"), bank.committed() != offsets
+    if point == "store":
+        assert after == {"events": 2, "snapshots": 4, "replies": 2}
+        assert moved
+    else:
+        assert after == before
+        assert not moved
+    if point in ("offsets", "commit"):  # all of it lies at the broker; that nobody sees it is the transaction's doing
+        assert records("read_uncommitted") == {"events": 2, "snapshots": 4, "replies": 2}
+
+    worker.start()
+    second = asyncio.run(deposit("second"))
+    assert (first.sequence, second.sequence) == (0, 1)
+    assert worker.restored_records() == (2 if point == "store" else 0)
+    bank.log().verify()
+
+
+@pytest.mark.parametrize(
+    ("point", "wake", "protocol"),
+    [
+        ("handle", "late", "consumer"),
+        ("offsets", "late", "consumer"),
+        ("commit", "early", "consumer"),
+        ("commit", "late", "consumer"),
+        ("handle", "last", "consumer"),
+        ("handle", "last", "classic"),
+    ],
+)
+def test_a_zombie_with_a_batch_in_hand(point: str, wake: str, protocol: str, bank: Deployment) -> None:
+    """A worker frozen in a step loses its partitions, and wakes to go on with the step.
+
+    early: its transaction is open yet, and the new owner waits for it; late: the new owner has handled the batch;
+    last: and has left the group, so that the zombie is alone.
+    """
+    variables = {
+        "HEADRACE_GROUP_PROTOCOL": protocol,
+        "HEADRACE_TRANSACTION_TIMEOUT": 60 if wake == "early" else 3,
+    }
+    zombie, other = bank.worker("zombie", **variables), bank.worker("other", **variables)
+    zombie.start().await_ready()
+
+    async def scenario() -> Load:
+        async with bank.client() as client:
+            load = Load(client, 3, callers=24, patience=2)
+            await load.progress(100)
+            zombie.plan_fault(point, SIGSTOP)
+            await asyncio.to_thread(until, zombie.fault_reached, "the worker froze")
+            other.start()
+            if wake == "early":
+                await asyncio.to_thread(until, lambda: other.said("partitions assigned"), "another got its partitions")
+            else:
+                await asyncio.to_thread(other.await_ready)
+                await load.progress(100)
+            if wake == "last":
+                other.stop()
+            zombie.send(SIGCONT)
+            if wake != "early":
+                await asyncio.to_thread(until, lambda: zombie.said(DOUBT), "the zombie's transaction was refused")
+            await load.progress(100)
+            await load.finish()
+            return load
+
+    load = asyncio.run(scenario())
+    check_clients(load, bank.log().verify())
+    assert bool(zombie.said(DOUBT)) == (wake != "early")
+
+
+def test_a_call_to_the_brokers_that_never_returns(bank: Deployment) -> None:
+    """librdkafka may wait for ever for a group coordinator that has left the cluster; the worker goes on without it."""
+    worker = bank.worker(HEADRACE_TRANSACTION_TIMEOUT=2).start().await_ready()
+
+    async def scenario() -> Load:
+        async with bank.client() as client:
+            load = Load(client, 6, patience=3)
+            await load.progress(50)
+            worker.plan_fault("offsets", "HANG")
+            await load.progress(200)
+            await load.finish()
+            return load
+
+    load = asyncio.run(scenario())
+    check_clients(load, bank.log().verify())
+    assert worker.said(DOUBT), "the call did not hang"
+
+
+def test_workers_join_and_leave(bank: Deployment) -> None:
+    """Two workers come and go in order while commands flow; each has had all partitions, and a part of them."""
+    one, two = bank.worker("one"), bank.worker("two")
+
+    async def scenario() -> Load:
+        async with bank.client() as client:
+            load = Load(client, 4, callers=24)
+            one.start()
+            await load.progress(100)
+            for leaving, coming in ((one, two), (two, one), (one, two)):
+                coming.start()
+                await asyncio.to_thread(until, lambda w=coming: w.said("partition ready"), "it took partitions over")
+                await load.progress(150)
+                await asyncio.to_thread(leaving.stop)
+                await load.progress(150)
+            await load.finish()
+            return load
+
+    load = asyncio.run(scenario())
+    check_clients(load, bank.log().verify())
+
+
+def test_a_broker_killed_in_the_middle_of_batches(own_kafka: EmbeddedKafka, bank: Deployment) -> None:
+    """kill -9 to the only broker under load, thrice, and once with an open transaction: all waits, then goes on."""
+    worker = bank.worker(HEADRACE_TRANSACTION_TIMEOUT=5).start().await_ready()
+
+    async def scenario() -> Load:
+        async with bank.client() as client:
+            load = Load(client, 5, callers=24, patience=5)
+            for _ in range(3):
+                await load.progress(150)
+                await asyncio.to_thread(own_kafka.kill)
+                await asyncio.to_thread(own_kafka.restart)
+            await load.progress(150)
+            worker.plan_fault("commit", SIGSTOP)
+            await asyncio.to_thread(until, worker.fault_reached, "the worker froze")
+            await asyncio.to_thread(own_kafka.kill)
+            await asyncio.to_thread(own_kafka.restart)
+            worker.send(SIGCONT)
+            await load.progress(150)
+            await load.finish()
+            return load
+
+    load = asyncio.run(scenario())
+    check_clients(load, bank.log().verify())
+    assert len(worker.said("worker starts")) == 1, "the worker was not to start again for this"
+
+
+def check_clients(load: Load, log: Logbook) -> None:
+    """What callers were told is on the log, and is the same each time they were told it."""
+    for command_id, sent in load.sent.items():
+        assert sent.replies, f"{command_id} never got an answer"
+        first = sent.replies[0]
+        there = [(e.sequence, e.raw) for _, e in log.caused.get(command_id, [])]
+        for reply in sent.replies:
+            if reply.accepted:
+                assert [(e.sequence, e.raw) for e in reply.events] == there, f"{command_id}: {reply}, not {there}"
+            same = (reply.status, reply.sequence, reply.reason, reply.code)
+            assert same == (first.status, first.sequence, first.reason, first.code), f"{command_id}: {sent.replies}"

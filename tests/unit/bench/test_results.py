@@ -1,0 +1,176 @@
+"""What becomes of a benchmark's figures: judged, kept, shown as tables and as a picture."""
+
+import copy
+import json
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from headrace.bench import load, main, plot, report
+
+MACHINE = {
+    "date": "2026-11-24 12:00 UTC",
+    "cpus": 2,
+    "cpu_model": "Some CPU",
+    "memory_gb": 8.0,
+    "disk": "ext4",
+    "system": "Linux 6",
+    "python": "3.11.7",
+    "kafka": "4.3.1, embedded, one broker",
+    "load": 0.1,
+}
+MEASURED: dict[str, dict[str, Any]] = {
+    "commands": {
+        "bench": "commands",
+        "what": "60,000 commands",
+        "how": "in turn",
+        "commands_per_second": 25_000,
+        "bare_loop_per_second": 31_000,
+        "ratio_to_bare_loop": 0.806,
+        "engine_cpu_us": 38.0,
+        "bare_cpu_us": 33.0,
+        "engine_rounds": [24_000, 25_000, 26_000],
+        "bare_rounds": [30_000, 31_000, 32_000],
+    },
+    "latency": {
+        "bench": "latency",
+        "what": "6,000 commands",
+        "how": "open loop",
+        "p50_ms": 6.5,
+        "p99_ms": 61.25,
+        "max_ms": 80.0,
+        "count": 6000,
+        "rate": 200,
+        "errors": 0,
+        "quantiles_ms": {"0.5": 6.5, "0.75": 8.0, "0.9": 20.0, "0.95": 30.0, "0.99": 61.25, "0.999": 79.0, "1": 80.0},
+    },
+    "restore": {
+        "bench": "restore",
+        "what": "a changelog",
+        "how": "by the restorer",
+        "records_per_second": 210_000,
+        "tail_records": 20_120,
+        "tail_ms": 180.0,
+        "restore_rounds": [200_000, 210_000, 220_000],
+    },
+    "rehydrate": {
+        "bench": "rehydrate",
+        "what": "one player",
+        "how": "from the store",
+        "events": 100_000,
+        "snapshot_ms": 0.08,
+        "cold_ms": 120.0,
+        "cold_stages_ms": {"read": 40.0, "split": 30.0, "parse": 30.0, "apply": 20.0},
+        "snapshot_rounds": [0.07, 0.08, 0.09],
+        "cold_rounds": [110.0, 120.0, 130.0],
+    },
+}
+
+
+@pytest.fixture
+def results() -> dict[str, report.Result]:
+    """One result of each benchmark, judged by the targets that the benchmarks have."""
+    return {
+        name: report.judged(copy.deepcopy(found), main.MODULES[name].TARGETS, MACHINE)
+        for name, found in MEASURED.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "target", "met"),
+    [(49.9, "< 50", True), (50, "< 50", False), (0.6, ">= 0.6", True), (0.599, ">= 0.6", False), (2, ">= 1", True)],
+)
+def test_targets_are_bounds(value: float, target: str, met: bool) -> None:
+    assert report.meets(value, target) is met
+
+
+def test_another_form_of_target_is_refused() -> None:
+    with pytest.raises(ValueError, match="no target"):
+        report.meets(1, "<= 2")
+
+
+def test_a_result_says_which_targets_are_met_and_where_it_was_measured(results: dict[str, report.Result]) -> None:
+    assert results["latency"]["targets"] == {
+        "p50_ms": {"target": "< 10", "met": True},
+        "p99_ms": {"target": "< 50", "met": False},
+    }
+    assert results["latency"]["machine"] == MACHINE
+
+
+def test_the_latest_result_of_each_benchmark_is_kept_and_so_are_all(
+    tmp_path: Path, results: dict[str, report.Result]
+) -> None:
+    older = {**results["restore"], "records_per_second": 1}
+    for result in (older, results["commands"], results["restore"]):
+        report.save(tmp_path, result)
+    assert report.latest(tmp_path) == {"commands": results["commands"], "restore": results["restore"]}
+    assert [json.loads(line) for line in (tmp_path / "all.jsonl").read_text().splitlines()] == [
+        older,
+        results["commands"],
+        results["restore"],
+    ]
+
+
+def test_a_result_as_a_table_for_a_terminal(results: dict[str, report.Result]) -> None:
+    out = StringIO()
+    Console(width=100, file=out).print(report.table(results["latency"]))
+    text = out.getvalue()
+    assert "6.5" in text
+    assert "< 10: met" in text
+    assert "< 50: missed" in text
+    assert "open loop" in text
+
+
+def test_results_as_markdown(results: dict[str, report.Result]) -> None:
+    text = report.markdown([results["commands"]])
+    assert text == (
+        "### commands\n\n60,000 commands.\n\nHow: in turn.\n\n"
+        "Where: 2026-11-24 12:00 UTC; 2 × Some CPU, 8 GB, ext4, Linux 6; Python 3.11.7; "
+        "Kafka 4.3.1, embedded, one broker; load before: 0.1.\n\n"
+        "| figure | value | target |\n|---|--:|---|\n"
+        "| commands a second, engine | 25,000 | >= 20000: met |\n"
+        "| commands a second, bare loop | 31,000 |  |\n"
+        "| engine to bare loop | 0.81 | >= 0.6: met |\n"
+        "| processor time a command, engine (µs) | 38 |  |\n"
+        "| processor time a command, bare loop (µs) | 33 |  |\n"
+    )
+
+
+def test_a_document_gets_new_results_and_keeps_the_rest(results: dict[str, report.Result]) -> None:
+    before = "# Title\n\n<!-- results: begin -->\nold\n<!-- results: end -->\nthe end\n"
+    once = report.renewed(before, [results["restore"]])
+    assert once.startswith("# Title\n")
+    assert once.endswith("\nthe end\n")
+    assert "old" not in once
+    assert "210,000" in once
+    assert report.renewed(once, [results["restore"]]) == once
+    with pytest.raises(ValueError, match="no place"):
+        report.renewed("# Title\n", [])
+
+
+@pytest.mark.parametrize("names", [("latency",), tuple(MEASURED)])
+def test_results_as_a_picture(tmp_path: Path, results: dict[str, report.Result], names: tuple[str, ...]) -> None:
+    picture = tmp_path / "sub" / "bench.png"
+    plot.draw({name: results[name] for name in names}, picture)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_quantiles_are_values_that_occurred() -> None:
+    ordered = [float(n) for n in range(1, 101)]
+    assert [load.quantile(ordered, q) for q in (0, 0.5, 0.99, 0.999, 1)] == [1, 50, 99, 100, 100]
+    assert load.quantile([7.0], 0.5) == 7
+    with pytest.raises(ValueError, match="no values"):
+        load.quantile([], 0.5)
+
+
+def test_what_makes_no_sense_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    with pytest.raises(LookupError, match="commands, latency, restore, rehydrate and all"):
+        main.run("speed", True, folder=tmp_path)
+    with pytest.raises(TypeError, match="latency has no option records"):
+        main.run("latency", True, folder=tmp_path, records=1)
+    with pytest.raises(ValueError, match="rounds is 2"):
+        main.run("rehydrate", True, folder=tmp_path, rounds=2)
+    assert list(tmp_path.iterdir()) == []
