@@ -13,6 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from signal import SIGKILL
@@ -21,10 +22,10 @@ from typing import Any
 import bank_pb2 as pb
 import pytest
 from google.protobuf.message import Message
-from guildhall import Hall, Ledger, hall_of
+from guildhall import GuildWorker, Hall, Ledger, hall_of
 from logbook import Entry
 from support import Load, until
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from headrace.cli.main import app
 from headrace.embedded import EmbeddedKafka
@@ -298,14 +299,22 @@ def test_reading_a_topic_does_not_wait_for_more_at_its_end(hall: Hall) -> None:
 @pytest.fixture
 def headrace(hall: Hall, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
     """The command, on this deployment, with --json: what it prints, a value a line."""
+    run = run_on(hall, monkeypatch)
+    return lambda *arguments, code=0: [
+        json.loads(line) for line in run(*arguments, "--json", code=code).stdout.splitlines()
+    ]
+
+
+def run_on(hall: Hall, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """The command, on a deployment; it must end with `code`."""
     monkeypatch.setenv("HEADRACE_TOPOLOGY", f"guild:{hall.name}")
     monkeypatch.setenv("HEADRACE_BOOTSTRAP", hall.settings.bootstrap)
     monkeypatch.setenv("HEADRACE_PREFIX", hall.settings.prefix)
 
-    def run(*arguments: str, code: int = 0) -> list[Any]:
-        result = CliRunner().invoke(app, [*arguments, "--json"])
+    def run(*arguments: str, code: int = 0) -> Result:
+        result = CliRunner().invoke(app, arguments)
         assert result.exit_code == code, result.output
-        return [json.loads(line) for line in result.stdout.splitlines()]
+        return result
 
     return run
 
@@ -469,7 +478,7 @@ def test_states_that_a_process_needs_come_with_their_sequence_though_it_is_kille
     faults = [
         "warden>commands:headrace.v1.Query warden:commit",
         "purse>inbox purse:store",
-        "warden>events warden:store",
+        "warden>events:bank.v1.Stashed warden:store",
     ]
 
     async def scenario() -> None:
@@ -498,6 +507,148 @@ def test_states_that_a_process_needs_come_with_their_sequence_though_it_is_kille
         (deposited,) = [f for f in ledger.events["purse", "p"] if f.correlation == trip and f.message.amount == 7]
         command = f"{deposited.id}>warden/0"
         (withdrawn,) = ledger.by_cause[f"rejection/{command}"]
-        assert (withdrawn.domain, withdrawn.message) == ("purse", pb.Withdrawn(amount=deposited.sequence, balance=7))
+        assert (withdrawn.domain, withdrawn.message.amount) == ("purse", deposited.sequence)
     assert [e.headers["ce_type"] for e in ledger.entries("warden", "inbox")].count(b"headrace.v1.Rejection") == 3
     assert not ledger.entries("warden", "dead-letters")
+
+
+# ---- loops and traces
+
+
+@pytest.fixture
+def endless(own_kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[Hall]:
+    """A deployment in which two sagas answer each other without end."""
+    with hall_of(own_kafka.bootstrap, "endless", tmp_path) as hall:
+        yield hall
+
+
+def test_a_loop_of_sagas_is_stopped_and_its_trace_shows_it(endless: Hall, monkeypatch: pytest.MonkeyPatch) -> None:
+    endless.worker(HEADRACE_HOP_LIMIT=10).start()
+    headrace = run_on(endless, monkeypatch)
+
+    async def scenario() -> None:
+        async with endless.client() as client:
+            await client.send(pb.Deposit(amount=1), root="p", command_id="begin")
+            await client.flush()
+
+    asyncio.run(scenario())
+    ledger = endless.settled()
+    path = "keeper>echo>" * 5
+    (entry,) = ledger.entries("keeper", "dead-letters")
+    letter = wire.DeadLetter.FromString(entry.value or b"")
+    assert (letter.error_class, letter.component) == ("HopLimit", "saga:keeper")
+    assert letter.error == f"10 hops led here and no end: {path}keeper"
+    assert not ledger.entries("echo", "dead-letters")
+    assert (len(ledger.messages("purse", "p")), len(ledger.messages("book", "p"))) == (6, 5)
+
+    # one line under the other, each a step further in
+    lines = headrace("trace", "begin").stdout.splitlines()
+    assert [(len(line) - len(line.lstrip())) // 2 for line in lines] == list(range(2 * 11 + 1))
+    assert lines[0].startswith("command purse p: bank.v1.Deposit  +0 ms")
+    assert lines[-2].strip().startswith("event purse p: bank.v1.Deposited  +")
+    assert lines[-1].endswith(f"(saga:keeper: HopLimit: {letter.error})")
+
+
+def test_a_trace_shows_commands_events_rejections_compensations_and_dead_letters(
+    hall: Hall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hall.worker().start()
+    headrace = run_on(hall, monkeypatch)
+
+    async def scenario() -> None:
+        async with hall.client() as client:
+            for amount in (1, 7, 71, 13):
+                await client.execute(pb.Deposit(amount=amount), root="p", correlation_id="trip", timeout=30)
+            await client.execute(pb.Deposit(amount=1), root="p", correlation_id="another")
+            await client.state_fact(
+                pb.Stash(pocket="x", amount=1), root="p", external_id="bank-1", correlation_id="trip"
+            )
+
+    asyncio.run(scenario())
+    hall.settled()
+
+    # the tree as kinds and types
+    def shape(node: dict[str, Any]) -> Any:
+        short = f"{node['kind']} {node['domain']} {node['type'].rpartition('.')[2]}"
+        children = [shape(child) for child in node["children"]]
+        return (short, *children)
+
+    (line,) = headrace("trace", "trip", "--json").stdout.splitlines()
+    trees = json.loads(line)
+    made = "command purse Deposit", "event purse Deposited", "command book Annotate"
+    refused = "rejection purse Rejection"
+    assert [shape(tree) for tree in trees] == [
+        (made[0], (made[1], (made[2], ("event book Annotated",)))),
+        (made[0], (made[1], (made[2], (refused, ("event purse Withdrawn",))))),
+        (made[0], (made[1], (made[2], (refused, ("dead letter purse DeadLetter",))))),
+        (made[0], (made[1], ("dead letter keeper DeadLetter",))),
+        ("fact purse Stash", ("event purse Stashed",)),
+    ]
+    deposited = trees[1]["children"][0]
+    assert (deposited["id"], deposited["root"]) == ("/main/purse/p:1", "p")
+    assert deposited["children"][0]["id"] == "/main/purse/p:1>keeper/0"
+    rejection = deposited["children"][0]["children"][0]
+    assert rejection["note"] == "aggregate:book p refused bank.v1.Annotate: 'no' is not to be noted"
+    assert trees[3]["children"][0]["children"][0]["note"] == "saga:keeper: ZeroDivisionError: thirteen"
+    assert trees[4]["children"][0]["note"] == "fact bank-1"
+    times = [datetime.fromisoformat(time) for time in every(trees, "time")]
+    assert len(times) == 19
+    assert all(0 <= (time - times[0]).total_seconds() < 60 for time in times)
+
+    # the same as text and as a drawing
+    lines = headrace("trace", "trip").stdout.splitlines()
+    assert len(lines) == len(times)
+    assert lines[7].startswith("      rejection purse p: headrace.v1.Rejection  +")
+    drawing = headrace("trace", "trip", "--mermaid").stdout.splitlines()
+    assert drawing[0] == "flowchart TD"
+    arrows = [line for line in drawing if "-->" in line]
+    nodes = [line for line in drawing[1:] if "-->" not in line]
+    assert (len(nodes), len(arrows)) == (len(times), len(times) - len(trees))
+    assert '  n7{{"purse p<br>headrace.v1.Rejection"}}' in nodes
+    assert "  n6 --> n7" in arrows
+    assert "no record has the correlation id nobody" in headrace("trace", "nobody", code=1).stderr
+
+
+def every(nodes: list[dict[str, Any]], field: str) -> Iterator[Any]:
+    """A field of all nodes of trees, from above."""
+    for node in nodes:
+        yield node[field]
+        yield from every(node["children"], field)
+
+
+# ---- several workers
+
+
+def test_the_saga_moves_between_workers(hall: Hall) -> None:
+    """One worker runs everything, another one the saga only; its partitions go back and forth under load."""
+    whole, saga = hall.worker("whole"), hall.worker("saga", GUILD_COMPONENTS="keeper")
+
+    def kept(*workers: GuildWorker) -> list[float]:
+        """How many of the saga's partitions workers hold that are ready."""
+        return [worker.metrics()['headrace_partitions{domain="keeper"}'] for worker in workers if worker.ready]
+
+    async def scenario() -> Deposits:
+        async with hall.client() as client:
+            load = Deposits(client, 7, callers=16, patience=4)
+            whole.start()
+            await load.progress(50)
+            for end in (saga.stop, saga.kill):
+                saga.start()
+                await asyncio.to_thread(until, lambda: kept(whole, saga) == [2, 2], "they shared the saga")
+                await load.progress(100)
+                await asyncio.to_thread(end)
+                await asyncio.to_thread(until, lambda: kept(whole) == [4], "it was given back")
+                await load.progress(50)
+            saga.start()
+            await asyncio.to_thread(until, lambda: kept(whole, saga) == [2, 2], "they shared the saga")
+            whole.kill()  # the saga goes on alone, with what the others have written
+            await asyncio.to_thread(until, lambda: kept(saga) == [4], "it took all over")
+            whole.start()
+            await load.progress(100)
+            await load.finish()
+            return load
+
+    load = asyncio.run(scenario())
+    ledger = hall.settled()
+    assert check_chains(load, ledger) > 300
+    assert not ledger.entries("keeper", "dead-letters")
