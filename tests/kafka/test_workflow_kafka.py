@@ -378,8 +378,8 @@ def test_events_wait_behind_a_dead_one_until_it_is_settled(hall: Hall, headrace:
         assert done == [{"id": first["id"], "done": "sent again"}]
     discard = ["dead-letters", "discard", second["id"], "--json"]
     program = [sys.executable, "-m", "headrace.cli.main", *discard]
-    done = subprocess.run(program, cwd=TESTS, capture_output=True, text=True, timeout=60, check=True)
-    assert json.loads(done.stdout) == {"id": second["id"], "done": "discarded"}
+    ended = subprocess.run(program, cwd=TESTS, capture_output=True, text=True, timeout=60, check=True)
+    assert json.loads(ended.stdout) == {"id": second["id"], "done": "discarded"}
     assert len(hall.read("keeper", "inbox")) == 3
     worker.start(GUILD_MENDED=1)
     ledger = hall.settled()
