@@ -34,7 +34,7 @@ class Assignment:
     @property
     def ready(self) -> bool:
         """Whether partitions were assigned, and each of them is restored."""
-        return self.joined and all(shard.ready for shard in self.shards.values())
+        return self.joined and all(shard.ready for shard in tuple(self.shards.values()))  # asked by other threads too
 
     def add(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
         """Take over partitions: hold their input back and start to restore them."""

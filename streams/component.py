@@ -275,7 +275,6 @@ class Component:
             _, high = self._consumer.get_watermark_offsets(place, cached=True)
             lag += max(0, high - place.offset) if place.offset >= 0 and high >= 0 else 0
         self._metrics.lag.labels(self.domain).set(lag)
-        self._metrics.restored.labels(self.domain).set(self.assignment.restorer.records)
         self._metrics.to_restore.labels(self.domain).set(self.assignment.restorer.remaining)
 
 

@@ -115,4 +115,5 @@ def _pages(app: Host, components: list[Component], metrics: Metrics) -> None:
         for c in components:
             metrics.ready.labels(c.domain).set(c.ready)
             metrics.partitions.labels(c.domain).set(len(c.assignment.shards))
+            metrics.restored.labels(c.domain).set(c.assignment.restorer.records)
         return view.bytes(generate_latest(metrics.registry), content_type=CONTENT_TYPE_LATEST.split(";")[0])

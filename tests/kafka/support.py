@@ -100,10 +100,14 @@ class Worker:
         until(ready, f"the worker was ready; its log ends:\n{self.tail()}", seconds)
         return self
 
+    def page(self, path: str) -> tuple[int, str]:
+        """HTTP status and body of a page."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+
     def metrics(self) -> dict[str, float]:
         """The samples of /metrics by name and labels, as they are written there."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
-            lines = answer.read().decode().splitlines()
+        lines = self.page("/metrics")[1].splitlines()
         return {name: float(value) for name, _, value in (x.rpartition(" ") for x in lines if not x.startswith("#"))}
 
     def send(self, number: signal.Signals) -> None:
@@ -317,3 +321,16 @@ class Load:
         if chance < 0.95:
             return pb.Open(owner=f"owner {number}")
         return pb.Touch() if chance < 0.98 else pb.Burst(how="raise")
+
+
+def check_clients(load: Load, log: Logbook) -> None:
+    """What callers were told is on the log, and is the same each time they were told it."""
+    for command_id, sent in load.sent.items():
+        assert sent.replies, f"{command_id} never got an answer"
+        first = sent.replies[0]
+        there = [(e.sequence, e.raw) for _, e in log.caused.get(command_id, [])]
+        for reply in sent.replies:
+            if reply.accepted:
+                assert [(e.sequence, e.raw) for e in reply.events] == there, f"{command_id}: {reply}, not {there}"
+            same = (reply.status, reply.sequence, reply.reason, reply.code)
+            assert same == (first.status, first.sequence, first.reason, first.code), f"{command_id}: {sent.replies}"

@@ -11,8 +11,8 @@ from signal import SIGCONT, SIGKILL, SIGSTOP
 import bank_pb2 as pb
 import pytest
 from confluent_kafka.admin import AdminClient
-from logbook import Entry, Logbook, end_offsets, read_topics
-from support import Deployment, Load, Worker, deployed, until
+from logbook import Entry, end_offsets, read_topics
+from support import Deployment, Load, Worker, check_clients, deployed, until
 
 from headrace.embedded import EmbeddedKafka
 from headrace.streams.reply import OutcomeUnknown, Reply
@@ -278,16 +278,3 @@ def test_a_broker_killed_in_the_middle_of_batches(own_kafka: EmbeddedKafka, bank
     load = asyncio.run(scenario())
     check_clients(load, bank.log().verify())
     assert len(worker.said("worker starts")) == 1, "the worker was not to start again for this"
-
-
-def check_clients(load: Load, log: Logbook) -> None:
-    """What callers were told is on the log, and is the same each time they were told it."""
-    for command_id, sent in load.sent.items():
-        assert sent.replies, f"{command_id} never got an answer"
-        first = sent.replies[0]
-        there = [(e.sequence, e.raw) for _, e in log.caused.get(command_id, [])]
-        for reply in sent.replies:
-            if reply.accepted:
-                assert [(e.sequence, e.raw) for e in reply.events] == there, f"{command_id}: {reply}, not {there}"
-            same = (reply.status, reply.sequence, reply.reason, reply.code)
-            assert same == (first.status, first.sequence, first.reason, first.code), f"{command_id}: {sent.replies}"
