@@ -46,7 +46,6 @@ from headrace.topology.place import (
     HandlerError,
     InvalidArgument,
     Place,
-    SnapshotTooLarge,
     TooLarge,
     Written,
 )
@@ -103,10 +102,7 @@ class AggregateStep(Step):
             self._fail(record, error)
 
     def finish(self, now: int) -> Staged:
-        for key, live in self._roots.touched.items():
-            value = self._roots.snapshot(live)
-            if len(value) > self._room:
-                raise SnapshotTooLarge(key)
+        for key, value in self._roots.snapshots(self._room):
             self._staged.snapshots[key] = value
             self.outputs.append((self._snapshots_topic, value, key, self._partition, None))
         return super().finish(now)
@@ -178,14 +174,11 @@ class AggregateStep(Step):
         rejection = codecs.decode(record.value, Rejection, (headers.get(CONTENT_TYPE) or PROTOBUF).decode())
         outcome = compensation.decide(self._spec, rejection, live.state, self._source, key)
         self._counts["compensations"] += 1
+        self._check_events(outcome.events, f"the compensation of {rejection.command_type}")
+        payloads = self._apply(key, live, outcome.events)
+        self._staged.answers[answer_key] = answers.accepted(live.sequence + 1, len(outcome.events))
         if outcome.events:
-            for event in outcome.events:
-                self._check_event(event, f"the compensation of {rejection.command_type}")
-            payloads = self._apply(key, live, outcome.events)
-            self._staged.answers[answer_key] = answers.accepted(live.sequence + 1, len(outcome.events))
             self._stage(record, key, live, outcome.events, payloads, None)
-        else:
-            self._staged.answers[answer_key] = answers.accepted(live.sequence + 1, 0)
         if outcome.dead:
             self._counts["failed"] += 1
             self._dead_letter(record, outcome.dead)
@@ -249,17 +242,16 @@ class AggregateStep(Step):
             if self._place.check_purity and before != live.state.SerializeToString(deterministic=True):
                 self._roots.reload(key, live)
                 raise HandlerError(f"{self._spec.name}.{handler.method} changed the state it was given")
-        for event in events:
-            if event.__class__ not in self._appliers:
-                self._check_event(event, f"{self._spec.name}.{handler.method}")
+        self._check_events(events, f"{self._spec.name}.{handler.method}")
         return events
 
-    def _check_event(self, event: Any, by: str) -> None:
-        if event.__class__ not in self._appliers:
-            raise HandlerError(
-                f"{by} returned {type(event).__name__}, which {self._spec.name} does not apply; "
-                "return a declared event, a list of them or None"
-            )
+    def _check_events(self, events: tuple[Any, ...], by: str) -> None:
+        for event in events:
+            if event.__class__ not in self._appliers:
+                raise HandlerError(
+                    f"{by} returned {type(event).__name__}, which {self._spec.name} does not apply; "
+                    "return a declared event, a list of them or None"
+                )
 
     # ---- apply
 

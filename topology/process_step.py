@@ -164,8 +164,7 @@ class ProcessStep(AggregateStep):
         """Apply and stage what a reaction yielded: events of its own, commands, time-outs."""
         items = list(items)
         events = tuple(item for item in items if isinstance(item, Message))
-        for event in events:
-            self._check_event(event, where)
+        self._check_events(events, where)
         reject_to = f"inbox:{self._spec.domain}:{key.decode()}"
         commands = [item for item in items if not isinstance(item, (Message, After, Cancel))]
         sends = [

@@ -1,6 +1,6 @@
 """The roots of one partition as a batch sees them: stored state, plus what the batch did so far."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from google.protobuf.message import Message
@@ -9,6 +9,7 @@ from headrace.schemas.fingerprint import fingerprint
 from headrace.schemas.headrace_v1_pb2 import Aborted, Revoked, Snapshot
 from headrace.topology import history
 from headrace.topology.inspection import AggregateSpec
+from headrace.topology.place import SnapshotTooLarge
 from headrace.topology.store import Store
 
 SNAPSHOT_EXTRA = 64
@@ -81,11 +82,15 @@ class Roots:
         history.fold(state, self.events(key, live, 0, sequence + 1), self.appliers)
         return state
 
-    def snapshot(self, live: Live) -> bytes:
-        """The root's Snapshot message, serialised."""
-        return Snapshot(
-            sequence=live.sequence, state=live.state.SerializeToString(), fingerprint=self._fingerprint
-        ).SerializeToString()
+    def snapshots(self, room: int) -> Iterator[tuple[bytes, bytes]]:
+        """Roots that the batch changed, with their Snapshot messages; SnapshotTooLarge for one above `room` bytes."""
+        for key, live in self.touched.items():
+            value = Snapshot(
+                sequence=live.sequence, state=live.state.SerializeToString(), fingerprint=self._fingerprint
+            ).SerializeToString()
+            if len(value) > room:
+                raise SnapshotTooLarge(key)
+            yield key, value
 
     def committed(self) -> None:
         """The store has now what was pending."""

@@ -168,6 +168,13 @@ def test_flags_instead_of_events(driver: TopologyDriver) -> None:
     assert notes(driver) == []
 
 
+def test_what_the_engine_wrote_is_folded_like_any_event(driver: TopologyDriver) -> None:
+    driver.send(Deposit(amount=70), "p")
+    late = driver.send(Deposit(amount=1), "p", expected_sequence=0)  # folds to compare states
+    assert (late.status, late.code) == ("accepted", "")
+    assert driver.state("purse", "p").balance == 71
+
+
 def test_an_aborted_root_goes_no_further(driver: TopologyDriver) -> None:
     driver.send(Deposit(amount=73), "p")
     driver.send(Deposit(amount=1), "p")
