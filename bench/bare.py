@@ -50,7 +50,7 @@ class BareLoop:
             settings.producer(
                 transactional_id=f"{settings.prefix}bare",
                 queue_buffering_max_messages=10_000_000,
-                linger_ms=2,
+                linger_ms=20,
                 compression_type="lz4",
             )
         )

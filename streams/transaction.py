@@ -78,7 +78,8 @@ class Transaction:
             message_max_bytes=100_000_000,  # the topics' own limits are checked before, and by the broker
             queue_buffering_max_messages=10_000_000,
             queue_buffering_max_kbytes=1024 * 1024,
-            linger_ms=2,
+            # larger requests, while many commands are decided; the flush before the commit ends it, so nobody waits
+            linger_ms=20,
             compression_type="lz4",
         )
         self._timeout = settings.transaction_timeout
