@@ -11,6 +11,7 @@ from headrace.schemas.headrace_v1_pb2 import DeadLetter, Settled
 from headrace.schemas.record import ATTEMPTS, CORRELATION, DISCARD, ID, REPLAY_OF, SUBJECT, TYPE, Headers, rfc3339
 from headrace.streams.reader import read
 from headrace.streams.settings import Settings
+from headrace.topology import answers
 from headrace.topology.graph import Topology
 from headrace.topology.inspection import FeedSpec, ProcessSpec, SagaSpec
 
@@ -26,7 +27,7 @@ class Letter:
     """A dead letter of one component, and what became of it."""
 
     id: str
-    """Topic, partition and offset of the input."""
+    """Topic, partition and offset of the input; of a time-out, which has no offset, its own id."""
     word: str
     """The component: domain of an aggregate, name of a saga or process manager."""
     body: DeadLetter
@@ -106,7 +107,7 @@ def _letters(settings: Settings, topology: Topology, word: str) -> dict[str, Let
                 letter.settled = settled.outcome
         elif headers.get(TYPE) == LETTER:
             body = DeadLetter.FromString(value)
-            name = f"{body.topic}/{body.partition}/{body.offset}"
+            name = answers.place_of(answers.letter_record(body))
             # an input sent again is another record; if it fails again it is a letter of its own
             letters[name] = Letter(name, word, body)
     return letters

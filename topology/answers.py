@@ -143,6 +143,12 @@ def dead_letter(record: Record, error: Exception, component: str, detail: str) -
     return letter.SerializeToString()
 
 
+def place_of(record: Record) -> str:
+    """Topic, partition and offset of an input, its own id for one that lies on no topic; names its dead letter."""
+    where = record.offset if record.offset >= 0 else record.headers[ID].decode(errors="replace")
+    return f"{record.topic}/{record.partition}/{where}"
+
+
 def letter_record(letter: DeadLetter) -> Record:
     """The input that a dead letter holds, as it was."""
     return Record(

@@ -16,22 +16,19 @@ class Parking:
 
     def __init__(self, store: Store, component: str) -> None:
         self._store, self._component = store, component
-        self._roots: set[bytes] | None = None
+        self._next: dict[bytes, int] | None = None
+        """The next number in each root's queue; what came first has the lowest."""
 
     def holds(self, root: bytes) -> bool:
         """Whether records of the root wait."""
-        if self._roots is None:
-            keys = (key for key, _ in self._store.entries(PARK_PREFIX))
-            self._roots = {key[len(PARK_PREFIX) :].rpartition(b"\0")[0] for key in keys}
-        return root in self._roots
+        return root in self._numbers()
 
     def put(self, staged: Staged, record: Record, root: bytes) -> None:
         """Keep a record until those before it are done, or it itself can go on."""
         letter = answers.dead_letter(record, Waits("waits for its turn"), self._component, "")
-        staged.entries[PARK_PREFIX + root + b"\0%020d" % record.offset] = letter
-        if not self.holds(root):
-            assert self._roots is not None
-            self._roots.add(root)
+        number = self._numbers().get(root, 0)
+        staged.entries[PARK_PREFIX + root + b"\0%020d" % number] = letter
+        self._numbers()[root] = number + 1
 
     def queue(self, staged: Staged, root: bytes) -> list[tuple[bytes, Record]]:
         """What waits for the root, oldest first, with the keys of the entries."""
@@ -43,9 +40,16 @@ class Parking:
 
     def emptied(self, root: bytes) -> None:
         """Nothing waits for the root any more."""
-        if self._roots is not None:
-            self._roots.discard(root)
+        self._numbers().pop(root, None)
 
     def forget(self) -> None:
         """The batch does not stand: look anew."""
-        self._roots = None
+        self._next = None
+
+    def _numbers(self) -> dict[bytes, int]:
+        if self._next is None:
+            self._next = {}
+            for key, _ in self._store.entries(PARK_PREFIX):
+                root, _, number = key[len(PARK_PREFIX) :].rpartition(b"\0")
+                self._next[root] = int(number) + 1
+        return self._next

@@ -5,6 +5,7 @@ behind one that waits for the states that it needs.
 """
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 from google.protobuf.message import Message
@@ -40,13 +41,17 @@ from headrace.topology.place import NEED_PREFIX, TIMER_NAME_PREFIX, TIMER_PREFIX
 from headrace.topology.process import After, Cancel, Known, Need, ProcessContext
 from headrace.topology.roots import Live
 from headrace.topology.saga import Send
-from headrace.topology.saga_step import context_fields, patiently, place_of
+from headrace.topology.saga_step import context_fields, patiently
 from headrace.topology.sending import Sender, event_id
 from headrace.topology.step import PROTOBUF, Step
 from headrace.topology.store import Store
 
 REJECTION = type_name(Rejection).encode()
 RESULT = type_name(QueryResult).encode()
+
+
+_LAST = 9_999_999_999_999
+"""Milliseconds that 13 digits hold, in the year 2286: the last moment that a time-out can be due."""
 
 
 class Wanting(Exception):
@@ -97,13 +102,15 @@ class ProcessStep(AggregateStep):
                 CORRELATION: timer.root.encode(),
                 CAUSATION: timer.cause.encode(),
             }
-            found.append(Record(self._inbox, self._partition, time, time, timer.root.encode(), timer.data, headers))
+            found.append(Record(self._inbox, self._partition, -1, time, timer.root.encode(), timer.data, headers))
         return found
 
     def fire(self, record: Record) -> None:
         """Bring a time-out that is due; it is gone, in the same transaction."""
         root = record.key or b""
         name = record.headers[ID].decode().split("/")[-2].encode()
+        if self._timer(root, name) != _timer_key(record.timestamp, root, name):
+            return  # another one of this moment has cancelled it, or started it again
         self._forget_timer(root, name)
         live = self._roots.live.get(root) or self._roots.load(root)
         if self._process.finished(live.state):
@@ -256,8 +263,8 @@ class ProcessStep(AggregateStep):
         if b"/" in name or b"\0" in name:
             raise HandlerError(f"{self._spec.name} names a time-out {item.name!r}; a name has no slash and no NUL")
         self._forget_timer(key, name)
-        due = record.timestamp + int(item.delay.total_seconds() * 1000)
-        timer_key = TIMER_PREFIX + b"%013d|" % max(0, due) + key + b"\0" + name
+        due = record.timestamp + item.delay // timedelta(milliseconds=1)
+        timer_key = _timer_key(min(max(0, due), _LAST), key, name)
         timer = Timer(
             root=key.decode(),
             name=item.name,
@@ -269,12 +276,15 @@ class ProcessStep(AggregateStep):
         self._staged.entries[TIMER_NAME_PREFIX + key + b"\0" + name] = timer_key
 
     def _forget_timer(self, key: bytes, name: bytes) -> None:
-        name_key = TIMER_NAME_PREFIX + key + b"\0" + name
-        staged = self._staged.entries
-        timer_key = staged[name_key] if name_key in staged else self._store.entry(name_key)
+        timer_key = self._timer(key, name)
         if timer_key is not None:
-            staged[timer_key] = None
-            staged[name_key] = None
+            self._staged.entries[timer_key] = None
+            self._staged.entries[TIMER_NAME_PREFIX + key + b"\0" + name] = None
+
+    def _timer(self, key: bytes, name: bytes) -> bytes | None:
+        """Changelog key of the time-out that a root has under a name."""
+        name_key, staged = TIMER_NAME_PREFIX + key + b"\0" + name, self._staged.entries
+        return staged[name_key] if name_key in staged else self._store.entry(name_key)
 
     # ---- events that wait
 
@@ -293,7 +303,7 @@ class ProcessStep(AggregateStep):
     def _again(self, record: Record, root: bytes) -> None:
         """A replay or discard of the dead event at the head of the root's queue; others are settled already."""
         queue = self._parking.queue(self._staged, root)
-        if queue and record.headers[REPLAY_OF].decode() == place_of(queue[0][1]):
+        if queue and record.headers[REPLAY_OF].decode() == answers.place_of(queue[0][1]):
             self._settled(record, "discarded" if DISCARD in record.headers else "replayed")
             self._go_on(root, skip=DISCARD in record.headers)
 
@@ -317,6 +327,10 @@ class FeedStep(Step):
             self._counts["forwarded"] += 1
         except Exception as error:
             self._fail(record, error)
+
+
+def _timer_key(time: int, root: bytes, name: bytes) -> bytes:
+    return TIMER_PREFIX + b"%013d|" % time + root + b"\0" + name
 
 
 def _need_key(root: bytes, query_id: bytes) -> bytes:

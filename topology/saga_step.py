@@ -18,6 +18,7 @@ from headrace.schemas.record import (
     Record,
     check,
 )
+from headrace.topology import answers
 from headrace.topology.inspection import Reaction, SagaSpec, type_name
 from headrace.topology.parking import Parking
 from headrace.topology.place import Place, WorkflowAborted
@@ -52,10 +53,8 @@ class SagaStep(Step):
                 return
             check(record.headers)
             root = record.headers.get(SUBJECT) or (record.key or b"").rpartition(b"|")[0]
-            if self._parking.holds(root):
+            if self._parking.holds(root) or not self._react(record, root):
                 self._park(record, root)
-            else:
-                self._react(record, root)
         except Exception as error:
             self._fail(record, error)
 
@@ -66,7 +65,7 @@ class SagaStep(Step):
     # ---- one event
 
     def _react(self, record: Record, root: bytes) -> bool:
-        """Handle one event; False when it is dead, and its root therefore parked."""
+        """Handle one event; False when it is dead, and those of its root behind it are to wait."""
         length = len(self.outputs)
         try:
             if record.headers[TYPE] == ABORTED:
@@ -81,7 +80,6 @@ class SagaStep(Step):
         except Exception as error:
             del self.outputs[length:]
             self._fail(record, error)
-            self._park(record, root)
             return False
         self._counts["accepted"] += 1
         return True
@@ -106,20 +104,15 @@ class SagaStep(Step):
         letter_id = record.headers[REPLAY_OF].decode()
         root = record.headers.get(SUBJECT) or record.key or b""
         queue = self._parking.queue(self._staged, root)
-        if not queue or letter_id != place_of(queue[0][1]):
+        if not queue or letter_id != answers.place_of(queue[0][1]):
             return
         discarded = DISCARD in record.headers
         self._settled(record, "discarded" if discarded else "replayed")
         for number, (key, parked) in enumerate(queue):
-            self._staged.entries[key] = None
             if not (number == 0 and discarded) and not self._react(parked, root):
                 return
+            self._staged.entries[key] = None
         self._parking.emptied(root)
-
-
-def place_of(record: Record) -> str:
-    """Topic, partition and offset of an input; the id of the dead letter that it may become."""
-    return f"{record.topic}/{record.partition}/{record.offset}"
 
 
 def patiently(call: Callable[[], Any], pause: Callable[[float], object]) -> Iterable[Any]:

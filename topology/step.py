@@ -113,7 +113,7 @@ class Step:
         detail = "" if expected else "".join(traceback.format_exception(error))
         letter = answers.dead_letter(record, error, self._component, detail)
         headers = self._static_headers("headrace.v1.DeadLetter")
-        headers.append((ID, f"{record.topic}/{record.partition}/{record.offset}"))
+        headers.append((ID, answers.place_of(record)))
         headers.append((TIME, rfc3339(record.timestamp)))
         headers.extend((name, record.headers[name]) for name in (CORRELATION, TRACEPARENT) if name in record.headers)
         self.outputs.append((self._dead_topic, letter, record.key, self._partition, headers))
