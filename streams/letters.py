@@ -104,7 +104,7 @@ def _letters(settings: Settings, topology: Topology, word: str) -> dict[str, Let
         if headers.get(TYPE) == SETTLED:
             settled = Settled.FromString(value)
             if letter := letters.get(settled.letter_id):
-                letter.settled = settled.outcome
+                letter.settled = letter.settled or settled.outcome
         elif headers.get(TYPE) == LETTER:
             body = DeadLetter.FromString(value)
             name = answers.place_of(answers.letter_record(body))

@@ -41,14 +41,7 @@ from headrace.topology.context import context
 from headrace.topology.inspection import AggregateSpec, Handler, type_name
 from headrace.topology.names import event_key
 from headrace.topology.partitioner import partition_of
-from headrace.topology.place import (
-    FACT_PREFIX,
-    HandlerError,
-    InvalidArgument,
-    Place,
-    TooLarge,
-    Written,
-)
+from headrace.topology.place import FACT_PREFIX, HandlerError, InvalidArgument, Place, TooLarge, Written
 from headrace.topology.roots import ENGINES_OWN, SNAPSHOT_EXTRA, Live, Roots
 from headrace.topology.step import PROTOBUF, Step
 from headrace.topology.store import Staged, Store
@@ -125,7 +118,7 @@ class AggregateStep(Step):
             return
         answer_key = key + b"\0" + headers[ID]
         known = self._staged.answers.get(answer_key) or self._store.answer(answer_key)
-        if known is not None:
+        if known is not None and answers.stands(known, headers):
             self._repeat(record, key, live, known, answer_to)
             return
         handler, command, expected = self._decode(record)
@@ -168,15 +161,18 @@ class AggregateStep(Step):
         """A saga's command was refused because of an event of this root: compensate."""
         headers = record.headers
         answer_key = key + b"\0" + headers[ID]
-        if (self._staged.answers.get(answer_key) or self._store.answer(answer_key)) is not None:
+        if answers.stands(self._staged.answers.get(answer_key) or self._store.answer(answer_key), headers):
             self._counts["repeated"] += 1
             return
+        check_ids(headers[ID], headers.get(CORRELATION) or b"")
         rejection = codecs.decode(record.value, Rejection, (headers.get(CONTENT_TYPE) or PROTOBUF).decode())
         outcome = compensation.decide(self._spec, rejection, live.state, self._source, key)
         self._counts["compensations"] += 1
         self._check_events(outcome.events, f"the compensation of {rejection.command_type}")
         payloads = self._apply(key, live, outcome.events)
-        self._staged.answers[answer_key] = answers.accepted(live.sequence + 1, len(outcome.events))
+        answer = answers.accepted(live.sequence + 1, len(outcome.events))
+        # one that is kept for a person is decided anew when it is sent again
+        self._staged.answers[answer_key] = answers.rejected(Reply()) if outcome.dead else answer
         if outcome.events:
             self._stage(record, key, live, outcome.events, payloads, None)
         if outcome.dead:

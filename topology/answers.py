@@ -11,6 +11,7 @@ from headrace.schemas.record import (
     CONTENT_TYPE,
     CORRELATION,
     ID,
+    REPLAY_OF,
     SOURCE,
     SPECVERSION,
     TYPE,
@@ -119,6 +120,11 @@ def failure(record: Record, error: Exception, dead_topic: str) -> Reply:
     )
 
 
+def stands(known: bytes | None, headers: Mapping[str, bytes]) -> bool:
+    """Whether a kept answer is the last word; a refusal is not, for one whose dead letter is sent again."""
+    return known is not None and not (known[:1] == b"R" and REPLAY_OF in headers)
+
+
 def dead_letter(record: Record, error: Exception, component: str, detail: str) -> bytes:
     """The input whole, and why it could not be handled."""
     letter = DeadLetter(
@@ -134,12 +140,13 @@ def dead_letter(record: Record, error: Exception, component: str, detail: str) -
         error_class=type(error).__name__,
         error=_text(error),
         detail=_storable(detail[-16_000:]),
-        attempts=_attempts(record) + 1,
+        attempts=attempts(record) + 1,
         first_failed=record.timestamp,
         last_failed=record.timestamp,
     )
     for key, value in record.headers.items():
-        letter.headers.add(key=key, value=value)
+        if key != ATTEMPTS:
+            letter.headers.add(key=key, value=value)
     return letter.SerializeToString()
 
 
@@ -150,7 +157,10 @@ def place_of(record: Record) -> str:
 
 
 def letter_record(letter: DeadLetter) -> Record:
-    """The input that a dead letter holds, as it was."""
+    """The input that a dead letter holds, as it was, and how often it was tried before."""
+    headers = {header.key: header.value for header in letter.headers}
+    if letter.attempts > 1:
+        headers[ATTEMPTS] = b"%d" % (letter.attempts - 1)
     return Record(
         letter.topic,
         letter.partition,
@@ -158,11 +168,12 @@ def letter_record(letter: DeadLetter) -> Record:
         letter.timestamp,
         None if letter.key_missing else letter.key,
         None if letter.value_missing else letter.value,
-        {header.key: header.value for header in letter.headers},
+        headers,
     )
 
 
-def _attempts(record: Record) -> int:
+def attempts(record: Record) -> int:
+    """How often an input was tried before, as far as it says so."""
     text = record.headers.get(ATTEMPTS) or b"0"
     return int(text) if text.isdigit() and len(text) < 6 else 0
 
@@ -229,7 +240,8 @@ class Replier:
             del reply.events[:]
             reply.reason = f"{reply.reason[:1000]} [events left out: too large for one record]".strip()
             data = reply.SerializeToString()
-        return target[0], data, command_id, target[1], [*self._headers["Reply"], (ID, command_id)]
+        key = command_id if target[0] == self._topic else reply.correlation_id.encode()
+        return target[0], data, key, target[1], [*self._headers["Reply"], (ID, command_id)]
 
     def result(self, result: QueryResult, target: Target, headers: Mapping[str, bytes]) -> Any:
         """The record that answers a query, which had these headers."""

@@ -1,5 +1,6 @@
 """Refusals on their way back: the notice that the refusing aggregate sends, and what its receiver does with it."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +52,8 @@ def notice(record: Record, reply: Reply, component: str, source: str, issuer: by
     if kind not in ("rejections", "inbox") or not is_word(domain) or not root:
         raise RecordError(f"ce_rejectto is {issuer!r}; it must be rejections:DOMAIN:ROOT or inbox:NAME:ROOT")
     topic = place.names.topic(place.edition, domain, kind)
+    if place.counts and topic not in place.counts:
+        raise RecordError(f"ce_rejectto is {issuer!r}; this deployment has no topic {topic}")
     rejection = Rejection(
         component=component,
         root=reply.root,
@@ -119,11 +122,11 @@ def flagged(where: str, rejection: Rejection, flag: Flag, sequence: int) -> Outc
     return Outcome(dead=Uncompensated(f"{where} keeps for a person: {reason}"))
 
 
-def passed_on(record: Record, rejection: Rejection, place: Place) -> Any:
+def passed_on(record: Record, rejection: Rejection, place: Place, aggregates: Container[str]) -> Any:
     """The record that brings a process manager's rejection to the aggregate whose event the command was sent for."""
-    source, _, event = rejection.cause.rpartition("/")
-    domain, root = source.rpartition("/")[2], event.rpartition(":")[0]
-    if not is_word(domain) or not root:
+    _, _, domain, event = (*rejection.cause.split("/", 3), "", "", "")[:4]
+    root = event.rpartition(":")[0]
+    if domain not in aggregates or not root:
         raise Uncompensated(f"nobody to tell of it: {_reason(rejection)}")
     topic = place.names.topic(place.edition, domain, "rejections")
     headers = {**record.headers, SUBJECT: root.encode()}

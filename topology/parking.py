@@ -1,7 +1,7 @@
 """Records of one root that wait behind another: dead, or in want of something. They follow in order."""
 
 from headrace.schemas.headrace_v1_pb2 import DeadLetter
-from headrace.schemas.record import Record
+from headrace.schemas.record import ATTEMPTS, Record
 from headrace.topology import answers
 from headrace.topology.place import PARK_PREFIX
 from headrace.topology.store import Staged, Store
@@ -29,6 +29,12 @@ class Parking:
         number = self._numbers().get(root, 0)
         staged.entries[PARK_PREFIX + root + b"\0%020d" % number] = letter
         self._numbers()[root] = number + 1
+
+    def tried(self, staged: Staged, record: Record, root: bytes) -> None:
+        """The first in a root's queue is tried once more, for `record`, which says how often it was before."""
+        key, parked = self.queue(staged, root)[0]
+        again = parked._replace(headers={**parked.headers, ATTEMPTS: b"%d" % answers.attempts(record)})
+        staged.entries[key] = answers.dead_letter(again, Waits("is tried again"), self._component, "")
 
     def queue(self, staged: Staged, root: bytes) -> list[tuple[bytes, Record]]:
         """What waits for the root, oldest first, with the keys of the entries."""

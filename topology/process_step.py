@@ -11,7 +11,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from headrace.schemas import codecs
-from headrace.schemas.headrace_v1_pb2 import Query, QueryResult, Rejection, Timer
+from headrace.schemas.headrace_v1_pb2 import Query, QueryResult, Rejection, Reply, Timer
 from headrace.schemas.record import (
     CAUSATION,
     CONTENT_TYPE,
@@ -47,9 +47,7 @@ from headrace.topology.step import PROTOBUF, Step
 from headrace.topology.store import Store
 
 REJECTION = type_name(Rejection).encode()
-RESULT = type_name(QueryResult).encode()
-
-
+RESULT, REPLY = type_name(QueryResult).encode(), type_name(Reply).encode()
 _LAST = 9_999_999_999_999
 """Milliseconds that 13 digits hold, in the year 2286: the last moment that a time-out can be due."""
 
@@ -79,8 +77,8 @@ class ProcessStep(AggregateStep):
                 self._forward(record, right)
             elif REPLAY_OF in headers:
                 self._again(record, key)
-            elif headers[TYPE] == RESULT:
-                self._staged.entries[_need_key(key, headers[ID])] = record.value or b""
+            elif headers[TYPE] in (RESULT, REPLY):
+                self._staged.entries[_need_key(key, headers[ID])] = _result(record)
                 self._go_on(key)
             elif self._parking.holds(key) or not self._react(record, key):
                 self._park(record, key)
@@ -131,12 +129,15 @@ class ProcessStep(AggregateStep):
         try:
             live = self._roots.live.get(key) or self._roots.load(key)
             answer_key = key + b"\0" + event_id(record).encode()
-            if (self._staged.answers.get(answer_key) or self._store.answer(answer_key)) is not None:
+            if answers.stands(self._staged.answers.get(answer_key) or self._store.answer(answer_key), record.headers):
                 self._counts["repeated"] += 1
                 return True
+            failed = self._counts["failed"]
             where, items = self._items(record, key, live)
             self._take(record, key, live, where, items)
-            self._staged.answers[answer_key] = answers.accepted(live.sequence, 0)
+            kept = self._counts["failed"] > failed  # a rejection, for a person: asked anew when it is sent again
+            answer = answers.rejected(Reply()) if kept else answers.accepted(live.sequence, 0)
+            self._staged.answers[answer_key] = answer
         except Wanting:
             return False
         except Exception as error:
@@ -185,14 +186,17 @@ class ProcessStep(AggregateStep):
             )
             for index, send in enumerate(commands)
         ]
+        timers = [(item, self._timer_key(record, key, item)) for item in items if isinstance(item, After)]
         payloads = self._apply(key, live, events)
+        # from here on nothing may fail: what is staged is not taken back
         caused = record._replace(headers={**record.headers, ID: event_id(record).encode(), CORRELATION: key})
         self._stage(caused, key, live, events, payloads, None)
         self.outputs.extend(sends)
         self._counts["sends"] += len(sends)
+        due = iter(timers)
         for item in items:
             if isinstance(item, After):
-                self._start_timer(record, key, item)
+                self._start_timer(record, key, *next(due))
             elif isinstance(item, Cancel):
                 self._forget_timer(key, item.name.encode())
 
@@ -201,7 +205,7 @@ class ProcessStep(AggregateStep):
         handler = self._spec.compensators.get(rejection.command_type)
         self._counts["compensations"] += 1
         if handler is None:
-            self.outputs.append(compensation.passed_on(record, rejection, self._place))
+            self.outputs.append(compensation.passed_on(record, rejection, self._place, self._aggregates))
             return ()
         command = codecs.decode(rejection.command, handler.command, rejection.content_type or None)
         answer = handler.call(live.state, command, compensation.refusal(rejection, -1))
@@ -238,6 +242,8 @@ class ProcessStep(AggregateStep):
         return {need: self._read(need, result) for need, result in zip(wanted, results, strict=True)}
 
     def _read(self, need: Need, result: QueryResult) -> Known:
+        if result.reason:
+            raise HandlerError(f"the state of {need.domain} {need.root!r} could not be read: {result.reason}")
         state: MessageType = self._aggregates[need.domain].state
         return Known(state.FromString(result.state) if result.sequence >= 0 else None, result.sequence)
 
@@ -258,13 +264,16 @@ class ProcessStep(AggregateStep):
 
     # ---- time-outs
 
-    def _start_timer(self, record: Record, key: bytes, item: After) -> None:
+    def _timer_key(self, record: Record, key: bytes, item: After) -> bytes:
+        """Where a time-out is kept until it is due."""
         name = item.name.encode()
         if b"/" in name or b"\0" in name:
             raise HandlerError(f"{self._spec.name} names a time-out {item.name!r}; a name has no slash and no NUL")
-        self._forget_timer(key, name)
         due = record.timestamp + item.delay // timedelta(milliseconds=1)
-        timer_key = _timer_key(min(max(0, due), _LAST), key, name)
+        return _timer_key(min(max(0, due), _LAST), key, name)
+
+    def _start_timer(self, record: Record, key: bytes, item: After, timer_key: bytes) -> None:
+        self._forget_timer(key, item.name.encode())
         timer = Timer(
             root=key.decode(),
             name=item.name,
@@ -273,7 +282,7 @@ class ProcessStep(AggregateStep):
             cause=event_id(record),
         )
         self._staged.entries[timer_key] = timer.SerializeToString()
-        self._staged.entries[TIMER_NAME_PREFIX + key + b"\0" + name] = timer_key
+        self._staged.entries[TIMER_NAME_PREFIX + key + b"\0" + item.name.encode()] = timer_key
 
     def _forget_timer(self, key: bytes, name: bytes) -> None:
         timer_key = self._timer(key, name)
@@ -301,11 +310,17 @@ class ProcessStep(AggregateStep):
         self._parking.emptied(root)
 
     def _again(self, record: Record, root: bytes) -> None:
-        """A replay or discard of the dead event at the head of the root's queue; others are settled already."""
-        queue = self._parking.queue(self._staged, root)
-        if queue and record.headers[REPLAY_OF].decode() == answers.place_of(queue[0][1]):
-            self._settled(record, "discarded" if DISCARD in record.headers else "replayed")
-            self._go_on(root, skip=DISCARD in record.headers)
+        """A dead letter sent again or given up: the head of the root's queue, or what did not keep others waiting."""
+        letter_id, discarded = record.headers[REPLAY_OF].decode(), DISCARD in record.headers
+        queue = [answers.place_of(parked) for _, parked in self._parking.queue(self._staged, root)]
+        if letter_id in queue[1:]:
+            return  # it waits for its turn
+        self._settled(record, "discarded" if discarded else "replayed")
+        if letter_id in queue:
+            self._parking.tried(self._staged, record, root)
+            self._go_on(root, skip=discarded)
+        elif not discarded and (queue or not self._react(record, root)):
+            self._park(record, root)
 
 
 class FeedStep(Step):
@@ -331,6 +346,14 @@ class FeedStep(Step):
 
 def _timer_key(time: int, root: bytes, name: bytes) -> bytes:
     return TIMER_PREFIX + b"%013d|" % time + root + b"\0" + name
+
+
+def _result(record: Record) -> bytes:
+    """What is known of a state that was asked for; why it is not, when the answer is that of a failed command."""
+    if record.headers[TYPE] == RESULT:
+        return record.value or b""
+    failed = Reply.FromString(record.value or b"")
+    return QueryResult(sequence=-1, reason=failed.reason).SerializeToString()
 
 
 def _need_key(root: bytes, query_id: bytes) -> bytes:

@@ -100,15 +100,18 @@ class SagaStep(Step):
         self._counts["parked"] += 1
 
     def _again(self, record: Record) -> None:
-        """A replay or discard of the dead event at the head of its root's queue; others are settled already."""
+        """A replay or discard of the dead event at the head of its root's queue; of others, nothing is to be done."""
         letter_id = record.headers[REPLAY_OF].decode()
         root = record.headers.get(SUBJECT) or record.key or b""
         queue = self._parking.queue(self._staged, root)
-        if not queue or letter_id != answers.place_of(queue[0][1]):
-            return
         discarded = DISCARD in record.headers
+        if not queue or letter_id != answers.place_of(queue[0][1]):
+            if discarded and letter_id not in [answers.place_of(parked) for _, parked in queue]:
+                self._settled(record, "discarded")
+            return
         self._settled(record, "discarded" if discarded else "replayed")
-        for number, (key, parked) in enumerate(queue):
+        self._parking.tried(self._staged, record, root)
+        for number, (key, parked) in enumerate(self._parking.queue(self._staged, root)):
             if not (number == 0 and discarded) and not self._react(parked, root):
                 return
             self._staged.entries[key] = None
