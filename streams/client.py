@@ -237,7 +237,7 @@ class Client:
             raise OutcomeUnknown(message_id, root, timeout) from None
         except KafkaException as error:
             if error.args[0].code() == KafkaError.MSG_SIZE_TOO_LARGE:
-                raise TooLargeToSend(f"the command of {len(payload)} bytes is above the brokers' limit") from None
+                raise TooLargeToSend(_limit(len(payload), self._settings)) from None
             raise
         finally:
             self._waiting.pop(key, None)
@@ -337,6 +337,14 @@ class Client:
 
 class TooLargeToSend(RuntimeError):
     """A command above the brokers' limit."""
+
+
+def _limit(size: int, settings: Settings) -> str:
+    """Which limit a command of this size has met: the client's own, or that of the topic."""
+    own = int(settings.client().get("message.max.bytes", 1_000_000))
+    if size > own:
+        return f"the command of {size} bytes is above the limit of {own} (the client's message.max.bytes)"
+    return f"the command of {size} bytes is above a limit of the brokers (max.message.bytes of the topic)"
 
 
 def _fail(future: asyncio.Future[Message], error: Exception) -> None:

@@ -33,6 +33,7 @@ class Component:
         self.plan, self.domain = plan, plan.word
         self.assignment = Assignment(plan)
         self._metrics, self._tracing, self._alarm = metrics, tracing, alarm
+        metrics.doubts.labels(self.domain)  # to be seen at zero, too
         self._transaction = Transaction(settings, f"{plan.group}.{instance}")
         self._tracked = [plan.topic(e, kind) for e in plan.editions for kind in plan.restored]
         self._consumer = Consumer(_group_config(plan, self._complain))
@@ -111,11 +112,7 @@ class Component:
             self.process(messages)
         except RecordTooLarge as error:
             self._undo()
-            if len(messages) > 1:
-                for message in messages:
-                    self.process([message])
-            else:
-                self._refuse(messages[0], error)
+            self._divide(messages, error)
         except Unsure as doubt:
             self._doubt(doubt)
         except Interrupted:
@@ -203,12 +200,18 @@ class Component:
                     found[topic] = offset + 1
         return found
 
-    def _refuse(self, message: Message, error: Exception) -> None:
-        """One record alone makes the broker refuse the transaction: it goes to the dead letters."""
+    def _divide(self, messages: Sequence[Message], error: Exception) -> None:
+        """Something in a batch makes the broker refuse it: halve it until that is alone, for the dead letters."""
         try:
-            self._transact([message], error)
-        except (RecordTooLarge, Unsure) as doubt:
+            self._transaction.drop()  # librdkafka counts the refused records, and the broker does not
+            self._transaction.start(10)
+            if len(messages) == 1:
+                self._transact(messages, error)
+        except (RecordTooLarge, Unsure, KafkaException) as doubt:
             self._doubt(doubt)
+        if (half := len(messages) // 2) > 0:
+            self.process(messages[:half])
+            self.process(messages[half:])
 
     def _undo(self) -> None:
         self._transaction.abort()

@@ -184,5 +184,5 @@ def _last_of(outputs: Sequence[Output], topics: Iterable[str]) -> set[int]:
 
 def _translated(error: KafkaException) -> Exception:
     if error.args[0].code() in (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE):
-        return RecordTooLarge(str(error.args[0]))
+        return RecordTooLarge(f"a record is above the max.message.bytes of its topic: {error.args[0].str()}")
     return Unsure(str(error))

@@ -13,6 +13,7 @@ from bank_pb2 import (
     Opened,
     Stash,
     Stashed,
+    Swollen,
     Touch,
     Withdraw,
     Withdrawn,
@@ -180,7 +181,12 @@ class Warden(ProcessManager[Account]):
         yield Stashed(pocket="noted", amount=1)
 
     @reacts
-    def impatient(self, state: Account, event: Withdraw, context: ProcessContext) -> Iterator[Stashed | Send[Touch]]:
+    def impatient(
+        self, state: Account, event: Withdraw, context: ProcessContext
+    ) -> Iterator[Stashed | Swollen | Send[Touch]]:
+        if event.amount == 60:  # more than the state may hold
+            yield Swollen(ballast=b"x" * 600_000)
+            yield Swollen(ballast=b"y" * 600_000)
         yield Stashed(pocket="waited", amount=event.amount)
         yield to("book", context.root, Touch())
 
@@ -196,6 +202,10 @@ class Warden(ProcessManager[Account]):
     @applies
     def stashed(self, state: Account, event: Stashed) -> None:
         state.pockets[event.pocket] += event.amount
+
+    @applies
+    def swollen(self, state: Account, event: Swollen) -> None:
+        state.ballast += event.ballast
 
 
 topology = Topology(Purse, Book, Keeper)

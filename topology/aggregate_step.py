@@ -234,6 +234,10 @@ class AggregateStep(Step):
                 events: tuple[Any, ...] = (result,)
             else:
                 events = () if result is None else tuple(result) if isinstance(result, Iterable) else (result,)
+        except Exception as error:
+            if not (isinstance(error, Rejected) or self._place.check_purity):  # may have changed the state, unseen
+                self._roots.reload(key, live)
+            raise
         finally:
             if self._place.check_purity and before != live.state.SerializeToString(deterministic=True):
                 self._roots.reload(key, live)
@@ -302,13 +306,7 @@ class AggregateStep(Step):
             sequence += 1
             ids: Headers = [(ID, f"{root}:{sequence}"), (SEQUENCE, str(sequence))]
             self.outputs.append(
-                (
-                    self._events_topic,
-                    data,
-                    event_key(root, sequence),
-                    self._partition,
-                    [*static, *ids, *common],
-                )
+                (self._events_topic, data, event_key(root, sequence), self._partition, [*static, *ids, *common])
             )
             value = b"\0".join((name.encode(), time.encode(), command_id, correlation, fact, b"", data))
             live.pending.append(value)

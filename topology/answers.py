@@ -115,7 +115,7 @@ def failure(record: Record, error: Exception, dead_topic: str) -> Reply:
         root=(record.key or b"").decode(errors="replace"),
         sequence=-1,
         reason=f"{_text(error)} ({type(error).__name__}; the command lies in {dead_topic})",
-        code=TOO_LARGE if type(error).__name__ == "TooLarge" else "failed",
+        code=TOO_LARGE if type(error).__name__.endswith("TooLarge") else "failed",
         correlation_id=(record.headers.get(CORRELATION) or command_id).decode(errors="replace"),
     )
 

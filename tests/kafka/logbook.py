@@ -14,7 +14,7 @@ from typing import Any
 import bank_pb2 as pb
 from confluent_kafka import OFFSET_BEGINNING, Consumer, IsolationLevel, KafkaError, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
-from google.protobuf import descriptor_pool, message_factory
+from google.protobuf import descriptor_pool, json_format, message_factory
 
 from headrace.schemas import headrace_v1_pb2 as wire
 
@@ -162,10 +162,10 @@ def decided(state: State, command: Any, seed: str, time: str) -> list[Any] | Non
     raise AssertionError(f"the bank decides no {type(command).__name__}")
 
 
-def message(kind: str, data: bytes) -> Any:
-    """The bank's message of a full name, or AssertionError."""
-    descriptor = descriptor_pool.Default().FindMessageTypeByName(kind)
-    return message_factory.GetMessageClass(descriptor).FromString(data)
+def message(kind: str, data: bytes, content_type: str = "") -> Any:
+    """The bank's message of a full name."""
+    bank = message_factory.GetMessageClass(descriptor_pool.Default().FindMessageTypeByName(kind))
+    return json_format.Parse(data, bank()) if content_type == "application/json" else bank.FromString(data)
 
 
 def murmur(root: bytes, partitions: int) -> int:
@@ -355,7 +355,8 @@ class Logbook:
                 sent[entry.key.decode(errors="replace"), entry.headers["ce_id"].decode(errors="replace")].append(entry)
         for (root, command_id), value in self.answers.items():
             entries = sent[root, command_id]
-            command: Any = message(entries[0].headers["ce_type"].decode(), entries[0].value or b"")
+            kind, content_type = (entries[0].headers.get(n, b"").decode() for n in ("ce_type", "content-type"))
+            command: Any = message(kind, entries[0].value or b"", content_type)
             times = [datetime.fromtimestamp(entry.timestamp / 1000, UTC).isoformat() for entry in entries]
             states, seed = self.states.get(root, [EMPTY]), f"{root}/{command_id}"
             if value[:1] == b"A":

@@ -467,6 +467,26 @@ def test_time_outs_come_once_though_the_worker_is_killed_as_they_do(timed: Hall)
     assert not ledger.entries("warden", "dead-letters")
 
 
+def test_a_time_out_that_cannot_be_written_harms_no_other(timed: Hall) -> None:
+    """It makes a state above the broker's limit: a dead letter, while others of the same moment come."""
+    timed.worker().start()
+
+    async def begin() -> None:
+        async with timed.client() as client:
+            for trip, amount in (("a", 1), ("swells", 60), ("b", 2)):
+                await client.send(pb.Deposit(amount=amount), root=trip, correlation_id=trip)
+            await client.flush()
+
+    asyncio.run(begin())
+    until(lambda: len(timed.read("warden", "events")) >= 7, "the others' time-outs came")
+    ledger = timed.settled()
+    assert pockets(ledger, "a") == [("waited", 1), ("refused", 1)]
+    assert pockets(ledger, "b") == [("waited", 2), ("refused", 1)]
+    assert len(ledger.messages("warden", "swells")) == 1
+    (letter,) = [wire.DeadLetter.FromString(e.value or b"") for e in ledger.entries("warden", "dead-letters")]
+    assert (letter.error_class, letter.key) == ("TooLarge", b"swells")
+
+
 def touches(ledger: Ledger) -> list[Entry]:
     """The commands that the warden sends when its patience ends."""
     return [e for e in ledger.entries("book", "commands") if e.headers["ce_type"] == b"bank.v1.Touch"]
