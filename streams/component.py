@@ -100,46 +100,53 @@ class Component:
 
     def process(self, messages: Sequence[Message]) -> None:
         """Handle a batch in one transaction. Afterwards it is committed, or its records will come again."""
+        self._process([_record(message) for message in messages])
+
+    def _process(self, records: Sequence[Record]) -> None:
         if self._recovering:
             return
         try:
-            self._transact(messages)
+            self._transact(records)
         except SnapshotTooLarge:
             self._undo()
             for shard in self.assignment.shards.values():
                 for step in shard.steps.values():
                     step.careful = True
-            self.process(messages)
+            self._process(records)
         except RecordTooLarge as error:
             self._undo()
-            self._divide(messages, error)
+            self._divide(records, error)
         except Unsure as doubt:
             self._doubt(doubt)
         except Interrupted:
             self._undo()
 
-    def _transact(self, messages: Sequence[Message], refusal: Exception | None = None) -> None:
+    def _transact(self, records: Sequence[Record], refusal: Exception | None = None) -> None:
         started = time.perf_counter()
         tracing = self._tracing
         self._transaction.begin()
         touched: dict[Step, Shard] = {}
         offsets: dict[tuple[str, int], int] = {}
-        for number, message in enumerate(messages, 1):
-            record = _record(message)
+        for number, record in enumerate(records, 1):
             shard = self.assignment.shards[record.partition]
             step = shard.steps[record.topic]
             touched[step] = shard
             if refusal is not None:
                 step.refuse(record, refusal)
+            elif record.offset < 0:
+                step.fire(record)
             elif tracing.on:
                 with tracing.span(self.domain, record.headers):
                     step.handle(record)
             else:
                 step.handle(record)
-            offsets[record.topic, record.partition] = record.offset + 1
+            if record.offset >= 0:
+                offsets[record.topic, record.partition] = record.offset + 1
+            else:  # what is committed already: with it the broker refuses a worker that has lost the partition
+                offsets |= {(topic, shard.partition): max(0, offset) for topic, offset in shard.offsets.items()}
             if number % _DRAIN == 0:
                 self._drain(touched)
-        self._commit(touched, offsets, started, len(messages))
+        self._commit(touched, offsets, started, len(records))
 
     def _commit(
         self, touched: dict[Step, Shard], offsets: dict[tuple[str, int], int], started: float, records: int
@@ -164,25 +171,10 @@ class Component:
         if not self._timed or time.monotonic() < self._next_look:
             return
         self._next_look = time.monotonic() + _TIMER_STEP
-        now, started = now_ms(), time.perf_counter()
-        due = [
-            (shard, step, record)
-            for shard in self.assignment.shards.values()
-            if shard.ready
-            for step in shard.views
-            for record in step.due(now)
-        ]
-        if not due:
-            return
-        try:
-            self._transaction.begin()
-            for _, step, record in due:
-                step.fire(record)
-            # offsets that are committed already: with them the broker refuses a worker that has lost the partition
-            offsets = {(t, s.partition): max(0, o) for s, _, _ in due for t, o in s.offsets.items()}
-            self._commit({step: shard for shard, step, _ in due}, offsets, started, len(due))
-        except (Unsure, SnapshotTooLarge, RecordTooLarge) as doubt:
-            self._doubt(doubt)
+        now, shards = now_ms(), self.assignment.shards.values()
+        due = [record for shard in shards if shard.ready for step in shard.views for record in step.due(now)]
+        if due:
+            self._process(due)
 
     def _drain(self, touched: dict[Step, Shard]) -> None:
         for step in touched:
@@ -200,18 +192,18 @@ class Component:
                     found[topic] = offset + 1
         return found
 
-    def _divide(self, messages: Sequence[Message], error: Exception) -> None:
+    def _divide(self, records: Sequence[Record], error: Exception) -> None:
         """Something in a batch makes the broker refuse it: halve it until that is alone, for the dead letters."""
         try:
             self._transaction.drop()  # librdkafka counts the refused records, and the broker does not
             self._transaction.start(10)
-            if len(messages) == 1:
-                self._transact(messages, error)
+            if len(records) == 1:
+                self._transact(records, error)
         except (RecordTooLarge, Unsure, KafkaException) as doubt:
             self._doubt(doubt)
-        if (half := len(messages) // 2) > 0:
-            self.process(messages[:half])
-            self.process(messages[half:])
+        if (half := len(records) // 2) > 0:
+            self._process(records[:half])
+            self._process(records[half:])
 
     def _undo(self) -> None:
         self._transaction.abort()

@@ -106,16 +106,26 @@ class ProcessStep(AggregateStep):
     def fire(self, record: Record) -> None:
         """Bring a time-out that is due; it is gone, in the same transaction."""
         root = record.key or b""
-        name = record.headers[ID].decode().split("/")[-2].encode()
+        name = _timer_name(record)
         if self._timer(root, name) != _timer_key(record.timestamp, root, name):
             return  # another one of this moment has cancelled it, or started it again
         self._forget_timer(root, name)
-        live = self._roots.live.get(root) or self._roots.load(root)
-        if self._process.finished(live.state):
-            self._counts["ignored"] += 1
+        try:
+            live = self._roots.live.get(root) or self._roots.load(root)
+            over = self._process.finished(live.state)
+        except Exception as error:
+            self._fail(record, error)
             return
-        self._counts["timeouts"] += 1
-        self.handle(record)
+        if over:
+            self._counts["ignored"] += 1
+        else:
+            self._counts["timeouts"] += 1
+            self.handle(record)
+
+    def refuse(self, record: Record, error: Exception) -> None:
+        if record.offset < 0:
+            self._forget_timer(record.key or b"", _timer_name(record))
+        super().refuse(record, error)
 
     def rolled_back(self) -> None:
         self._parking.forget()
@@ -354,6 +364,10 @@ def _result(record: Record) -> bytes:
         return record.value or b""
     failed = Reply.FromString(record.value or b"")
     return QueryResult(sequence=-1, reason=failed.reason).SerializeToString()
+
+
+def _timer_name(record: Record) -> bytes:
+    return record.headers[ID].split(b"/")[-2]
 
 
 def _need_key(root: bytes, query_id: bytes) -> bytes:

@@ -166,3 +166,23 @@ def test_a_time_out_beyond_all_calendars_does_not_come_at_once(driver: TopologyD
     deposit(driver, 99)
     driver.clock.advance(timedelta(days=365 * 100))
     assert driver.events("clerk", "trip") == []
+
+
+def test_one_that_meets_a_broken_end_is_dead_and_gone(driver: TopologyDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A `finished` that raises harms that time-out alone, which is not brought again and again."""
+
+    def finished(self: Clerk, state: Account) -> bool:
+        raise ZeroDivisionError("finished")
+
+    monkeypatch.setattr(Clerk, "finished", finished)
+    driver = TopologyDriver(Topology(Purse, Book, Clerk), start=NOW)
+    deposit(driver, 5)
+    driver.clock.advance(MINUTE)
+    driver.clock.advance(MINUTE)
+    assert [letter.error for _, letter in letters(driver)] == ["finished"] * 2
+    monkeypatch.undo()
+    Clerk.broken = False
+    driver.clock.advance(MINUTE)
+    for letter_id, letter in letters(driver):
+        settle(driver, letter_id, letter)
+    assert driver.events("clerk", "trip") == [Opened(owner="second"), Stashed(pocket="second", amount=5)]
