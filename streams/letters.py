@@ -10,6 +10,7 @@ from confluent_kafka import Producer
 from headrace.schemas.headrace_v1_pb2 import DeadLetter, Settled
 from headrace.schemas.record import ATTEMPTS, CORRELATION, DISCARD, ID, REPLAY_OF, SUBJECT, TYPE, Headers, rfc3339
 from headrace.streams.reader import read
+from headrace.streams.reply import SendFailed
 from headrace.streams.settings import Settings
 from headrace.topology import answers
 from headrace.topology.graph import Topology
@@ -18,7 +19,7 @@ from headrace.topology.inspection import FeedSpec, ProcessSpec, SagaSpec
 LETTER, SETTLED = b"headrace.v1.DeadLetter", b"headrace.v1.Settled"
 
 
-class SettleFailed(RuntimeError):
+class SettleFailed(SendFailed):
     """The brokers did not take what settles a dead letter; it stays open."""
 
 
