@@ -243,7 +243,7 @@ class ProcessStep(AggregateStep):
         keys = [_need_key(key, query_id.encode()) for query_id in query_ids]
         found = [self._staged.entries.get(k) or self._store.entry(k) for k in keys]
         if not any(found) and wanted:
-            self._ask(key, wanted, query_ids)
+            self._ask(key, wanted, query_ids, event_id(record))
         if not all(found):
             raise Wanting
         for need_key in keys:
@@ -257,7 +257,7 @@ class ProcessStep(AggregateStep):
         state: MessageType = self._aggregates[need.domain].state
         return Known(state.FromString(result.state) if result.sequence >= 0 else None, result.sequence)
 
-    def _ask(self, key: bytes, wanted: list[Need], query_ids: list[str]) -> None:
+    def _ask(self, key: bytes, wanted: list[Need], query_ids: list[str], cause: str) -> None:
         for need, query_id in zip(wanted, query_ids, strict=True):
             if need.domain not in self._aggregates or not need.root:
                 raise HandlerError(f"{self._spec.name} needs the state of {need.domain!r} {need.root!r}; no such root")
@@ -266,6 +266,7 @@ class ProcessStep(AggregateStep):
                 (ID, query_id),
                 (SUBJECT, need.root),
                 (CORRELATION, key),
+                (CAUSATION, cause),
                 (REPLY_TO, f"{self._inbox}/{self._partition}"),
             ]
             topic = self._place.names.topic(self._place.edition, need.domain, "commands")
