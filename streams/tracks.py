@@ -113,8 +113,8 @@ def _node(kind: str, word: str, headers: dict[str, bytes], value: bytes, timesta
         node.id = f"{text(SOURCE)}/{text(ID)}"
         node.note = f"fact {text(FACT)}" if FACT in headers else ""
         # a process manager names a rejection as it names events, by its source too
-        source, found, rejection = text(CAUSATION).partition("/rejection/")
-        node.causes = (*causes, f"rejection/{rejection}") if found and source else causes
+        source, found, command = text(CAUSATION).partition("/rejection/")
+        node.causes = (*causes, f"rejection/{command}") if found and source else causes
     elif word_for == "rejection":
         rejection = Rejection.FromString(value)
         node.note = f"{rejection.component} {rejection.root} refused {rejection.command_type}: {rejection.reason}"
