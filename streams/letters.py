@@ -8,13 +8,13 @@ from typing import Any
 from confluent_kafka import Producer
 
 from headrace.schemas.headrace_v1_pb2 import DeadLetter, Settled
-from headrace.schemas.record import ATTEMPTS, CORRELATION, DISCARD, ID, REPLAY_OF, SUBJECT, TYPE, Headers, rfc3339
+from headrace.schemas.record import ATTEMPTS, CORRELATION, DISCARD, REPLAY_OF, SUBJECT, TYPE, Headers, rfc3339
 from headrace.streams.reader import read
 from headrace.streams.reply import SendFailed
 from headrace.streams.settings import Settings
 from headrace.topology import answers
 from headrace.topology.graph import Topology
-from headrace.topology.inspection import FeedSpec, ProcessSpec, SagaSpec
+from headrace.topology.inspection import FeedSpec, SagaSpec
 
 LETTER, SETTLED = b"headrace.v1.DeadLetter", b"headrace.v1.Settled"
 
@@ -123,10 +123,10 @@ def settle(settings: Settings, topology: Topology, letters: Iterable[Letter], *,
     producer = Producer(settings.producer(enable_idempotence=True))
     failures: list[Any] = []
     for letter in letters:
-        topic, key, headers = _again(settings, topology, letter, discard)
+        topic, value, key, headers = _again(settings, topology, letter, discard)
         producer.produce(
             topic,
-            None if letter.body.value_missing else letter.body.value,
+            value,
             key,
             letter.body.partition,
             headers=headers,
@@ -137,18 +137,19 @@ def settle(settings: Settings, topology: Topology, letters: Iterable[Letter], *,
         yield letter
 
 
-def _again(settings: Settings, topology: Topology, letter: Letter, discard: bool) -> tuple[str, bytes | None, Headers]:
-    names, edition, spec = settings.names, settings.edition, topology.component(letter.word)
-    headers: Headers = [(h.key, h.value) for h in letter.body.headers if h.key not in (REPLAY_OF, ATTEMPTS, DISCARD)]
-    headers += [(REPLAY_OF, letter.id), (ATTEMPTS, str(letter.body.attempts))]
+def _again(settings: Settings, topology: Topology, letter: Letter, discard: bool) -> tuple[Any, Any, Any, Headers]:
+    """Topic, value, key and headers of the record that settles a letter."""
+    names, edition, spec, body = settings.names, settings.edition, topology.component(letter.word), letter.body
+    value = None if body.value_missing else body.value
+    headers: Headers = [(h.key, h.value) for h in body.headers if h.key not in (REPLAY_OF, ATTEMPTS, DISCARD)]
+    headers += [(REPLAY_OF, letter.id), (ATTEMPTS, str(body.attempts))]
     if discard:
         headers.append((DISCARD, "1"))
-    if isinstance(spec, FeedSpec):
-        raise SettleFailed(
-            f"{letter.id}: a feed forwards, and keeps nothing to replay; its input is in {letter.body.topic}"
-        )
     if isinstance(spec, SagaSpec):
-        return names.topic(edition, letter.word, "inbox"), letter.root.encode(), headers
-    if discard and not isinstance(spec, ProcessSpec):
-        headers = [(k, v) for k, v in headers if k not in (ID,)] + [(ID, f"discard/{letter.id}")]
-    return letter.body.topic, None if letter.body.key_missing else letter.body.key, headers
+        return names.topic(edition, letter.word, "inbox"), value, letter.root.encode(), headers
+    if not isinstance(spec, FeedSpec):
+        return body.topic, value, None if body.key_missing else body.key, headers
+    if not discard:
+        raise SettleFailed(f"{letter.id}: a feed keeps nothing to replay; its input is in {body.topic}")
+    settled = Settled(letter_id=letter.id, outcome="discarded").SerializeToString()
+    return names.topic(edition, letter.word, "dead-letters"), settled, body.key, [(TYPE, SETTLED)]

@@ -174,7 +174,7 @@ def fit(settings: Settings, topology: Topology, domains: Iterable[str] | None = 
     found = problems(needed, actual, fixed_partitions="partitions" in settings.model_fields_set)
     # the replies topic may have any number of partitions
     found = [line for line in found if not line.startswith(f"{settings.names.replies} has")]
-    for word in topology.components:
+    for word in topology.components if domains is None else domains:
         inputs = [name for name in topology.inputs(word, settings.names, settings.edition) if name in actual]
         counts = {name: actual[name].partitions for name in inputs}
         if len(set(counts.values())) > 1:

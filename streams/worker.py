@@ -69,7 +69,8 @@ def run(settings: Settings, topology: Topology, domains: Sequence[str] = ()) -> 
     chosen = list(domains) or list(topology.components)
     for domain in chosen:
         topology.component(domain)
-    found = _await_topics(settings, topology)
+    # a workflow writes to topics of other domains, so it needs them all
+    found = _await_topics(settings, topology, None if topology.sagas or topology.processes else chosen)
     slot = Slot(settings.state_dir)
     metrics, tracing, alarm = Metrics(), Tracing(settings.otlp_endpoint), Alarm(settings.webhook)
     components = [
@@ -126,11 +127,11 @@ def _plan(settings: Settings, topology: Topology, word: str, found: dict[str, to
     )
 
 
-def _await_topics(settings: Settings, topology: Topology) -> dict[str, topics.Topic]:
+def _await_topics(settings: Settings, topology: Topology, words: Sequence[str] | None) -> dict[str, topics.Topic]:
     attempt = 0
     while True:
         try:
-            return topics.fit(settings, topology)
+            return topics.fit(settings, topology, words)
         except KafkaException as error:
             if attempt % 6 == 0:
                 log.warning("waiting for the brokers", bootstrap=settings.bootstrap, error=str(error))

@@ -71,6 +71,10 @@ class AggregateStep(Step):
 
     def handle(self, record: Record) -> None:
         try:
+            if REPLAY_OF in record.headers:  # whatever comes of it: that is a letter of its own
+                self._settled(record, "discarded" if DISCARD in record.headers else "replayed")
+                if DISCARD in record.headers:
+                    return
             headers = check(record.headers)
             live = self._roots.live.get(record.key)  # type: ignore[arg-type]
             key = record.key if live is not None else checked_root(record.key)
@@ -81,10 +85,6 @@ class AggregateStep(Step):
                     self._forward(record, right)
                     return
                 live = self._roots.load(key)
-            if REPLAY_OF in headers:
-                self._settled(record, "discarded" if DISCARD in headers else "replayed")
-                if DISCARD in headers:
-                    return
             if record.topic == self._facts_topic:
                 self._fact(record, key, live)
             elif record.topic == self._rejections_topic:

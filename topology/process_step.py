@@ -70,13 +70,13 @@ class ProcessStep(AggregateStep):
 
     def handle(self, record: Record) -> None:
         try:
+            if REPLAY_OF in record.headers and self._again(record, record.key or b""):
+                return
             headers = check(record.headers)
             key = checked_root(record.key)
             right = partition_of(key, self._place.partitions)
             if right != self._partition:
                 self._forward(record, right)
-            elif REPLAY_OF in headers:
-                self._again(record, key)
             elif headers[TYPE] in (RESULT, REPLY):
                 self._staged.entries[_need_key(key, headers[ID])] = _result(record)
                 self._go_on(key)
@@ -320,18 +320,17 @@ class ProcessStep(AggregateStep):
             self._staged.entries[key] = None
         self._parking.emptied(root)
 
-    def _again(self, record: Record, root: bytes) -> None:
-        """A dead letter sent again or given up: the head of the root's queue, or what did not keep others waiting."""
+    def _again(self, record: Record, root: bytes) -> bool:
+        """A dead letter sent again or given up; False when it kept none waiting, and is to be handled like any input."""
         letter_id, discarded = record.headers[REPLAY_OF].decode(), DISCARD in record.headers
         queue = [answers.place_of(parked) for _, parked in self._parking.queue(self._staged, root)]
         if letter_id in queue[1:]:
-            return  # it waits for its turn
+            return True  # it waits for its turn
         self._settled(record, "discarded" if discarded else "replayed")
         if letter_id in queue:
             self._parking.tried(self._staged, record, root)
             self._go_on(root, skip=discarded)
-        elif not discarded and (queue or not self._react(record, root)):
-            self._park(record, root)
+        return discarded or letter_id in queue
 
 
 class FeedStep(Step):

@@ -44,7 +44,10 @@ def furnish(monkeypatch: pytest.MonkeyPatch, topology: Topology = guild.topology
         def produce(
             self, topic: str, value: Any, key: Any, partition: int, headers: Any, on_delivery: Callable[..., None]
         ) -> None:
-            driver.produce(topic, key, value, headers, partition)
+            if topic.endswith(".dead-letters"):
+                driver._append(topic, value, key, partition, headers)
+            else:
+                driver.produce(topic, key, value, headers, partition)
             on_delivery(None, None)
 
         def flush(self, timeout: float) -> int:

@@ -121,6 +121,36 @@ def test_all_can_be_given_up(driver: TopologyDriver) -> None:
     assert [event.note for event in driver.events("book", "late")] == ["1"]
 
 
+@pytest.mark.parametrize("key", [b"p", None])
+def test_what_is_no_command_at_all_can_be_settled(key: bytes | None, driver: TopologyDriver) -> None:
+    driver.produce("main.purse.commands", key, b"junk", [("x", b"y")])
+    closed, kept = run("list", "--class", "RecordError", "--json"), run("list", "--json").stdout.splitlines()
+    (letter,) = [json.loads(line) for line in closed.stdout.splitlines()]
+    assert run("replay", letter["id"]).exit_code == 0
+    (again,) = [json.loads(line) for line in run("list", "--class", "RecordError", "--json").stdout.splitlines()]
+    assert (again["attempts"], again["id"] != letter["id"]) == (2, True)
+    assert run("discard", again["id"]).exit_code == 0
+    assert run("list", "--class", "RecordError").exit_code == 1
+    assert len(run("list", "--json").stdout.splitlines()) == len(kept) - 1
+
+
+def test_what_is_no_event_at_all_can_be_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process manager's feed, and its inbox, keep what somebody put there who should not."""
+    monkeypatch.setenv("HEADRACE_TOPOLOGY", "guild:timed")
+    made = furnish(monkeypatch, guild.timed)
+    made.produce("main.purse.events", b"x", b"junk", [("ce_type", b"bank.v1.Deposited")])
+    made.produce("main.warden.inbox", b"x", b"junk", [("ce_type", b"bank.v1.Deposited")])
+    assert [line.split('"component": "')[1][:8] for line in run("list", "--json").stdout.splitlines()] == [
+        "feed:war",
+        "process:",
+    ]
+    refused = run("replay", "--component", "warden-feed")
+    assert (refused.exit_code, "a feed keeps nothing to replay" in refused.stderr) == (4, True)
+    assert run("discard", "--class", "RecordError").exit_code == 0
+    assert run("list").exit_code == 1
+    assert len(run("list", "--all", "--json").stdout.splitlines()) == 2
+
+
 # ---- what is wrong
 
 
