@@ -75,7 +75,7 @@ class AggregateStep(Step):
                 self._settled(record, "discarded" if DISCARD in record.headers else "replayed")
                 if DISCARD in record.headers:
                     return
-            headers = check(record.headers)
+            check(record.headers)
             live = self._roots.live.get(record.key)  # type: ignore[arg-type]
             key = record.key if live is not None else checked_root(record.key)
             assert key is not None

@@ -321,7 +321,7 @@ class ProcessStep(AggregateStep):
         self._parking.emptied(root)
 
     def _again(self, record: Record, root: bytes) -> bool:
-        """A dead letter sent again or given up; False when it kept none waiting, and is to be handled like any input."""
+        """A dead letter sent again or given up; False for one that kept none waiting: it is handled like any input."""
         letter_id, discarded = record.headers[REPLAY_OF].decode(), DISCARD in record.headers
         queue = [answers.place_of(parked) for _, parked in self._parking.queue(self._staged, root)]
         if letter_id in queue[1:]:
