@@ -28,8 +28,8 @@ class Assignment:
         self.joined = False
         """Whether the group has given this worker its partitions, were it none."""
         self._restored: queue.SimpleQueue[Shard] = queue.SimpleQueue()
-        self._changelogs = ThreadPoolExecutor(1, f"restore-{plan.spec.domain}")
-        self._histories = ThreadPoolExecutor(1, f"history-{plan.spec.domain}")
+        self._changelogs = ThreadPoolExecutor(1, f"restore-{plan.word}")
+        self._histories = ThreadPoolExecutor(1, f"history-{plan.word}")
 
     @property
     def ready(self) -> bool:
@@ -43,25 +43,33 @@ class Assignment:
             consumer.assign(list(partitions))
         else:
             consumer.incremental_assign(list(partitions))
-        if not partitions:
-            return
-        consumer.pause(list(partitions))
-        new = [Shard(self.plan, number, self.stop) for number in sorted({p.partition for p in partitions})]
-        for shard in new:
-            if old := self.shards.get(shard.partition):
-                old.close()
-            self.shards[shard.partition] = shard
-        log.info("partitions assigned", domain=self.plan.spec.domain, partitions=[s.partition for s in new])
-        self._changelogs.submit(self._restore, new)
+        self._begin(consumer, {p.partition for p in partitions}, consumer.assignment())
 
-    def remove(self, partitions: Sequence[TopicPartition]) -> None:
+    def remove(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
         """Let partitions go; the caller has no batch in hand."""
         self.revocations += 1
-        gone = sorted({p.partition for p in partitions})
+        gone = {p.partition for p in partitions}
         for number in gone:
             if shard := self.shards.pop(number, None):
                 shard.close()
-        log.info("partitions revoked", domain=self.plan.spec.domain, partitions=gone)
+        log.info("partitions revoked", domain=self.plan.word, partitions=sorted(gone))
+        # topics of one component move together, but not always in one step
+        left = {(p.topic, p.partition) for p in partitions}
+        self._begin(consumer, gone, [p for p in consumer.assignment() if (p.topic, p.partition) not in left])
+
+    def _begin(self, consumer: Consumer, numbers: set[int], held: Sequence[TopicPartition]) -> None:
+        places = [p for p in held if p.partition in numbers]
+        if not places:
+            return
+        consumer.pause(places)
+        new = [Shard(self.plan, number, self.stop) for number in sorted({p.partition for p in places})]
+        for shard in new:
+            if old := self.shards.get(shard.partition):
+                old.close()
+                shard.renewed = True
+            self.shards[shard.partition] = shard
+        log.info("partitions assigned", domain=self.plan.word, partitions=[s.partition for s in new])
+        self._changelogs.submit(self._restore, new)
 
     def renew(self, consumer: Consumer) -> None:
         """After a doubtful transaction: forget what memory holds, and take every partition's state from Kafka."""
@@ -83,14 +91,15 @@ class Assignment:
                 continue
             if not shard.steps:
                 shard.build()
-            places = [TopicPartition(t, shard.partition, shard.offsets[t]) for t in self.plan.inputs]
+            held = [p.topic for p in consumer.assignment() if p.partition == shard.partition]
+            places = [TopicPartition(topic, shard.partition, shard.offsets[topic]) for topic in held]
             if shard.renewed:  # a new partition begins at its committed offset by itself
                 for place in places:
                     consumer.seek(place)
                 shard.renewed = False
             consumer.resume(places)
             shard.ready = True
-            log.info("partition ready", domain=self.plan.spec.domain, partition=shard.partition)
+            log.info("partition ready", domain=self.plan.word, partition=shard.partition)
 
     def close(self) -> None:
         """Stop restoring and close the stores."""
@@ -113,10 +122,10 @@ class Assignment:
                 self._restore_once(shards)
                 return
             except KafkaException as error:
-                log.warning("restore waits for the brokers", domain=self.plan.spec.domain, error=str(error))
+                log.warning("restore waits for the brokers", domain=self.plan.word, error=str(error))
             except Exception:
                 if not any(s.closed for s in shards):  # a store closed under our hands is no fault
-                    log.exception("restore failed; tried again", domain=self.plan.spec.domain)
+                    log.exception("restore failed; tried again", domain=self.plan.word)
             self.stop.wait(backoff(attempt))
             attempt += 1
 
@@ -127,8 +136,13 @@ class Assignment:
             by_number[place.partition].offsets[place.topic] = offset
         tasks = [task for s in shards for task in s.tasks("snapshots")]
         count = self.restorer.restore(tasks, self.restorer.end_offsets(tasks), take_changelog)
-        log.info("changelog restored", domain=self.plan.spec.domain, partitions=len(shards), records=count)
+        log.info("changelog restored", domain=self.plan.word, partitions=len(shards), records=count)
         if self.stop.is_set():
+            return
+        if "events" not in self.plan.restored:
+            for shard in shards:
+                shard.history.set()
+                self._restored.put(shard)
             return
         # events written from here on are put by the step itself
         ends = self.restorer.end_offsets(task for s in shards for task in s.tasks("events"))
@@ -164,6 +178,6 @@ class Assignment:
                         shard.history.set()
                 except Exception as error:
                     if not shard.closed:
-                        log.warning("history waits", domain=self.plan.spec.domain, error=str(error))
+                        log.warning("history waits", domain=self.plan.word, error=str(error))
                     self.stop.wait(backoff(attempt))
                     attempt += 1
