@@ -3,20 +3,19 @@
 import os
 import platform
 import tempfile
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from headrace.embedded.jars import KAFKA_VERSION
 from headrace.streams.settings import Settings
 
 
 def describe() -> dict[str, Any]:
-    """The machine, its software and how busy it is before the measurement begins.
-
-    `load` is the number of processes that ran or wanted to, on average over the last minute: with more than a few
-    tenths a core, others were at work and figures are worse than the machine's own.
-    """
+    """The machine and its software, now."""
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -26,8 +25,38 @@ def describe() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "kafka": "given by HEADRACE_BOOTSTRAP" if Settings().bootstrap else f"{KAFKA_VERSION}, embedded, one broker",
-        "load": round(os.getloadavg()[0], 1),
     }
+
+
+class Others:
+    """How much of the machine other programs use from now on: they make figures worse than the machine's own."""
+
+    def __init__(self) -> None:
+        self._started, self._busy, self._own = time.monotonic(), _busy(), _own()
+
+    def cpus(self) -> float:
+        """Processors that other programs kept busy so far, on average."""
+        used = _busy() - self._busy - (_own() - self._own)
+        return max(0.0, used / (time.monotonic() - self._started))
+
+
+def _busy() -> float:
+    """Processor seconds that all programs have used."""
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0))
+
+
+def _own() -> float:
+    """Processor seconds of this process and its children, those that have ended included."""
+    own = psutil.Process()
+    found = 0.0
+    for process in (own, *own.children(recursive=True)):
+        try:
+            times = process.cpu_times()
+        except psutil.Error:  # it has just ended, and counts with its parent
+            continue
+        found += times.user + times.system + getattr(times, "children_user", 0) + getattr(times, "children_system", 0)
+    return found
 
 
 def _cpu_model() -> str:

@@ -48,11 +48,13 @@ def run(name: str, as_json: bool, *, folder: Path = FOLDER, **options: Any) -> l
         bootstrap = ""
         for each, own in zip(chosen, taken, strict=True):
             benchmark = MODULES[each]
-            where = machine.describe()
             if "bootstrap" in inspect.signature(benchmark.run).parameters:
                 bootstrap = bootstrap or stack.enter_context(cluster())
                 own = {"bootstrap": bootstrap, **own}
-            result = report.judged(benchmark.run(_teller(aside, each), **own), benchmark.TARGETS, where)
+            where, others = machine.describe(), machine.Others()
+            found = benchmark.run(_teller(aside, each), **own)
+            where["others_cpus"] = round(others.cpus(), 2)
+            result = report.judged(found, benchmark.TARGETS, where)
             report.save(folder, result)
             results.append(result)
             if as_json:

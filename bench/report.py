@@ -73,7 +73,9 @@ def rows(result: Result) -> list[tuple[str, str, str]]:
 
 def table(result: Result) -> Table:
     """The result for a terminal."""
-    shown = Table(title=result["bench"], caption=f"{result['what']}\n{result['how']}", title_justify="left")
+    meanwhile = f"other programs used {result['machine']['others_cpus']:g} processors meanwhile"
+    caption = f"{result['what']}\n{result['how']}\n{meanwhile}"
+    shown = Table(title=result["bench"], caption=caption, title_justify="left")
     shown.caption_justify = "left"
     shown.add_column("figure")
     shown.add_column("value", justify="right")
@@ -89,7 +91,7 @@ def machine_line(machine: Mapping[str, Any]) -> str:
     return (
         f"{machine['date']}; {machine['cpus']} × {machine['cpu_model']}, {machine['memory_gb']:g} GB, "
         f"{machine['disk']}, {machine['system']}; Python {machine['python']}; Kafka {machine['kafka']}; "
-        f"load before: {machine['load']:g}"
+        f"other programs used {machine['others_cpus']:g} processors meanwhile"
     )
 
 

@@ -20,7 +20,7 @@ MACHINE = {
     "system": "Linux 6",
     "python": "3.11.7",
     "kafka": "4.3.1, embedded, one broker",
-    "load": 0.1,
+    "others_cpus": 0.1,
 }
 MEASURED: dict[str, dict[str, Any]] = {
     "commands": {
@@ -129,7 +129,7 @@ def test_results_as_markdown(results: dict[str, report.Result]) -> None:
     assert text == (
         "### commands\n\n60,000 commands.\n\nHow: in turn.\n\n"
         "Where: 2026-11-24 12:00 UTC; 2 × Some CPU, 8 GB, ext4, Linux 6; Python 3.11.7; "
-        "Kafka 4.3.1, embedded, one broker; load before: 0.1.\n\n"
+        "Kafka 4.3.1, embedded, one broker; other programs used 0.1 processors meanwhile.\n\n"
         "| figure | value | target |\n|---|--:|---|\n"
         "| commands a second, engine | 25,000 | >= 20000: met |\n"
         "| commands a second, bare loop | 31,000 |  |\n"
