@@ -80,12 +80,12 @@ def answer(*arguments: str, code: int = 0) -> Any:
 def test_topics_are_checked_created_described_and_repaired(bootstrap: str, deployment: str) -> None:
     found = answer("topics", "check", code=1)
     assert f"{deployment}main.player.events is missing" in found["problems"]
-    assert len(found["problems"]) == 9
+    assert len(found["problems"]) == 13
 
     made = answer("topics", "create", "--partitions", "3")
-    assert len(made["created"]) == 9
+    assert len(made["created"]) == 13
     assert answer("topics", "check") == {"fit": True, "problems": []}
-    assert run("topics", "create").stdout == "nothing to create: 9 topics are there\n"
+    assert run("topics", "create").stdout == "nothing to create: 13 topics are there\n"
 
     result = run("topics", "describe", "--domain", "player", "--json")
     rows = {row["topic"]: row for row in map(json.loads, result.stdout.splitlines())}
@@ -174,7 +174,7 @@ class TestWithAWorker:
         assert 'FundsDeposited  {"amount": "5", "newBalance": "5"}' in result.stdout
 
         state = answer("state", "anna", "--domain", "player")["state"]
-        assert state == {"registered": True, "name": "Anna", "bankroll": "5", "reserved": {}}
+        assert state == {"registered": True, "name": "Anna", "bankroll": "5", "reserved": {}, "staked": {}}
         lines = run("events", "anna", "--domain", "player", "--json").stdout.splitlines()
         assert [json.loads(line)["sequence"] for line in lines] == [0, 1]
         assert "FundsDeposited" in run("events", "anna", "--domain", "player", "--from", "1").stdout

@@ -93,7 +93,7 @@ def test_a_worker_killed_at_random_moments(bank: Deployment, tmp_path: Path) -> 
 
     async def scenario() -> Load:
         async with bank.client() as client:
-            load = Load(client, 20, callers=48, patience=4)
+            load = Load(client, 20, callers=48, patience=1)
             for worker in workers:
                 worker.start()
             for kill in range(20):
