@@ -45,8 +45,9 @@ check: setup ## ruff, mypy strict, import-linter, generated code
 unit: setup ## tests without Kafka
 	$(BIN)/pytest -q tests/unit
 
+# Tests on Kafka wait more than they compute, so two files run at a time; the short ones of tests/unit come last.
 test: setup kafka-jars ## all tests, with real Kafka
-	$(BIN)/pytest -q tests
+	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder tests
 
 bench: setup kafka-jars ## measure: commands, latency, restore, rehydrate
 	$(BIN)/headrace bench all
