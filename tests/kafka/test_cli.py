@@ -176,7 +176,7 @@ class TestWithAWorker:
         state = answer("state", "anna", "--domain", "player")["state"]
         assert state == {"registered": True, "name": "Anna", "bankroll": "5", "reserved": {}, "staked": {}}
         lines = run("events", "anna", "--domain", "player", "--json").stdout.splitlines()
-        assert [json.loads(line)["sequence"] for line in lines] == [0, 1]
+        assert [(e["sequence"], e["origin"]) for e in map(json.loads, lines)] == [(0, "request"), (1, "request")]
         assert "FundsDeposited" in run("events", "anna", "--domain", "player", "--from", "1").stdout
 
     def test_a_refusal_is_exit_1(self) -> None:
