@@ -109,12 +109,13 @@ def _node(kind: str, word: str, headers: dict[str, bytes], value: bytes, timesta
     causes = (text(CAUSATION),) if CAUSATION in headers else ()
     word_for = "rejection" if kind == "inbox" else kind.removesuffix("s").replace("-", " ")
     node = Node(word_for, text(ID), causes, word, text(SUBJECT), text(TYPE), timestamp)
-    if kind == "events":
-        node.id = f"{text(SOURCE)}/{text(ID)}"
-        node.note = f"fact {text(FACT)}" if FACT in headers else ""
+    if kind in ("events", "commands"):
         # a process manager names a rejection as it names events, by its source too
         source, found, command = text(CAUSATION).partition("/rejection/")
         node.causes = (*causes, f"rejection/{command}") if found and source else causes
+    if kind == "events":
+        node.id = f"{text(SOURCE)}/{text(ID)}"
+        node.note = f"fact {text(FACT)}" if FACT in headers else ""
     elif word_for == "rejection":
         rejection = Rejection.FromString(value)
         node.note = f"{rejection.component} {rejection.root} refused {rejection.command_type}: {rejection.reason}"

@@ -354,9 +354,8 @@ class Fulfilments(ProcessManager[Fulfilment]):
     def reserved(
         self, state: Fulfilment, event: ItemReserved, context: ProcessContext
     ) -> Iterator[ReservationSeen | ShippingAsked | Send[ShipParcel]]:
-        if state.order:
-            yield ReservationSeen()
-            yield from self._ship(state, context)
+        yield ReservationSeen()  # which may be here before the order, that comes of another domain
+        yield from self._ship(state, context)
 
     def _ship(self, state: Fulfilment, context: ProcessContext) -> Iterator[ShippingAsked | Send[ShipParcel]]:
         order = context.known.get(state_of("order", state.order))

@@ -1,0 +1,130 @@
+"""The features in memory: the steps of production, a clock that moves when it is told to."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import shop
+from google.protobuf.message import Message
+from pytest_bdd import scenarios
+from world import Answer, World
+
+from headrace.schemas.headrace_v1_pb2 import Reply
+from headrace.schemas.record import CORRELATION, FACT, REPLY_TO, CloudEvent, Record
+from headrace.streams import letters, tracks
+from headrace.streams.settings import Settings
+from headrace.topology import TopologyDriver
+
+pytest_plugins = ["shop_steps"]
+scenarios("../../features")
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+_used: dict[tuple[str, str], str] = {}
+
+
+class MemoryWorld(World):
+    """The shop in memory; what reads and writes Kafka beside the engine does so there."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.settings = Settings(bootstrap="127.0.0.1:1")
+        self.driver = driver = TopologyDriver(shop.topology, start=NOW)
+
+        class Producer:
+            def __init__(self, config: dict[str, Any]) -> None:
+                assert config["enable.idempotence"]
+
+            def produce(
+                self, topic: str, value: Any, key: Any, partition: int, headers: Any, on_delivery: Callable[..., None]
+            ) -> None:
+                driver.produce(topic, key, value, headers, partition)
+                on_delivery(None, None)
+
+            def flush(self, timeout: float) -> int:
+                return 0
+
+        monkeypatch.setattr(letters, "read", self._read)
+        monkeypatch.setattr(tracks, "read", self._read)
+        monkeypatch.setattr(letters, "Producer", Producer)
+
+    def send(self, domain: str, root: str, command: Message, *, command_id: str, correlation_id: str) -> Answer:
+        reply = self.driver.send(
+            command, root, domain=domain, command_id=command_id or uuid4().hex, correlation_id=correlation_id or None
+        )
+        return _answer(reply.wire)
+
+    def state_fact(self, domain: str, root: str, fact: Message, *, external_id: str, correlation_id: str) -> Answer:
+        topic = self.driver.topic(domain, "facts")
+        identity = f"fact-{len(self.driver.records(topic))}"
+        extensions = {FACT[3:]: external_id, CORRELATION[3:]: correlation_id or identity}
+        about = CloudEvent(
+            id=identity,
+            source="/test",
+            type=fact.DESCRIPTOR.full_name,
+            subject=root,
+            extensions=extensions | {REPLY_TO[3:]: "headrace.replies/0"},
+        )
+        self.driver.produce(topic, root.encode(), fact.SerializeToString(), about.headers())
+        return _answer(Reply.FromString(self.driver.records("headrace.replies")[-1].value or b""))
+
+    def deliver(self, record: Record) -> None:
+        self.driver.produce(record.topic, record.key, record.value, record.headers.items(), record.partition)
+
+    def pass_time(self, seconds: float) -> None:
+        for _ in range(20):
+            self.driver.clock.advance(timedelta(seconds=seconds / 20))
+
+    def records(self, component: str, kind: str) -> Sequence[Record]:
+        return self.driver.records(self.topic(component, kind))
+
+    def counted(self, component: str, outcome: str) -> int:
+        return self.driver.counts[component][outcome]
+
+    def escalations(self) -> Sequence[dict[str, str]]:
+        return self.driver.escalations
+
+    def _read(self, _: Any, topic: str) -> Iterator["_Message"]:
+        return (_Message(record) for record in self.driver.records(topic))
+
+
+class _Message:
+    """A record as the client library gives it."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        return list(self._record.headers.items())
+
+    def value(self) -> bytes | None:
+        return self._record.value
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, self._record.timestamp
+
+
+def _answer(wire: Reply) -> Answer:
+    status = Reply.Status.Name(wire.status).lower()
+    return Answer(status, wire.reason, wire.already_processed, [(event.type, event.data) for event in wire.events])
+
+
+@pytest.fixture
+def world(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[MemoryWorld]:
+    """A shop of its own for each scenario, which must share no root with another: elsewhere they share the shop."""
+    monkeypatch.setattr(shop.faults, "folder", tmp_path / "faults", raising=False)
+    world = MemoryWorld(monkeypatch)
+    yield world
+    roots: dict[str, set[str]] = defaultdict(set)
+    for domain in shop.topology.components:
+        for kind in ("commands", "facts", "events"):
+            for record in world.records(domain, kind):
+                roots[domain].add(record.headers["ce_subject"].decode())
+    for domain, names in roots.items():
+        for name in names:
+            other = _used.setdefault((domain, name), request.node.name)
+            assert other == request.node.name, f"{domain} {name} is a root of {other!r} too"
