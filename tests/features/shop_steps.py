@@ -185,17 +185,17 @@ def deliver_again(world: World, kind: str, domain: str, root: str) -> None:
 
 @given(parsers.re(rf'{COMPONENT} is broken for "(?P<root>[^"]+)"'))
 def broken(world: World, component: str, root: str) -> None:
-    shop.faults.make(component, root)
+    world.break_down(component, root)
 
 
 @given(parsers.re(rf'{COMPONENT} stumbles (?P<times>\d+) times over "(?P<root>[^"]+)"'), converters={"times": int})
 def stumbles(world: World, component: str, root: str, times: int) -> None:
-    shop.faults.make(component, root, transient=times)
+    world.break_down(component, root, times)
 
 
 @when(parsers.re(rf'{COMPONENT} is repaired for "(?P<root>[^"]+)"'))
-def repaired(component: str, root: str) -> None:
-    shop.faults.mend(component, root)
+def repaired(world: World, component: str, root: str) -> None:
+    world.repair(component, root)
 
 
 @when(parsers.re(r"(?P<seconds>\d+) seconds pass"), converters={"seconds": int})

@@ -49,6 +49,14 @@ class World(ABC):
     def pass_time(self, seconds: float) -> None:
         """Let time pass, and what becomes due by then come."""
 
+    def break_down(self, component: str, root: str, stumbles: int = 0) -> None:
+        """Let a component fail for a root from now on, or transiently so many times."""
+        shop.faults.make(component, root, stumbles)
+
+    def repair(self, component: str, root: str) -> None:
+        """Let it work again."""
+        shop.faults.mend(component, root)
+
     def settle(self, found: Sequence[Letter], *, discard: bool) -> None:
         """Send the inputs of dead letters again, or give them up."""
         assert len(list(letters.settle(self.settings, shop.topology, found, discard=discard))) == len(found)
