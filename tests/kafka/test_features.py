@@ -107,7 +107,6 @@ class KafkaWorld(World):
 
     def close(self) -> None:
         """Stop everything; the worker must end in order."""
-        import psutil; print("CPU worker", psutil.Process(self._worker.pid).cpu_times(), "me", psutil.Process().cpu_times())
         self._do(self._client.__aexit__(None, None, None))
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
