@@ -84,10 +84,11 @@ def _time_out(cause: str) -> Node | None:
 
 def _nodes(settings: Settings, topology: Topology, correlation: bytes) -> list[Node]:
     wanted = {t.name for t in topology.topics(settings.names, 1, settings.edition)}
-    places = [(name, parts) for name in sorted(wanted) if (parts := settings.names.split(name)) and parts[2] in _KINDS]
+    split = [(name, settings.names.split(name)) for name in sorted(wanted)]
+    places = [(name, *parts[1:3]) for name, parts in split if parts and parts[2] in _KINDS]
     # one reads by waiting mostly: for 49 small topics 0.4 s, and 3.2 s one after the other
     with ThreadPoolExecutor(8) as threads:
-        found = threads.map(lambda place: _in_topic(settings, place[0], *place[1][1:], correlation), places)
+        found = threads.map(lambda place: _in_topic(settings, *place, correlation), places)
         return [node for nodes in found for node in nodes]
 
 

@@ -8,15 +8,15 @@ Feature: Dead letters
     And OrderExtra {"extra": "ribbon", "text": "third"} is sent to order "o-501"
     And OrderExtra {"extra": "card", "text": "other"} is sent to order "o-502"
     Then workshop "o-501" has no commands
-    And workshop "o-502" has 1 events
+    And workshop "o-502" has 1 event
     And the dead letters of saga "extras" for "o-501" are
       | type         | input   | error class | error says       | attempts | outcome |
       | ExtraOrdered | o-501:0 | Breakdown   | extras is broken | 1        | open    |
-    And the last dead letter of saga "extras" for "o-501" holds its input whole
+    And the dead letter of saga "extras" for "o-501" holds its input whole
     When saga "extras" is repaired for "o-501"
     And OrderExtra {"extra": "card", "text": "fourth"} is sent to order "o-501"
     Then workshop "o-501" has no commands
-    When the last dead letter of saga "extras" for "o-501" is replayed
+    When the dead letter of saga "extras" for "o-501" is replayed
     And OrderExtra {"extra": "card", "text": "fifth"} is sent to order "o-501"
     Then the events of workshop "o-501" are
       | type      | data                                 | cause                        |
@@ -34,7 +34,7 @@ Feature: Dead letters
     And OrderExtra {"extra": "card", "text": "first"} is sent to order "o-503"
     And OrderExtra {"extra": "card", "text": "second"} is sent to order "o-503"
     When saga "extras" is repaired for "o-503"
-    And the last dead letter of saga "extras" for "o-503" is discarded
+    And the dead letter of saga "extras" for "o-503" is discarded
     Then the events of workshop "o-503" are
       | type      | data                                |
       | ExtraMade | {"extra": "card", "text": "second"} |
@@ -47,7 +47,7 @@ Feature: Dead letters
     And OrderExtra {"extra": "card", "text": "first"} is sent to order "o-504"
     And OrderExtra {"extra": "card", "text": "second"} is sent to order "o-504"
     When saga "extras" is repaired for "o-504"
-    And the last dead letter of saga "extras" for "o-504" is replayed twice
+    And the dead letter of saga "extras" for "o-504" is replayed twice
     Then the commands of workshop "o-504" are
       | type      | data                                | id                           |
       | MakeExtra | {"extra": "card", "text": "first"}  | /main/order/o-504:0>extras/0 |
@@ -57,13 +57,13 @@ Feature: Dead letters
     Given saga "extras" is broken for "o-505"
     And OrderExtra {"extra": "card", "text": "first"} is sent to order "o-505"
     And OrderExtra {"extra": "card", "text": "second"} is sent to order "o-505"
-    When the last dead letter of saga "extras" for "o-505" is replayed
+    When the dead letter of saga "extras" for "o-505" is replayed
     Then workshop "o-505" has no commands
     And the dead letters of saga "extras" for "o-505" are
       | input   | attempts | outcome |
       | o-505:0 | 2        | open    |
     When saga "extras" is repaired for "o-505"
-    And the last dead letter of saga "extras" for "o-505" is replayed
+    And the dead letter of saga "extras" for "o-505" is replayed
     Then the events of workshop "o-505" are
       | type      | data                                |
       | ExtraMade | {"extra": "card", "text": "first"}  |
@@ -82,7 +82,7 @@ Feature: Dead letters
     And the dead letters of aggregate "stock" for "easel" are
       | type        | input                         | error class | error says      | outcome |
       | ReserveItem | /main/order/o-507:0>picking/0 | Breakdown   | stock is broken | open    |
-    When the last dead letter of aggregate "stock" for "easel" is replayed twice
+    When the dead letter of aggregate "stock" for "easel" is replayed twice
     Then the events of stock "easel" are
       | type         | data                          | cause                         |
       | Restocked    |                               |                               |
@@ -97,7 +97,7 @@ Feature: Dead letters
     And aggregate "stock" is broken for "hammock"
     And PlaceOrder {"items": ["hammock"]} is sent to order "o-509"
     When aggregate "stock" is repaired for "hammock"
-    And the last dead letter of aggregate "stock" for "hammock" is discarded
+    And the dead letter of aggregate "stock" for "hammock" is discarded
     Then the events of stock "hammock" are
       | type      |
       | Restocked |

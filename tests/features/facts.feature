@@ -24,10 +24,10 @@ Feature: Facts
       | type      | data           |
       | OrderPaid | {"amount": 80} |
     And the events of order "o-302" are
-      | type           | data                     | fact       |
-      | OrderPaid      | {"amount": 80}           | bank-302   |
-      | OrderCancelled | {"reason": "too dear"}   | none       |
-      | OrderPaid      | {"amount": 7}            | bank-302-b |
+      | type           | data                   | fact       |
+      | OrderPaid      | {"amount": 80}         | bank-302   |
+      | OrderCancelled | {"reason": "too dear"} | none       |
+      | OrderPaid      | {"amount": 7}          | bank-302-b |
 
   Scenario: The same id at another root is another fact
     Given the fact PaymentReceived {"amount": 80} is stated of order "o-304" as "bank-304"
@@ -39,7 +39,7 @@ Feature: Facts
 
   Scenario: A fact without the id of its source is refused, and nothing is stored
     When the fact PaymentReceived {"amount": 80} is stated of order "o-306" without an id
-    Then the last one is failed because "ce_factid is missing"
+    Then the last one has failed because "ce_factid is missing"
     And order "o-306" has no events
     And the dead letters of aggregate "order" for "o-306" are
       | type            | error class | error says           |
@@ -47,17 +47,17 @@ Feature: Facts
 
   Scenario: A fact of an undeclared type is refused, and nothing is stored
     When the fact CancelOrder {"reason": "it is lost"} is stated of order "o-307" as "carrier-307"
-    Then the last one is failed because "records no shop.v1.CancelOrder"
+    Then the last one has failed because "records no shop.v1.CancelOrder"
     And order "o-307" has no events
     And the dead letters of aggregate "order" for "o-307" are
-      | type        | error class     | error says                                                   |
+      | type        | error class     | error says                                                          |
       | CancelOrder | InvalidArgument | records no shop.v1.CancelOrder; it records: shop.v1.PaymentReceived |
     When the fact PaymentReceived {"amount": 80} is stated of order "o-307" as "carrier-307"
     Then the last one is accepted
 
   Scenario: Whoever rejects a fact is at fault
     When the fact PaymentReceived {"amount": -1} is stated of order "o-308" as "bank-308"
-    Then the last one is failed because "nobody pays less than nothing"
+    Then the last one has failed because "nobody pays less than nothing"
     And order "o-308" has no events
     And the dead letters of aggregate "order" for "o-308" are
       | type            | error class  | error says     | outcome |

@@ -9,11 +9,11 @@ Feature: Process managers
     And PlaceOrder {"items": ["mirror"], "address": "Elm 2", "seconds_to_pay": 600} is sent to order "o-202" in purchase "p-202"
     When the fact PaymentReceived {"amount": 5} is stated of order "o-201" in purchase "p-201" as "bank-201"
     Then the events of fulfilment "p-201" are, in any order
-      | type              | data                                      | cause               | purchase |
-      | FulfilmentStarted | {"order": "o-201"}                        | /main/order/o-201:0 | p-201    |
+      | type              | data                                      | cause                | purchase |
+      | FulfilmentStarted | {"order": "o-201"}                        | /main/order/o-201:0  | p-201    |
       | ReservationSeen   | {}                                        | /main/stock/mirror:1 | p-201    |
-      | PaymentSeen       | {}                                        | /main/order/o-201:1 | p-201    |
-      | ShippingAsked     | {"address": "Elm 1", "order_sequence": 1} | /main/order/o-201:1 | p-201    |
+      | PaymentSeen       | {}                                        | /main/order/o-201:1  | p-201    |
+      | ShippingAsked     | {"address": "Elm 1", "order_sequence": 1} | /main/order/o-201:1  | p-201    |
       | FulfilmentEnded   | {}                                        | /main/parcel/o-201:0 | p-201    |
     And the events of parcel "o-201" are
       | type          | data                 | cause                            | purchase | path        |
@@ -96,10 +96,10 @@ Feature: Process managers
       | type              | data               |
       | FulfilmentStarted | {"order": "o-209"} |
     And the dead letters of process manager "fulfilment" for "o-208" are
-      | type        | input   | error class | error says            | outcome |
-      | OrderPlaced | o-208:0 | Breakdown   | fulfilment is broken  | open    |
+      | type        | input   | error class | error says           | outcome |
+      | OrderPlaced | o-208:0 | Breakdown   | fulfilment is broken | open    |
     When process manager "fulfilment" is repaired for "p-208"
-    And the last dead letter of process manager "fulfilment" for "o-208" is replayed
+    And the dead letter of process manager "fulfilment" for "o-208" is replayed
     Then the events of fulfilment "p-208" are
       | type              | data               |
       | FulfilmentStarted | {"order": "o-208"} |

@@ -64,21 +64,21 @@ Feature: Sagas
     Given saga "extras" stumbles 4 times over "o-107"
     When OrderExtra {"extra": "card", "text": "well"} is sent to order "o-107"
     Then the dead letters of saga "extras" for "o-107" are
-      | type         | error class | error says       | outcome |
-      | ExtraOrdered | Transient   | extras stumbles  | open    |
+      | type         | error class | error says      | outcome |
+      | ExtraOrdered | Transient   | extras stumbles | open    |
     And workshop "o-107" has no commands
 
   Scenario: An event whose command cannot be sent is dead, and none of its commands is sent
     When PlaceOrder {"items": ["bucket", ""]} is sent to order "o-108"
     Then the dead letters of saga "picking" for "o-108" are
-      | type        | input   | error class     | error says                                   |
-      | OrderPlaced | o-108:0 | InvalidArgument | shop.v1.ReserveItem to stock without a root  |
+      | type        | input   | error class     | error says                                  |
+      | OrderPlaced | o-108:0 | InvalidArgument | shop.v1.ReserveItem to stock without a root |
     And stock "bucket" has no commands
 
   Scenario: A loop of sagas ends at the hop limit, with its path
     When OrderExtra {"extra": "magazine", "text": "monthly"} is sent to order "o-109"
     Then the dead letters of saga "extras" for "o-109" are
-      | type         | input    | error class | error says                                                             |
+      | type         | input    | error class | error says                                                            |
       | ExtraOrdered | o-109:32 | HopLimit    | 64 hops led here and no end: extras>subscription>extras>subscription> |
     And saga "subscription" has no dead letters for "o-109"
     And order "o-109" has 33 events

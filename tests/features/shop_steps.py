@@ -21,7 +21,10 @@ Column = Callable[[Any], str]
 QUERY = b"headrace.v1.Query"
 COMPONENT = r'(?:aggregate|saga|process manager) "(?P<component>[a-z]+)"'
 ROOT = r'(?P<domain>[a-z]+) "(?P<root>[^"]+)"'
+LETTER = rf'the dead letter of {COMPONENT} for "(?P<root>[^"]+)"'
 IN = r'(?: in purchase "(?P<correlation>[^"]+)")?'
+COMMAND = rf'(?P<kind>\w+) (?P<data>{{.*}}) is sent to {ROOT}{IN}(?: with the id "(?P<identity>[^"]+)")?'
+FACT = rf'the fact (?P<kind>\w+) (?P<data>{{.*}}) is stated of {ROOT}{IN} (?:as "(?P<external>[^"]+)"|without an id)'
 
 
 def message_type(name: str) -> type[Message]:
@@ -120,7 +123,7 @@ REJECTION: dict[str, Column] = {
     "reason": lambda r: rejection(r).reason,
     **{name: RECORD[name] for name in ("id", "cause", "purchase")},
 }
-LETTER: dict[str, Column] = {
+DEAD: dict[str, Column] = {
     "type": lambda letter: short(letter.headers["ce_type"].decode()),
     "input": lambda letter: letter.headers["ce_id"].decode(),
     "error class": lambda letter: letter.body.error_class,
@@ -140,8 +143,8 @@ def answers() -> list[Answer]:
     return []
 
 
-@given(parsers.re(rf'(?P<kind>\w+) (?P<data>{{.*}}) is sent to {ROOT}{IN}(?: with the id "(?P<identity>[^"]+)")?'))
-@when(parsers.re(rf'(?P<kind>\w+) (?P<data>{{.*}}) is sent to {ROOT}{IN}(?: with the id "(?P<identity>[^"]+)")?'))
+@given(parsers.re(COMMAND))
+@when(parsers.re(COMMAND))
 def send(
     world: World,
     answers: list[Answer],
@@ -157,9 +160,6 @@ def send(
     )
 
 
-FACT = rf'the fact (?P<kind>\w+) (?P<data>{{.*}}) is stated of {ROOT}{IN} (?:as "(?P<external>[^"]+)"|without an id)'
-
-
 @given(parsers.re(FACT))
 @when(parsers.re(FACT))
 def state_fact(
@@ -173,12 +173,10 @@ def state_fact(
     external: str | None,
 ) -> None:
     fact = message(kind, data)
-    answers.append(
-        world.state_fact(domain, root, fact, external_id=external or "", correlation_id=correlation or "")
-    )
+    answers.append(world.state_fact(domain, root, fact, external_id=external or "", correlation_id=correlation or ""))
 
 
-@when(parsers.re(rf"the last (?P<kind>command|event|rejection|fact) of {ROOT} is delivered again"))
+@when(parsers.re(rf"the last (?P<kind>event|rejection) of {ROOT} is delivered again"))
 def deliver_again(world: World, kind: str, domain: str, root: str) -> None:
     world.deliver(about(root, world.records(domain, f"{kind}s"))[-1])
 
@@ -203,16 +201,12 @@ def pass_time(world: World, seconds: int) -> None:
     world.pass_time(seconds)
 
 
-SETTLE = r'the (?P<which>first|last) dead letter of {} for "(?P<root>[^"]+)" is (?P<what>replayed|discarded)(?P<twice> twice)?'
-
-
-@when(parsers.re(SETTLE.format(COMPONENT)))
-def settle(world: World, which: str, component: str, root: str, what: str, twice: str | None) -> None:
+@when(parsers.re(rf"{LETTER} is (?P<what>replayed|discarded)(?P<twice> twice)?"))
+def settle(world: World, component: str, root: str, what: str, twice: str | None) -> None:
     found = world.letters(component, root)
-    assert found, f"{component} has no dead letter for {root}"
-    letter = found[0 if which == "first" else -1]
+    assert len(found) == 1, f"{component} has {len(found)} dead letters for {root}"
     for _ in range(2 if twice else 1):
-        world.settle([letter], discard=what == "discarded")
+        world.settle(found, discard=what == "discarded")
 
 
 # ---- what is then
@@ -224,7 +218,7 @@ def accepted(answers: list[Answer]) -> None:
     assert [(a.status, a.already_processed) for a in answers] == [("accepted", False)] * len(answers), answers
 
 
-@then(parsers.re(r'the last one is (?P<status>accepted|rejected|failed)(?: because "(?P<reason>[^"]+)")?'))
+@then(parsers.re(r'the last one (?:is|has) (?P<status>accepted|failed)(?: because "(?P<reason>[^"]+)")?'))
 def answered(answers: list[Answer], status: str, reason: str | None) -> None:
     assert answers[-1].status == status, answers[-1]
     assert (reason or "") in answers[-1].reason, answers[-1]
@@ -243,12 +237,12 @@ def answer_holds(answers: list[Answer], datatable: Table) -> None:
     same(answers[-1].events, datatable, ANSWERED)
 
 
-@then(parsers.re(rf"the (?P<kind>command|event|fact)s of {ROOT} are(?P<loose>, in any order)?"))
+@then(parsers.re(rf"the (?P<kind>command|event)s of {ROOT} are(?P<loose>, in any order)?"))
 def records_are(world: World, kind: str, domain: str, root: str, loose: str | None, datatable: Table) -> None:
     same(about(root, world.records(domain, f"{kind}s")), datatable, RECORD, ordered=not loose)
 
 
-@then(parsers.re(rf"{ROOT} has (?P<number>\d+) (?P<kind>command|event|fact|rejection)s"), converters={"number": int})
+@then(parsers.re(rf"{ROOT} has (?P<number>\d+) (?P<kind>command|event|rejection)s?"), converters={"number": int})
 def records_count(world: World, kind: str, domain: str, root: str, number: int) -> None:
     assert len(about(root, world.records(domain, f"{kind}s"))) == number
 
@@ -258,7 +252,7 @@ def rejections_are(world: World, domain: str, root: str, datatable: Table) -> No
     same(about(root, world.records(domain, "rejections")), datatable, REJECTION)
 
 
-@then(parsers.re(rf"{ROOT} has no (?P<kind>command|event|fact|rejection)s"))
+@then(parsers.re(rf"{ROOT} has no (?P<kind>command|event|rejection)s"))
 def no_records(world: World, kind: str, domain: str, root: str) -> None:
     found = about(root, world.records(domain, f"{kind}s"))
     assert not found, [header(record, "ce_type") for record in found]
@@ -266,7 +260,7 @@ def no_records(world: World, kind: str, domain: str, root: str) -> None:
 
 @then(parsers.re(rf'the dead letters of {COMPONENT} for "(?P<root>[^"]+)" are'))
 def letters_are(world: World, component: str, root: str, datatable: Table) -> None:
-    same(world.letters(component, root), datatable, LETTER)
+    same(world.letters(component, root), datatable, DEAD)
 
 
 @then(parsers.re(rf'{COMPONENT} has no dead letters for "(?P<root>[^"]+)"'))
@@ -275,9 +269,10 @@ def no_letters(world: World, component: str, root: str) -> None:
     assert not found, [letter.data() for letter in found]
 
 
-@then(parsers.re(rf'the (?P<which>first|last) dead letter of {COMPONENT} for "(?P<root>[^"]+)" holds its input whole'))
-def whole(world: World, which: str, component: str, root: str) -> None:
-    body = world.letters(component, root)[0 if which == "first" else -1].body
+@then(parsers.re(rf"{LETTER} holds its input whole"))
+def whole(world: World, component: str, root: str) -> None:
+    (letter,) = world.letters(component, root)
+    body = letter.body
     word, kind = body.topic.split(".")[-2:]
     place = (body.topic, body.partition, body.offset)
     (record,) = [r for r in world.records(word, kind) if (r.topic, r.partition, r.offset) == place]

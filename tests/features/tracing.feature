@@ -57,7 +57,7 @@ Feature: Tracing
           dead letter extras o-604: headrace.v1.DeadLetter  (saga:extras: Breakdown: extras is broken)
       """
     When saga "extras" is repaired for "o-604"
-    And the last dead letter of saga "extras" for "o-604" is replayed
+    And the dead letter of saga "extras" for "o-604" is replayed
     Then the trace of purchase "p-604" is
       """
       command order o-604: OrderExtra

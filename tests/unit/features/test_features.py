@@ -112,9 +112,7 @@ def _answer(wire: Reply) -> Answer:
 
 
 @pytest.fixture
-def world(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest
-) -> Iterator[MemoryWorld]:
+def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[MemoryWorld]:
     """A shop of its own for each scenario, which must share no root with another: elsewhere they share the shop."""
     monkeypatch.setattr(shop.faults, "folder", tmp_path / "faults", raising=False)
     world = MemoryWorld(monkeypatch)
