@@ -96,7 +96,7 @@ class KafkaWorld(World):
                 enable_auto_commit=False,
                 enable_partition_eof=True,
                 isolation_level="read_committed",
-                fetch_wait_max_ms=10,
+                fetch_wait_max_ms=25,
             )
         )
         places = [TopicPartition(t, p, OFFSET_BEGINNING) for t in self._topics for p in range(self.settings.partitions)]
