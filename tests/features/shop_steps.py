@@ -23,7 +23,10 @@ COMPONENT = r'(?:aggregate|saga|process manager) "(?P<component>[a-z]+)"'
 ROOT = r'(?P<domain>[a-z]+) "(?P<root>[^"]+)"'
 LETTER = rf'the dead letter of {COMPONENT} for "(?P<root>[^"]+)"'
 IN = r'(?: in purchase "(?P<correlation>[^"]+)")?'
-COMMAND = rf'(?P<kind>\w+) (?P<data>{{.*}}) is sent to {ROOT}{IN}(?: with the id "(?P<identity>[^"]+)")?'
+COMMAND = (
+    rf'(?P<kind>\w+) (?P<data>{{.*}}) is sent to {ROOT}{IN}(?: with the id "(?P<identity>[^"]+)")?'
+    r'(?: within the trace "(?P<trace>[0-9a-f]{32})")?'
+)
 FACT = rf'the fact (?P<kind>\w+) (?P<data>{{.*}}) is stated of {ROOT}{IN} (?:as "(?P<external>[^"]+)"|without an id)'
 
 
@@ -108,6 +111,7 @@ RECORD: dict[str, Column] = {
     "cause": lambda r: header(r, "ce_causationid"),
     "purchase": lambda r: header(r, "ce_correlationid"),
     "path": lambda r: header(r, "ce_path"),
+    "trace": lambda r: "".join(header(r, "ce_traceparent").split("-")[1:2]),
     "fact": lambda r: header(r, "ce_factid"),
     "sequence": lambda r: header(r, "ce_sequence"),
 }
@@ -121,7 +125,7 @@ REJECTION: dict[str, Column] = {
     "command": lambda r: short(rejection(r).command_type),
     "refused by": lambda r: f"{rejection(r).component} {rejection(r).root}",
     "reason": lambda r: rejection(r).reason,
-    **{name: RECORD[name] for name in ("id", "cause", "purchase")},
+    **{name: RECORD[name] for name in ("id", "cause", "purchase", "trace")},
 }
 DEAD: dict[str, Column] = {
     "type": lambda letter: short(letter.headers["ce_type"].decode()),
@@ -154,10 +158,17 @@ def send(
     root: str,
     correlation: str | None,
     identity: str | None,
+    trace: str | None,
 ) -> None:
-    answers.append(
-        world.send(domain, root, message(kind, data), command_id=identity or "", correlation_id=correlation or "")
+    answer = world.send(
+        domain,
+        root,
+        message(kind, data),
+        command_id=identity or "",
+        correlation_id=correlation or "",
+        traceparent=f"00-{trace}-00f067aa0ba902b7-01" if trace else "",
     )
+    answers.append(answer)
 
 
 @given(parsers.re(FACT))

@@ -1,20 +1,31 @@
 Feature: Tracing
   Every record names the purchase that it belongs to, and its immediate cause. The tree is read from the topics alone.
 
-  Scenario: Correlation, causation and path are kept through every hop
+  Scenario: Correlation, causation, path and W3C trace are kept through every hop
     Given Restock {"count": 1} is sent to stock "ladder"
-    And PlaceOrder {"items": ["ladder"], "address": "Elm 6", "seconds_to_pay": 600} is sent to order "o-601" in purchase "p-601" with the id "c-601"
-    When the fact PaymentReceived {"amount": 5} is stated of order "o-601" in purchase "p-601" as "bank-601"
-    Then the events of order "o-601" are
-      | type        | cause | purchase | path |
-      | OrderPlaced | c-601 | p-601    | none |
-      | OrderPaid   |       | p-601    | none |
-    And the commands of parcel "o-601" are
-      | type       | cause               | purchase | path        |
-      | ShipParcel | /main/order/o-601:1 | p-601    | fulfilment> |
+    When PlaceOrder {"items": ["ladder", "stilts"], "address": "Elm 6", "seconds_to_pay": 600} is sent to order "o-601" in purchase "p-601" with the id "c-601" within the trace "4bf92f3577b34da6a3ce929d0e0e4736"
+    And the fact PaymentReceived {"amount": 5} is stated of order "o-601" in purchase "p-601" as "bank-601"
+    Then the commands of stock "stilts" are
+      | type        | cause               | purchase | path     | trace                            |
+      | ReserveItem | /main/order/o-601:0 | p-601    | picking> | 4bf92f3577b34da6a3ce929d0e0e4736 |
+    And the rejections of order "o-601" are
+      | command     | cause                         | purchase | trace                            |
+      | ReserveItem | /main/order/o-601:0>picking/1 | p-601    | 4bf92f3577b34da6a3ce929d0e0e4736 |
+    And the events of order "o-601" are
+      | type            | cause                                   | purchase | path     | trace                            |
+      | OrderPlaced     | c-601                                   | p-601    | none     | 4bf92f3577b34da6a3ce929d0e0e4736 |
+      | ItemUnavailable | rejection//main/order/o-601:0>picking/1 | p-601    | picking> | 4bf92f3577b34da6a3ce929d0e0e4736 |
+      | OrderPaid       |                                         | p-601    | none     | none                             |
+    And the events of fulfilment "p-601" are, in any order
+      | type              | cause                | purchase | trace                            |
+      | FulfilmentStarted | /main/order/o-601:0  | p-601    | 4bf92f3577b34da6a3ce929d0e0e4736 |
+      | ReservationSeen   | /main/stock/ladder:1 | p-601    | 4bf92f3577b34da6a3ce929d0e0e4736 |
+      | PaymentSeen       | /main/order/o-601:2  | p-601    | none                             |
+      | ShippingAsked     | /main/order/o-601:2  | p-601    | none                             |
+      | FulfilmentEnded   | /main/parcel/o-601:0 | p-601    | none                             |
     And the events of parcel "o-601" are
       | type          | cause                            | purchase | path        |
-      | ParcelShipped | /main/order/o-601:1>fulfilment/0 | p-601    | fulfilment> |
+      | ParcelShipped | /main/order/o-601:2>fulfilment/0 | p-601    | fulfilment> |
 
   Scenario: Without a correlation of its own, a command begins one
     When OrderExtra {"extra": "card", "text": "hello"} is sent to order "o-602" with the id "c-602"

@@ -34,8 +34,10 @@ class World(ABC):
     # ---- what changes something
 
     @abstractmethod
-    def send(self, domain: str, root: str, command: Message, *, command_id: str, correlation_id: str) -> Answer:
-        """Send a command and wait for the answer; an empty correlation is the command's id."""
+    def send(
+        self, domain: str, root: str, command: Message, *, command_id: str, correlation_id: str, traceparent: str
+    ) -> Answer:
+        """Send a command and wait for the answer; an empty id is any, an empty correlation that of the command."""
 
     @abstractmethod
     def state_fact(self, domain: str, root: str, fact: Message, *, external_id: str, correlation_id: str) -> Answer:

@@ -30,6 +30,8 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 from google.protobuf.message import Message
 from logbook import end_offsets
+from opentelemetry.context import attach, detach
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from pytest_bdd import scenarios
 from support import until
 from world import Answer, World
@@ -135,18 +137,27 @@ class KafkaWorld(World):
 
     # ---- what changes something, after all that came before has been handled
 
-    def send(self, domain: str, root: str, command: Message, *, command_id: str, correlation_id: str) -> Answer:
+    def send(
+        self, domain: str, root: str, command: Message, *, command_id: str, correlation_id: str, traceparent: str
+    ) -> Answer:
         self._rest()
         self._changed = True
-        execute = self._client.execute(
-            command,
-            root=root,
-            domain=domain,
-            command_id=command_id or None,
-            correlation_id=correlation_id or None,
-            timeout=60,
-        )
-        return _answer(self._do(execute))
+
+        async def execute() -> Reply:
+            token = attach(TraceContextTextMapPropagator().extract({"traceparent": traceparent}))
+            try:
+                return await self._client.execute(
+                    command,
+                    root=root,
+                    domain=domain,
+                    command_id=command_id or None,
+                    correlation_id=correlation_id or None,
+                    timeout=60,
+                )
+            finally:
+                detach(token)
+
+        return _answer(self._do(execute()))
 
     def state_fact(self, domain: str, root: str, fact: Message, *, external_id: str, correlation_id: str) -> Answer:
         self._rest()

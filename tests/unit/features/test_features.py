@@ -14,15 +14,17 @@ from pytest_bdd import scenarios
 from world import Answer, World
 
 from headrace.schemas.headrace_v1_pb2 import Reply
-from headrace.schemas.record import CORRELATION, FACT, REPLY_TO, CloudEvent, Record
+from headrace.schemas.record import CORRELATION, FACT, REPLY_TO, TRACEPARENT, TYPE, CloudEvent, Record
 from headrace.streams import letters, tracks
 from headrace.streams.settings import Settings
 from headrace.topology import TopologyDriver
+from headrace.topology.request import request
 
 pytest_plugins = ["shop_steps"]
 scenarios("../../features")
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+REPLY = b"headrace.v1.Reply"
 _used: dict[tuple[str, str], str] = {}
 
 
@@ -50,11 +52,21 @@ class MemoryWorld(World):
         monkeypatch.setattr(tracks, "read", self._read)
         monkeypatch.setattr(letters, "Producer", Producer)
 
-    def send(self, domain: str, root: str, command: Message, *, command_id: str, correlation_id: str) -> Answer:
-        reply = self.driver.send(
-            command, root, domain=domain, command_id=command_id or uuid4().hex, correlation_id=correlation_id or None
+    def send(
+        self, domain: str, root: str, command: Message, *, command_id: str, correlation_id: str, traceparent: str
+    ) -> Answer:
+        record = request(
+            self.topic(domain, "commands"),
+            command,
+            root,
+            time=self.driver.clock.milliseconds,
+            command_id=command_id or uuid4().hex,
+            correlation_id=correlation_id or None,
+            reply_to="headrace.replies/0",
         )
-        return _answer(reply.wire)
+        traced = [(TRACEPARENT, traceparent)] if traceparent else []
+        self.driver.produce(record.topic, record.key, record.value, [*record.headers.items(), *traced])
+        return self._answer()
 
     def state_fact(self, domain: str, root: str, fact: Message, *, external_id: str, correlation_id: str) -> Answer:
         topic = self.driver.topic(domain, "facts")
@@ -68,7 +80,7 @@ class MemoryWorld(World):
             extensions=extensions | {REPLY_TO[3:]: "headrace.replies/0"},
         )
         self.driver.produce(topic, root.encode(), fact.SerializeToString(), about.headers())
-        return _answer(Reply.FromString(self.driver.records("headrace.replies")[-1].value or b""))
+        return self._answer()
 
     def deliver(self, record: Record) -> None:
         self.driver.produce(record.topic, record.key, record.value, record.headers.items(), record.partition)
@@ -85,6 +97,13 @@ class MemoryWorld(World):
 
     def escalations(self) -> Sequence[dict[str, str]]:
         return self.driver.escalations
+
+    def _answer(self) -> Answer:
+        """The last one given."""
+        (*_, last) = (r.value for r in self.driver.records("headrace.replies") if r.headers[TYPE] == REPLY)
+        reply = Reply.FromString(last or b"")
+        status = Reply.Status.Name(reply.status).lower()
+        return Answer(status, reply.reason, reply.already_processed, [(e.type, e.data) for e in reply.events])
 
     def _read(self, _: Any, topic: str) -> Iterator["_Message"]:
         return (_Message(record) for record in self.driver.records(topic))
@@ -104,11 +123,6 @@ class _Message:
 
     def timestamp(self) -> tuple[int, int]:
         return 1, self._record.timestamp
-
-
-def _answer(wire: Reply) -> Answer:
-    status = Reply.Status.Name(wire.status).lower()
-    return Answer(status, wire.reason, wire.already_processed, [(event.type, event.data) for event in wire.events])
 
 
 @pytest.fixture
