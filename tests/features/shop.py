@@ -4,40 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-from shop_pb2 import (
-    CancelOrder,
-    CloseItem,
-    ExtraMade,
-    ExtraOrdered,
-    Fulfilment,
-    FulfilmentEnded,
-    FulfilmentStarted,
-    ItemClosed,
-    ItemReserved,
-    ItemUnavailable,
-    MakeExtra,
-    Order,
-    OrderCancelled,
-    OrderExtra,
-    OrderPaid,
-    OrderPlaced,
-    Parcel,
-    ParcelShipped,
-    PaymentMissed,
-    PaymentOverdue,
-    PaymentReceived,
-    PaymentSeen,
-    PlaceOrder,
-    ReservationSeen,
-    ReserveItem,
-    Restock,
-    Restocked,
-    ShipParcel,
-    ShippingAsked,
-    ShippingRefused,
-    Stock,
-    Workshop,
-)
+import shop_pb2 as pb
 
 from headrace.topology import (
     After,
@@ -111,14 +78,14 @@ faults = Faults()
 # ---- aggregates
 
 
-class Orders(Aggregate[Order]):
+class Orders(Aggregate[pb.Order]):
     domain = "order"
 
     @handles
-    def place(self, state: Order, command: PlaceOrder, context: Context) -> OrderPlaced:
+    def place(self, state: pb.Order, command: pb.PlaceOrder, context: Context) -> pb.OrderPlaced:
         if state.items:
             raise Rejected("it is placed already")
-        return OrderPlaced(
+        return pb.OrderPlaced(
             order=context.root,
             items=command.items,
             address=command.address,
@@ -127,109 +94,109 @@ class Orders(Aggregate[Order]):
         )
 
     @handles
-    def cancel(self, state: Order, command: CancelOrder) -> OrderCancelled:
+    def cancel(self, state: pb.Order, command: pb.CancelOrder) -> pb.OrderCancelled:
         if state.cancelled:
             raise Rejected("it is cancelled already")
-        return OrderCancelled(reason=command.reason)
+        return pb.OrderCancelled(reason=command.reason)
 
     @handles
-    def extra(self, state: Order, command: OrderExtra) -> ExtraOrdered:
-        return ExtraOrdered(extra=command.extra, text=command.text)
+    def extra(self, state: pb.Order, command: pb.OrderExtra) -> pb.ExtraOrdered:
+        return pb.ExtraOrdered(extra=command.extra, text=command.text)
 
     @records
-    def payment(self, state: Order, fact: PaymentReceived) -> OrderPaid:
+    def payment(self, state: pb.Order, fact: pb.PaymentReceived) -> pb.OrderPaid:
         if fact.amount < 0:
             raise Rejected("nobody pays less than nothing")
-        return OrderPaid(amount=fact.amount)
+        return pb.OrderPaid(amount=fact.amount)
 
     @compensates
-    def unavailable(self, state: Order, command: ReserveItem, refusal: Refusal) -> ItemUnavailable | Flag:
+    def unavailable(self, state: pb.Order, command: pb.ReserveItem, refusal: Refusal) -> pb.ItemUnavailable | Flag:
         flags = {
             "discontinued": Flag.REVOKE,
             "miscounted": Flag.DEAD_LETTER,
             "recalled": Flag.ESCALATE,
             "embargoed": Flag.ABORT,
         }
-        return flags.get(refusal.code) or ItemUnavailable(
+        return flags.get(refusal.code) or pb.ItemUnavailable(
             item=refusal.root, reason=refusal.reason, ordered_in=refusal.sequence
         )
 
     @applies
-    def placed(self, state: Order, event: OrderPlaced) -> None:
+    def placed(self, state: pb.Order, event: pb.OrderPlaced) -> None:
         state.items.extend(event.items)
         state.address = event.address
 
     @applies
-    def cancelled(self, state: Order, event: OrderCancelled) -> None:
+    def cancelled(self, state: pb.Order, event: pb.OrderCancelled) -> None:
         state.cancelled = True
 
     @applies
-    def paid(self, state: Order, event: OrderPaid) -> None:
+    def paid(self, state: pb.Order, event: pb.OrderPaid) -> None:
         state.paid += event.amount
 
     @applies
-    def noted(self, state: Order, event: ExtraOrdered | ItemUnavailable) -> None:
+    def noted(self, state: pb.Order, event: pb.ExtraOrdered | pb.ItemUnavailable) -> None:
         return None
 
 
-class Stocks(Aggregate[Stock]):
+class Stocks(Aggregate[pb.Stock]):
     domain = "stock"
 
     @handles
-    def restock(self, state: Stock, command: Restock) -> Restocked:
-        return Restocked(count=command.count)
+    def restock(self, state: pb.Stock, command: pb.Restock) -> pb.Restocked:
+        return pb.Restocked(count=command.count)
 
     @handles
-    def close(self, state: Stock, command: CloseItem) -> ItemClosed:
-        return ItemClosed(code=command.code, reason=command.reason)
+    def close(self, state: pb.Stock, command: pb.CloseItem) -> pb.ItemClosed:
+        return pb.ItemClosed(code=command.code, reason=command.reason)
 
     @handles
-    def reserve(self, state: Stock, command: ReserveItem, context: Context) -> ItemReserved:
+    def reserve(self, state: pb.Stock, command: pb.ReserveItem, context: Context) -> pb.ItemReserved:
         faults.meet("stock", context.root)
         if state.code:
             raise Rejected(state.reason, code=state.code)
         if state.count < 1:
             raise Rejected("none is left", code="sold-out")
-        return ItemReserved(order=command.order, left=state.count - 1)
+        return pb.ItemReserved(order=command.order, left=state.count - 1)
 
     @applies
-    def restocked(self, state: Stock, event: Restocked) -> None:
+    def restocked(self, state: pb.Stock, event: pb.Restocked) -> None:
         state.count += event.count
 
     @applies
-    def closed(self, state: Stock, event: ItemClosed) -> None:
+    def closed(self, state: pb.Stock, event: pb.ItemClosed) -> None:
         state.code, state.reason = event.code, event.reason
 
     @applies
-    def reserved(self, state: Stock, event: ItemReserved) -> None:
+    def reserved(self, state: pb.Stock, event: pb.ItemReserved) -> None:
         state.count = event.left
 
 
-class Workshops(Aggregate[Workshop]):
+class Workshops(Aggregate[pb.Workshop]):
     domain = "workshop"
 
     @handles
-    def make(self, state: Workshop, command: MakeExtra) -> ExtraMade:
+    def make(self, state: pb.Workshop, command: pb.MakeExtra) -> pb.ExtraMade:
         if not command.text:
             raise Rejected(f"{command.extra} needs a text")
-        return ExtraMade(extra=command.extra, text=command.text)
+        return pb.ExtraMade(extra=command.extra, text=command.text)
 
     @applies
-    def made(self, state: Workshop, event: ExtraMade) -> None:
+    def made(self, state: pb.Workshop, event: pb.ExtraMade) -> None:
         state.made += 1
 
 
-class Parcels(Aggregate[Parcel]):
+class Parcels(Aggregate[pb.Parcel]):
     domain = "parcel"
 
     @handles
-    def ship(self, state: Parcel, command: ShipParcel) -> ParcelShipped:
+    def ship(self, state: pb.Parcel, command: pb.ShipParcel) -> pb.ParcelShipped:
         if not command.address:
             raise Rejected("there is no address")
-        return ParcelShipped(address=command.address)
+        return pb.ParcelShipped(address=command.address)
 
     @applies
-    def shipped(self, state: Parcel, event: ParcelShipped) -> None:
+    def shipped(self, state: pb.Parcel, event: pb.ParcelShipped) -> None:
         state.address = event.address
 
 
@@ -243,15 +210,15 @@ class Picking(Saga):
     source = "order"
 
     @reacts
-    def placed(self, event: OrderPlaced, context: EventContext) -> Iterator[Send[ReserveItem]]:
+    def placed(self, event: pb.OrderPlaced, context: EventContext) -> Iterator[Send[pb.ReserveItem]]:
         faults.meet("picking", context.root)
         for item in event.items:
-            yield to("stock", item, ReserveItem(order=context.root))
+            yield to("stock", item, pb.ReserveItem(order=context.root))
 
 
-def made(event: ExtraOrdered, context: EventContext) -> Send[MakeExtra]:
+def made(event: pb.ExtraOrdered, context: EventContext) -> Send[pb.MakeExtra]:
     """The order's workshop makes it."""
-    return to("workshop", context.root, MakeExtra(extra=event.extra, text=event.text))
+    return to("workshop", context.root, pb.MakeExtra(extra=event.extra, text=event.text))
 
 
 class Extras(Saga):
@@ -262,7 +229,7 @@ class Extras(Saga):
     on_rejection = Cascade.CONTINUE
 
     @reacts
-    def ordered(self, event: ExtraOrdered, context: EventContext) -> Send[MakeExtra] | None:
+    def ordered(self, event: pb.ExtraOrdered, context: EventContext) -> Send[pb.MakeExtra] | None:
         faults.meet("extras", context.root)
         return None if event.extra in ("wrapping", "engraving", "insurance") else made(event, context)
 
@@ -275,7 +242,7 @@ class Wrapping(Saga):
     on_rejection = Cascade.DEAD_LETTER
 
     @reacts
-    def ordered(self, event: ExtraOrdered, context: EventContext) -> Send[MakeExtra] | None:
+    def ordered(self, event: pb.ExtraOrdered, context: EventContext) -> Send[pb.MakeExtra] | None:
         return made(event, context) if event.extra == "wrapping" else None
 
 
@@ -287,7 +254,7 @@ class Engraving(Saga):
     on_rejection = Cascade.FAIL_FAST
 
     @reacts
-    def ordered(self, event: ExtraOrdered, context: EventContext) -> Send[MakeExtra] | None:
+    def ordered(self, event: pb.ExtraOrdered, context: EventContext) -> Send[pb.MakeExtra] | None:
         return made(event, context) if event.extra == "engraving" else None
 
 
@@ -298,7 +265,7 @@ class Insurance(Saga):
     source = "order"
 
     @reacts
-    def ordered(self, event: ExtraOrdered, context: EventContext) -> Send[MakeExtra] | None:
+    def ordered(self, event: pb.ExtraOrdered, context: EventContext) -> Send[pb.MakeExtra] | None:
         return made(event, context) if event.extra == "insurance" else None
 
 
@@ -309,97 +276,99 @@ class Subscription(Saga):
     source = "workshop"
 
     @reacts
-    def made(self, event: ExtraMade, context: EventContext) -> Send[OrderExtra] | None:
+    def made(self, event: pb.ExtraMade, context: EventContext) -> Send[pb.OrderExtra] | None:
         if event.extra != "magazine":
             return None
-        return to("order", context.root, OrderExtra(extra=event.extra, text=event.text))
+        return to("order", context.root, pb.OrderExtra(extra=event.extra, text=event.text))
 
 
 # ---- the process manager
 
 
-def order_if_complete(state: Fulfilment, event: OrderPaid | ItemReserved) -> list[Need]:
+def order_if_complete(state: pb.Fulfilment, event: pb.OrderPaid | pb.ItemReserved) -> list[Need]:
     """The order, when there is nothing else to wait for."""
-    complete = state.reserved if isinstance(event, OrderPaid) else state.paid
+    complete = state.reserved if isinstance(event, pb.OrderPaid) else state.paid
     return [state_of("order", state.order)] if state.order and complete else []
 
 
-class Fulfilments(ProcessManager[Fulfilment]):
+class Fulfilments(ProcessManager[pb.Fulfilment]):
     """Ships what is paid and reserved; cancels what is not paid in time."""
 
     name = "fulfilment"
 
     @reacts
     def placed(
-        self, state: Fulfilment, event: OrderPlaced, context: ProcessContext
-    ) -> Iterator[FulfilmentStarted | After | Send[ReserveItem]]:
+        self, state: pb.Fulfilment, event: pb.OrderPlaced, context: ProcessContext
+    ) -> Iterator[pb.FulfilmentStarted | After | Send[pb.ReserveItem]]:
         if event.seconds_to_pay == 0:
             return
         faults.meet("fulfilment", context.root)
-        yield FulfilmentStarted(order=event.order)
-        yield after(timedelta(seconds=event.seconds_to_pay), PaymentOverdue())
+        yield pb.FulfilmentStarted(order=event.order)
+        yield after(timedelta(seconds=event.seconds_to_pay), pb.PaymentOverdue())
         if event.sample:
-            yield to("stock", event.sample, ReserveItem(order=event.order))
+            yield to("stock", event.sample, pb.ReserveItem(order=event.order))
 
     @reacts(needs=order_if_complete)
     def paid(
-        self, state: Fulfilment, event: OrderPaid, context: ProcessContext
-    ) -> Iterator[PaymentSeen | ShippingAsked | Cancel | Send[ShipParcel]]:
+        self, state: pb.Fulfilment, event: pb.OrderPaid, context: ProcessContext
+    ) -> Iterator[pb.PaymentSeen | pb.ShippingAsked | Cancel | Send[pb.ShipParcel]]:
         if state.order:
-            yield cancel(PaymentOverdue)
-            yield PaymentSeen()
+            yield cancel(pb.PaymentOverdue)
+            yield pb.PaymentSeen()
             yield from self._ship(state, context)
 
     @reacts(needs=order_if_complete)
     def reserved(
-        self, state: Fulfilment, event: ItemReserved, context: ProcessContext
-    ) -> Iterator[ReservationSeen | ShippingAsked | Send[ShipParcel]]:
-        yield ReservationSeen()  # which may be here before the order, that comes of another domain
+        self, state: pb.Fulfilment, event: pb.ItemReserved, context: ProcessContext
+    ) -> Iterator[pb.ReservationSeen | pb.ShippingAsked | Send[pb.ShipParcel]]:
+        yield pb.ReservationSeen()  # which may be here before the order, that comes of another domain
         yield from self._ship(state, context)
 
-    def _ship(self, state: Fulfilment, context: ProcessContext) -> Iterator[ShippingAsked | Send[ShipParcel]]:
+    def _ship(self, state: pb.Fulfilment, context: ProcessContext) -> Iterator[pb.ShippingAsked | Send[pb.ShipParcel]]:
         order = context.known.get(state_of("order", state.order))
         if order is not None:
-            yield ShippingAsked(address=order.state.address, order_sequence=order.sequence)
-            yield to("parcel", state.order, ShipParcel(address=order.state.address))
+            yield pb.ShippingAsked(address=order.state.address, order_sequence=order.sequence)
+            yield to("parcel", state.order, pb.ShipParcel(address=order.state.address))
 
     @reacts
-    def overdue(self, state: Fulfilment, event: PaymentOverdue) -> Iterator[PaymentMissed | Send[CancelOrder]]:
-        yield PaymentMissed()
-        yield to("order", state.order, CancelOrder(reason="not paid in time"))
+    def overdue(
+        self, state: pb.Fulfilment, event: pb.PaymentOverdue
+    ) -> Iterator[pb.PaymentMissed | Send[pb.CancelOrder]]:
+        yield pb.PaymentMissed()
+        yield to("order", state.order, pb.CancelOrder(reason="not paid in time"))
 
     @reacts
-    def over(self, state: Fulfilment, event: ParcelShipped | OrderCancelled) -> FulfilmentEnded | None:
-        return FulfilmentEnded() if state.order else None
+    def over(self, state: pb.Fulfilment, event: pb.ParcelShipped | pb.OrderCancelled) -> pb.FulfilmentEnded | None:
+        return pb.FulfilmentEnded() if state.order else None
 
     @compensates
     def not_shipped(
-        self, state: Fulfilment, command: ShipParcel, refusal: Refusal
-    ) -> Iterator[ShippingRefused | Send[CancelOrder]]:
-        yield ShippingRefused(reason=refusal.reason)
-        yield to("order", state.order, CancelOrder(reason=f"not shipped: {refusal.reason}"))
+        self, state: pb.Fulfilment, command: pb.ShipParcel, refusal: Refusal
+    ) -> Iterator[pb.ShippingRefused | Send[pb.CancelOrder]]:
+        yield pb.ShippingRefused(reason=refusal.reason)
+        yield to("order", state.order, pb.CancelOrder(reason=f"not shipped: {refusal.reason}"))
 
     @applies
-    def started(self, state: Fulfilment, event: FulfilmentStarted) -> None:
+    def started(self, state: pb.Fulfilment, event: pb.FulfilmentStarted) -> None:
         state.order = event.order
 
     @applies
-    def seen(self, state: Fulfilment, event: PaymentSeen) -> None:
+    def seen(self, state: pb.Fulfilment, event: pb.PaymentSeen) -> None:
         state.paid = True
 
     @applies
-    def kept(self, state: Fulfilment, event: ReservationSeen) -> None:
+    def kept(self, state: pb.Fulfilment, event: pb.ReservationSeen) -> None:
         state.reserved = True
 
     @applies
-    def noted(self, state: Fulfilment, event: ShippingAsked | ShippingRefused | PaymentMissed) -> None:
+    def noted(self, state: pb.Fulfilment, event: pb.ShippingAsked | pb.ShippingRefused | pb.PaymentMissed) -> None:
         return None
 
     @applies
-    def ended(self, state: Fulfilment, event: FulfilmentEnded) -> None:
+    def ended(self, state: pb.Fulfilment, event: pb.FulfilmentEnded) -> None:
         state.ended = True
 
-    def finished(self, state: Fulfilment) -> bool:
+    def finished(self, state: pb.Fulfilment) -> bool:
         return state.ended
 
 

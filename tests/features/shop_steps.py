@@ -1,6 +1,6 @@
 """The steps of the features; README.md lists them. All that they do goes through a `World`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -310,21 +310,15 @@ def escalated(world: World, root: str, datatable: Table) -> None:
     same([e for e in world.escalations() if e["root"] == root], datatable, columns)
 
 
-@pytest.fixture
-def counts(world: World) -> dict[tuple[str, str], int]:
-    """Figures as they were at the beginning."""
-    outcomes = ("ignored", "timeouts", "compensations", "parked", "failed")
-    return {(word, outcome): world.counted(word, outcome) for word in shop.topology.components for outcome in outcomes}
-
-
-@given("the figures as they are now")
-def figures(counts: dict[tuple[str, str], int]) -> None:
-    assert counts
+@given("the figures as they are now", target_fixture="before")
+def figures(world: World) -> Mapping[tuple[str, str], int]:
+    return world.figures()
 
 
 @then(parsers.re(rf"{COMPONENT} has counted (?P<more>\d+) more as (?P<outcome>[a-z]+)"), converters={"more": int})
-def counted(world: World, counts: dict[tuple[str, str], int], component: str, more: int, outcome: str) -> None:
-    assert world.counted(component, outcome) - counts[component, outcome] == more
+def counted(world: World, before: Mapping[tuple[str, str], int], component: str, more: int, outcome: str) -> None:
+    figure = component, outcome
+    assert world.figures().get(figure, 0) - before.get(figure, 0) == more
 
 
 @then(

@@ -1,7 +1,7 @@
 """What the steps need of a deployment of the shop, whatever it runs on."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,7 +70,7 @@ class World(ABC):
         """All records of a topic; those of one root in the order in which they were written."""
 
     @abstractmethod
-    def counted(self, component: str, outcome: str) -> int:
+    def figures(self) -> Mapping[tuple[str, str], int]:
         """How many inputs of a component came to an outcome, by the figures that an operator sees."""
 
     @abstractmethod

@@ -12,7 +12,7 @@ import time
 import urllib.request
 import uuid
 from collections import defaultdict
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,6 +32,7 @@ from google.protobuf.message import Message
 from logbook import end_offsets
 from opentelemetry.context import attach, detach
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from prometheus_client.parser import text_string_to_metric_families
 from pytest_bdd import scenarios
 from support import until
 from world import Answer, World
@@ -212,12 +213,16 @@ class KafkaWorld(World):
         self._rest()
         return super().trace(correlation_id)
 
-    def counted(self, component: str, outcome: str) -> int:
+    def figures(self) -> Mapping[tuple[str, str], int]:
         self._rest()
         with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=10) as answer:
-            lines = answer.read().decode().splitlines()
-        name = f'headrace_commands_total{{domain="{component}",outcome="{outcome}"}} '
-        return int(float(next((line.removeprefix(name) for line in lines if line.startswith(name)), "0")))
+            families = text_string_to_metric_families(answer.read().decode())
+        return {
+            (sample.labels["domain"], sample.labels["outcome"]): int(sample.value)
+            for family in families
+            for sample in family.samples
+            if sample.name == "headrace_commands_total"
+        }
 
     def escalations(self) -> Sequence[dict[str, str]]:
         self._rest()

@@ -1,7 +1,7 @@
 """The features in memory: the steps of production, a clock that moves when it is told to."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -92,8 +92,9 @@ class MemoryWorld(World):
     def records(self, component: str, kind: str) -> Sequence[Record]:
         return self.driver.records(self.topic(component, kind))
 
-    def counted(self, component: str, outcome: str) -> int:
-        return self.driver.counts[component][outcome]
+    def figures(self) -> Mapping[tuple[str, str], int]:
+        counts = self.driver.counts.items()
+        return {(component, outcome): count for component, found in counts for outcome, count in found.items()}
 
     def escalations(self) -> Sequence[dict[str, str]]:
         return self.driver.escalations
