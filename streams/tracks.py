@@ -1,6 +1,7 @@
 """What one cause led to: the tree of a correlation id, from the topics alone."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,7 +52,7 @@ def trace(settings: Settings, topology: Topology, correlation_id: str) -> list[N
 
     Reads every topic of the topology's components in this edition to its end; raises as `reader.read` does.
     """
-    nodes = list(_nodes(settings, topology, correlation_id.encode()))
+    nodes = _nodes(settings, topology, correlation_id.encode())
     nodes.sort(key=lambda node: node.time)
     by_id: dict[str, Node] = {}
     for node in nodes:
@@ -81,25 +82,34 @@ def _time_out(cause: str) -> Node | None:
     return Node("time-out", cause, (), word, root, name, int(due))
 
 
-def _nodes(settings: Settings, topology: Topology, correlation: bytes) -> Iterator[Node]:
+def _nodes(settings: Settings, topology: Topology, correlation: bytes) -> list[Node]:
     wanted = {t.name for t in topology.topics(settings.names, 1, settings.edition)}
-    for name in sorted(wanted):
-        parts = settings.names.split(name)
-        if parts is None or parts[2] not in _KINDS:
-            continue
-        letters: dict[str, Node] = {}
-        for message in read(settings, name):
-            headers: dict[str, Any] = dict(message.headers() or ())
-            if headers.get(TYPE) == _SETTLED:
-                settled = Settled.FromString(message.value() or b"")
-                if letter := letters.pop(settled.letter_id, None):
-                    letter.note = f"{settled.outcome}; {letter.note}"
-            elif parts[2] == "inbox" and headers.get(TYPE) != _REJECTION:
-                continue  # events, which are on their own topics too
-            elif (headers.get(CORRELATION) or headers.get(ID)) == correlation:
-                node = _node(parts[2], parts[1], headers, message.value() or b"", message.timestamp()[1])
-                letters[node.id] = node
-                yield node
+    # one reads by waiting mostly: for 49 small topics 0.4 s, and 3.2 s one after the other
+    with ThreadPoolExecutor(8) as threads:
+        reading = [
+            threads.submit(_in_topic, settings, name, parts[1], parts[2], correlation)
+            for name in sorted(wanted)
+            if (parts := settings.names.split(name)) and parts[2] in _KINDS
+        ]
+        return [node for topic in reading for node in topic.result()]
+
+
+def _in_topic(settings: Settings, topic: str, word: str, kind: str, correlation: bytes) -> list[Node]:
+    nodes: list[Node] = []
+    letters: dict[str, Node] = {}
+    for message in read(settings, topic):
+        headers: dict[str, Any] = dict(message.headers() or ())
+        if headers.get(TYPE) == _SETTLED:
+            settled = Settled.FromString(message.value() or b"")
+            if letter := letters.pop(settled.letter_id, None):
+                letter.note = f"{settled.outcome}; {letter.note}"
+        elif kind == "inbox" and headers.get(TYPE) != _REJECTION:
+            continue  # events, which are on their own topics too
+        elif (headers.get(CORRELATION) or headers.get(ID)) == correlation:
+            node = _node(kind, word, headers, message.value() or b"", message.timestamp()[1])
+            letters[node.id] = node
+            nodes.append(node)
+    return nodes
 
 
 def _node(kind: str, word: str, headers: dict[str, bytes], value: bytes, timestamp: int) -> Node:
@@ -109,12 +119,13 @@ def _node(kind: str, word: str, headers: dict[str, bytes], value: bytes, timesta
     causes = (text(CAUSATION),) if CAUSATION in headers else ()
     word_for = "rejection" if kind == "inbox" else kind.removesuffix("s").replace("-", " ")
     node = Node(word_for, text(ID), causes, word, text(SUBJECT), text(TYPE), timestamp)
-    if kind == "events":
-        node.id = f"{text(SOURCE)}/{text(ID)}"
-        node.note = f"fact {text(FACT)}" if FACT in headers else ""
+    if kind in ("events", "commands"):
         # a process manager names a rejection as it names events, by its source too
         source, found, command = text(CAUSATION).partition("/rejection/")
         node.causes = (*causes, f"rejection/{command}") if found and source else causes
+    if kind == "events":
+        node.id = f"{text(SOURCE)}/{text(ID)}"
+        node.note = f"fact {text(FACT)}" if FACT in headers else ""
     elif word_for == "rejection":
         rejection = Rejection.FromString(value)
         node.note = f"{rejection.component} {rejection.root} refused {rejection.command_type}: {rejection.reason}"

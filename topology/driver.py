@@ -4,7 +4,7 @@ The steps are those of production; topics are lists here, and a command is handl
 is one edition; ids are counted, so that each run of a test writes the same records.
 """
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,6 +24,8 @@ from headrace.topology.request import raw, request, since_epoch
 from headrace.topology.step import Step
 from headrace.topology.store import MemoryStore
 
+# a component's name, and its step and store in one partition
+Worker = tuple[str, Step, MemoryStore]
 _ENDLESS = 10_000  # records that one input may lead to; more means that components answer each other for ever
 
 
@@ -82,6 +84,10 @@ class TopologyDriver:
         names: Names | None = None,
     ) -> None:
         self.clock = Clock(start, self._run)
+        self.escalations: list[dict[str, str]] = []
+        """What a person was told of, in order."""
+        self.counts: dict[str, Counter[str]] = defaultdict(Counter)
+        """By component, what its inputs came to; a worker's metrics say the same."""
         self._topology, self._edition, self._partitions = topology, edition, partitions
         self._names = names or Names()
         self._log: dict[str, list[Record]] = {}
@@ -89,8 +95,8 @@ class TopologyDriver:
         self._due: deque[Record] = deque()  # records on input topics that are not handled yet
         self._sent = 0
         # what reads a topic: a step and its store for each partition, of each component
-        self._workers: dict[str, list[list[tuple[Step, MemoryStore]]]] = defaultdict(list)
-        self._timed: list[tuple[Step, MemoryStore]] = []
+        self._workers: dict[str, list[list[Worker]]] = defaultdict(list)
+        self._timed: list[Worker] = []
         self._running = False
         for word in topology.components:
             workers = [self._worker(word, partition) for partition in range(partitions)]
@@ -99,7 +105,7 @@ class TopologyDriver:
             if word in topology.processes:
                 self._timed.extend(workers)
 
-    def _worker(self, word: str, partition: int) -> tuple[Step, MemoryStore]:
+    def _worker(self, word: str, partition: int) -> Worker:
         place = Place(
             self._names,
             self._edition,
@@ -110,7 +116,7 @@ class TopologyDriver:
             pause=lambda seconds: self.clock.advance(timedelta(seconds=seconds)),
         )
         store = MemoryStore()
-        return self._topology.step(word, store, place), store
+        return word, self._topology.step(word, store, place), store
 
     def topic(self, domain: str, kind: str) -> str:
         """Name of a topic of this edition."""
@@ -189,7 +195,7 @@ class TopologyDriver:
         state: Any = self._topology.folded(domain).state()
         key = root.encode()
         inputs = self._topology.inputs(domain, self._names, self._edition)
-        _, store = self._workers[inputs[0]][0][partition_of(key, self._partitions)]
+        _, _, store = self._workers[inputs[0]][0][partition_of(key, self._partitions)]
         if (stored := store.snapshot(key)) is not None:
             state.MergeFromString(Snapshot.FromString(stored).state)
         return state
@@ -231,12 +237,12 @@ class TopologyDriver:
 
     def _fire(self) -> bool:
         """Bring time-outs that are due; whether that gave something to do."""
-        for step, store in self._timed:
-            for record in step.due(self.clock.milliseconds):
-                self._handle(record, step, store, timed=True)
+        for worker in self._timed:
+            for record in worker[1].due(self.clock.milliseconds):
+                self._handle(record, *worker, timed=True)
         return bool(self._due)
 
-    def _handle(self, record: Record, step: Step, store: MemoryStore, *, timed: bool = False) -> None:
+    def _handle(self, record: Record, word: str, step: Step, store: MemoryStore, *, timed: bool = False) -> None:
         handle = step.fire if timed else step.handle
         handle(record)
         try:
@@ -250,7 +256,8 @@ class TopologyDriver:
         for topic, value, key, partition, headers in step.outputs:
             self._append(topic, value, key, partition, headers or [])
         store.put(staged)
-        step.committed()
+        self.escalations.extend(staged.escalations)
+        self.counts[word].update(step.committed()._asdict())
 
 
 def _reply(wire: WireReply, spec: AggregateSpec) -> Reply:

@@ -165,6 +165,8 @@ def test_flags_instead_of_events(driver: TopologyDriver) -> None:
     kept = [letter.error for letter in driver.dead_letters("purse")]
     assert "keeps for a person" in kept[0]
     assert "escalates" in kept[1]
+    assert [(told["root"], told["refused_by"]) for told in driver.escalations] == [("p", "aggregate:book p")]
+    assert (driver.counts["purse"]["compensations"], driver.counts["book"]["rejected"]) == (3, 3)
     assert notes(driver) == []
 
 
