@@ -79,11 +79,11 @@ def demo(
 def _faults(
     history: Sequence["HandHistory"], workers: "Workers", kafka: "EmbeddedKafka | None", screen: "Screen"
 ) -> "Chaos":
-    from headrace.cli.demo_chaos import Chaos, spread
+    from headrace.cli.demo_chaos import Chaos, Plan
 
     chance = random.Random()
-    moments, restarts, lead = spread(chance, len(history), _KILLS, 1 if kafka else 0)
-    return Chaos(workers, kafka, moments, restarts, lead, chance, screen.say)
+    plan = Plan.make(chance, len(history), _KILLS, 1 if kafka else 0)
+    return Chaos(workers, kafka, plan, chance, screen.say)
 
 
 async def _play(

@@ -5,12 +5,33 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 from headrace.cli.demo_cluster import Workers
 from headrace.embedded import EmbeddedKafka
 
 _PATIENCE = 120.0  # seconds for a worker to be ready again, on a machine that is busy with starting others
 _WAITED_FOR = 0.75  # of all killed workers; the others may be hit again while they start
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which faults come when."""
+
+    moments: Sequence[int]
+    """Numbers of the hands with which a fault comes, in order."""
+    restarts: frozenset[int]
+    """Which of the faults hit the broker, by their place in `moments`."""
+    lead: int
+    """Hands that may begin after a fault's moment while the fault has not struck yet."""
+
+    @classmethod
+    def make(cls, chance: random.Random, hands: int, kills: int, restarts: int) -> Self:
+        """So many faults among so many hands."""
+        faults, first = kills + restarts, hands // 20
+        moments = sorted(chance.randrange(first, max(first, hands * 9 // 10) + 1) for _ in range(faults))
+        # the broker's are not among the first, so that there is something to be lost
+        return cls(moments, frozenset(chance.sample(range(faults // 4, faults), restarts)), min(first, 100))
 
 
 @dataclass(slots=True)
@@ -23,12 +44,7 @@ class Chaos:
     workers: Workers
     kafka: EmbeddedKafka | None
     """Whose broker is restarted; None where the brokers are somebody else's."""
-    moments: Sequence[int]
-    """Numbers of the hands with which a fault comes, in order."""
-    restarts: frozenset[int]
-    """Which of the faults hit the broker, by their place in `moments`."""
-    lead: int
-    """Hands that may begin after a fault's moment while the fault has not struck yet."""
+    plan: Plan
     chance: random.Random
     say: Callable[[str], None]
     kills: int = 0
@@ -40,22 +56,24 @@ class Chaos:
 
     async def gate(self, number: int) -> None:
         """Let a hand begin once the faults of hands well before it have struck."""
+        moments = self.plan.moments
         async with self._changed:
             self._reached = max(self._reached, number)
             self._changed.notify_all()
             await self._changed.wait_for(
-                lambda: self._struck == len(self.moments) or self.moments[self._struck] > number - self.lead
+                lambda: self._struck == len(moments) or moments[self._struck] > number - self.plan.lead
             )
 
     async def run(self) -> None:
         """Strike, one fault after the other, until there is none left or `stop` was called."""
-        for place, moment in enumerate(self.moments):
+        for place, moment in enumerate(self.plan.moments):
             async with self._changed:
-                await self._changed.wait_for(lambda moment=moment: self._over or self._reached >= moment)
+                while not self._over and self._reached < moment:
+                    await self._changed.wait()
             if self._over:
                 return
             await asyncio.sleep(self.chance.random())
-            if place in self.restarts:
+            if place in self.plan.restarts:
                 await self._restart_broker()
             else:
                 await self._kill_worker()
@@ -88,11 +106,3 @@ class Chaos:
         await asyncio.to_thread(self.kafka.kill)
         await asyncio.to_thread(self.kafka.restart)
         self.broker_restarts += 1
-
-
-def spread(chance: random.Random, hands: int, kills: int, restarts: int) -> tuple[list[int], frozenset[int], int]:
-    """`moments`, `restarts` and `lead` for so many faults among so many hands."""
-    faults = kills + restarts
-    moments = sorted(chance.randrange(hands // 20, max(hands // 20, hands * 9 // 10) + 1) for _ in range(faults))
-    # not the first ones, so that there is something to be lost
-    return moments, frozenset(chance.sample(range(faults // 4, faults), restarts)), hands // 20
