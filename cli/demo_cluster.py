@@ -136,7 +136,8 @@ class Workers:
 
     def _failure(self, process: Process, what: str) -> Failure:
         lines = process.log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
-        text = "\n  ".join([f"{process.name} {what}; the end of its log {process.log}:", *lines])
+        code = "" if process.exit_code is None else f" (exit code {process.exit_code})"
+        text = "\n  ".join([f"{process.name} {what}{code}; the end of its log {process.log}:", *lines])
         return Failure(ENVIRONMENT, text)
 
 
