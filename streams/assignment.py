@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from headrace.streams.restore import Restorer, backoff, take_changelog, take_history
 from headrace.streams.shard import Plan, Shard
@@ -85,6 +84,7 @@ class Assignment:
 
     def start_restored(self, consumer: Consumer) -> None:
         """Let the input of restored partitions flow, from where their stores stand."""
+        later: list[Shard] = []
         while not self._restored.empty():
             shard = self._restored.get()
             if self.shards.get(shard.partition) is not shard or shard.closed:
@@ -94,12 +94,20 @@ class Assignment:
             held = [p.topic for p in consumer.assignment() if p.partition == shard.partition]
             places = [TopicPartition(topic, shard.partition, shard.offsets[topic]) for topic in held]
             if shard.renewed:  # a new partition begins at its committed offset by itself
-                for place in places:
-                    consumer.seek(place)
+                try:
+                    for place in places:
+                        consumer.seek(place)
+                except KafkaException as error:
+                    if error.args[0].code() != KafkaError._STATE:
+                        raise
+                    later.append(shard)  # the consumer itself waits for the brokers yet, and then begins somewhere
+                    continue
                 shard.renewed = False
             consumer.resume(places)
             shard.ready = True
             log.info("partition ready", domain=self.plan.word, partition=shard.partition)
+        for shard in later:
+            self._restored.put(shard)
 
     def close(self) -> None:
         """Stop restoring and close the stores."""
@@ -155,13 +163,17 @@ class Assignment:
     def _committed(self, partitions: Iterable[int]) -> list[TopicPartition]:
         """Committed input offsets; waits for a transaction of the former owner that is being decided.
 
-        Asked by an admin client, since a Consumer lets one thread in at a time, and another one polls it.
+        Asked by a consumer for this alone, which joins no group. Ours is being polled by another thread; and an admin
+        client ends the whole process when the group's coordinator is on its way back (librdkafka's issue 5040).
         """
-        places = [TopicPartition(topic, number) for number in partitions for topic in self.plan.inputs]
-        request = ConsumerGroupTopicPartitions(self.plan.group, places)
-        admin = AdminClient(self.plan.settings.client())
-        answer = admin.list_consumer_group_offsets([request], require_stable=True, request_timeout=30)
-        found: list[TopicPartition] = answer[self.plan.group].result().topic_partitions
+        settings, places = self.plan.settings, [TopicPartition(t, p) for p in partitions for t in self.plan.inputs]
+        asking = Consumer(
+            settings.client(group_id=self.plan.group, enable_auto_commit=False, isolation_level="read_committed")
+        )
+        try:
+            found: list[TopicPartition] = asking.committed(places, 5)
+        finally:
+            asking.close()
         for place in found:
             if place.error:
                 raise KafkaException(place.error)
