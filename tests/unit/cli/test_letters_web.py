@@ -13,10 +13,12 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from bank_pb2 import Deposit
 from confluent_kafka import KafkaError, KafkaException
+from pages import ROOT, blocks
 from room import furnish
 from typer.testing import CliRunner
 
 from headrace.cli.main import app
+from headrace.schemas.headrace_v1_pb2 import DeadLetter
 from headrace.streams import letters
 from headrace.streams.host import Host
 from headrace.streams.letters_web import BODY
@@ -139,11 +141,10 @@ def test_answers_are_what_the_command_prints() -> None:
 
 def test_one_is_shown_whole_by_an_id_of_any_signs(monkeypatch: pytest.MonkeyPatch) -> None:
     """The id of a time-out holds its root."""
-    made = furnish(monkeypatch)
+    furnish(monkeypatch)
     strange = "/../a b/?&%2F#ü|1"
-    letter = letters.Letter(strange, "keeper", letters.DeadLetter(component="saga:keeper", detail="because"))
+    letter = letters.Letter(strange, "keeper", DeadLetter(component="saga:keeper", detail="because"))
     monkeypatch.setattr(letters, "_letters", lambda *_: {strange: letter})
-    assert made is not None
     answer = ask("GET", "/show", params={"id": strange, "component": "keeper"})
     assert (answer.status, answer.data["id"], answer.data["detail"]) == (200, strange, "because")
 
@@ -176,6 +177,28 @@ def test_what_a_feed_keeps_cannot_be_replayed(monkeypatch: pytest.MonkeyPatch) -
     assert "a feed keeps nothing to replay" in refused.data["error"]
     done = ask("POST", "/discard", json={"component": "warden-feed"}, topology=guild.timed)
     assert [each["done"] for each in done.data] == ["discarded"]
+
+
+def test_the_requests_that_the_page_shows(driver: TopologyDriver) -> None:
+    """As they stand there, but for the address, the component, the class and the id."""
+    (block,) = [b for b in blocks(ROOT / "docs/dead-letters.md") if b.language == "sh" and "curl" in b.text]
+    (letter,) = command("list", "--root", "early")
+    text = block.text.replace("bonus", "keeper").replace("KeyError", "ZeroDivisionError")
+    text = text.replace("main.player.events/3/2", letter["id"])
+
+    async def play(client: TestClient[Any, Any]) -> list[Any]:
+        script = text.replace("http://127.0.0.1:6066", str(client.make_url("")).rstrip("/"))
+        script = "set -e\n" + script.replace("curl -s", r"curl --fail -w '\n' -s")
+        curls = await asyncio.create_subprocess_exec("bash", "-c", script, stdout=asyncio.subprocess.PIPE)
+        output, _ = await curls.communicate()
+        assert curls.returncode == 0, output
+        return [json.loads(line) for line in output.splitlines()]
+
+    found, shown, tried, done = served(play)
+    assert [each["root"] for each in found] == ["early", "late"]
+    assert shown["id"] == letter["id"]
+    assert [each["done"] for each in tried] == ["would be sent again"] * 2
+    assert done == [{"id": letter["id"], "done": "discarded"}]
 
 
 # ---- what is wrong with a request
