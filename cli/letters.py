@@ -80,7 +80,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show one dead letter whole: its input with headers, and why it failed."""
-    found = _find(deployment, component, ids=(letter_id,), settled=True)
+    found = _find(deployment, component, ids=frozenset([letter_id]), settled=True)
     if not found:
         raise Failure(NO, f"there is no dead letter {letter_id}")
     data = found[0].whole()
@@ -141,7 +141,7 @@ def _settle(
 
     if not ids and not components and not any(wanted.values()):
         raise Failure(USAGE, "say which: ids, --component, --root, --class, --since or --until")
-    found = _find(deployment, components, ids=tuple(ids or ()), **wanted)
+    found = _find(deployment, components, ids=frozenset(ids or ()), **wanted)
     if not found:
         raise Failure(NO, "no open dead letter is meant")
     done = found if dry_run else letters.settle(deployment.settings(), deployment.topology, found, discard=discard)

@@ -20,7 +20,7 @@ class Access:
     """The rule of one web server."""
 
     def __init__(self, settings: Settings) -> None:
-        self._token = settings.web_token.get_secret_value().encode(errors="surrogateescape")
+        self._token = settings.web_token.get_secret_value().strip().encode(errors="surrogateescape")
         self._local = _is_local(settings.web_host)
 
     def check(self, request: Any) -> None:

@@ -23,24 +23,24 @@ class Aside:
         self._waiting = 0
         self._closing = asyncio.Event()
 
-    async def run(self, work: Callable[..., T], *arguments: Any) -> T:
+    async def run(self, work: Callable[[], T]) -> T:
         """The result; Refused with 503 if too many wait already, or if the server stops before there is one."""
         if self._waiting == _WAITING:
             raise Refused(503, f"{_WAITING} requests wait already; try again later")
         self._waiting += 1
         try:
             async with self._turn:
-                return await self._run(work, arguments)
+                return await self._run(work)
         finally:
             self._waiting -= 1
 
-    async def _run(self, work: Callable[..., T], arguments: tuple[Any, ...]) -> T:
+    async def _run(self, work: Callable[[], T]) -> T:
         future: Future[T] = Future()
         future.set_running_or_notify_cancel()
 
         def run() -> None:
             try:
-                future.set_result(work(*arguments))
+                future.set_result(work())
             except Exception as error:
                 future.set_exception(error)
 

@@ -92,7 +92,7 @@ def outcome(*, discard: bool, dry_run: bool) -> str:
 class Filter:
     """Which letters are meant; what is empty does not restrict."""
 
-    ids: tuple[str, ...] = ()
+    ids: frozenset[str] = frozenset()
     root: str = ""
     error_class: str = ""
     since: datetime | None = None
@@ -160,6 +160,7 @@ def settle(settings: Settings, topology: Topology, letters: Iterable[Letter], *,
             on_delivery=lambda error, _: failures.append(error) if error else None,
         )
         if producer.flush(30) or failures:
+            producer.purge()  # not after all, while nobody looks any more
             raise SettleFailed(f"{letter.id} was not sent: {failures[0] if failures else 'the brokers do not answer'}")
         yield letter
 

@@ -1,5 +1,6 @@
 """Dead letters over HTTP: what `headrace dead-letters` does, as pages of a worker's web server."""
 
+import json
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
@@ -91,7 +92,7 @@ class Letters:
 
     def shown(self, asked: Showing) -> dict[str, Any]:
         """One letter whole."""
-        wanted = letters.Filter(ids=(asked.id,), settled=True)
+        wanted = letters.Filter(ids=frozenset([asked.id]), settled=True)
         return self._find(asked.component, wanted, f"there is no dead letter {asked.id}")[0].whole()
 
     def replay(self, asked: Settling) -> list[dict[str, str]]:
@@ -116,7 +117,7 @@ class Letters:
     def _settle(self, asked: Settling, *, discard: bool) -> list[dict[str, str]]:
         if not asked.model_fields_set - {"dry_run"}:
             raise Refused(400, "say which: ids, component, root, class, since or until")
-        found = self._find(asked.component, asked.filter(ids=tuple(asked.ids)), "no open dead letter is meant")
+        found = self._find(asked.component, asked.filter(ids=frozenset(asked.ids)), "no open dead letter is meant")
         word = letters.outcome(discard=discard, dry_run=asked.dry_run)
         done: list[dict[str, str]] = []
         if asked.dry_run:
@@ -143,7 +144,8 @@ def pages(app: AppT, settings: Settings, topology: Topology) -> None:
         try:
             access.check(request)
             asked = await _asked(request, model)
-            return view.json(await aside.run(do, asked), headers=headers)
+            text = await aside.run(lambda: json.dumps(do(asked)))
+            return view.text(text, content_type="application/json", headers=headers)
         except Refused as refused:
             status, said = refused.status, {"error": str(refused), **refused.more}
         except (TimeoutError, KafkaException) as error:

@@ -213,6 +213,9 @@ def test_brokers_that_do_not_take_it_leave_it_open(driver: TopologyDriver, monke
         def flush(self, timeout: float) -> int:
             return 1
 
+        def purge(self) -> None:
+            return None
+
     with monkeypatch.context() as patched:
         patched.setattr(letters, "Producer", Deaf)
         result = run("replay", "--root", "early")

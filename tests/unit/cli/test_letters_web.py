@@ -295,6 +295,21 @@ def test_what_is_meant_stands_in_the_body() -> None:
     assert (answer.status, "in the body" in answer.data["error"]) == (400, True)
 
 
+@pytest.mark.usefixtures("driver")
+@pytest.mark.parametrize("octets", [b"%ff", b"%00", b"\xff", b"\xed\xa0\x80", b"%ed%a0%80", b"%", b"%zz", b"a;b"])
+def test_ids_that_are_no_text_are_just_not_there(octets: bytes) -> None:
+    async def play(client: TestClient[Any, Any]) -> bytes:
+        reader, writer = await asyncio.open_connection(client.host, client.port)
+        writer.write(
+            b"GET /dead-letters/show?id=" + octets + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        )
+        answer = await reader.read()
+        writer.close()
+        return answer
+
+    assert served(play).split(b" ")[1] in (b"404", b"400")
+
+
 def test_nothing_found_is_404(monkeypatch: pytest.MonkeyPatch) -> None:
     furnish(monkeypatch)
     assert ask("GET", "")[:2] == (404, {"error": "no dead letters"})
@@ -398,6 +413,12 @@ def test_with_the_token_one_may_from_anywhere(bound: str, scheme: str) -> None:
     assert len(ask("POST", "/discard", worker=worker, headers=headers, json=ALL).data) == 3
 
 
+def test_a_token_from_a_file_may_have_a_line_end(driver: TopologyDriver) -> None:
+    worker, headers = {"web_host": "0.0.0.0", "web_token": f"{TOKEN}\n"}, {"Authorization": f"Bearer {TOKEN}"}
+    assert ask("GET", "", worker=worker, headers=headers).status == 200
+    assert ask("GET", "", worker=worker | {"web_token": "\n"}, headers={"Authorization": "Bearer "}).status == 403
+
+
 def test_the_token_is_not_printed() -> None:
     assert TOKEN not in repr(Settings(web_token=TOKEN))
 
@@ -425,6 +446,7 @@ def test_brokers_away_is_503(
 @pytest.mark.usefixtures("driver")
 def test_brokers_that_go_away_in_between_leave_the_rest_open(monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[Any] = []
+    purged: list[bool] = []
 
     class Fading:
         def __init__(self, config: Any) -> None:
@@ -436,11 +458,15 @@ def test_brokers_that_go_away_in_between_leave_the_rest_open(monkeypatch: pytest
         def flush(self, timeout: float) -> int:
             return len(taken) - 1
 
+        def purge(self) -> None:
+            purged.append(True)
+
     monkeypatch.setattr(letters, "Producer", Fading)
     first, second = ask("GET", "", params={"component": "keeper"}).data
     answer = replay({"component": "keeper"})
     assert (answer.status, answer.data["done"]) == (503, [{"id": first["id"], "done": "sent again"}])
     assert answer.data["error"] == f"{second['id']} was not sent: the brokers do not answer"
+    assert purged, "it would be sent later, though it is said that it was not"
 
 
 @pytest.mark.usefixtures("driver")
