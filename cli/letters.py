@@ -1,7 +1,6 @@
 """`headrace dead-letters`: what could not be handled, and settling it."""
 
 import json
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,6 +9,8 @@ from headrace.cli.deployment import Deployment, Json, deployed
 from headrace.cli.errors import NO, USAGE, Failure
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from headrace.streams.letters import Letter
 
 app = typer.Typer(help="What could not be handled: list, look, send again, give up.", no_args_is_help=True)
@@ -26,14 +27,13 @@ Until = Annotated[str, typer.Option(metavar="TIME", help="Only those that failed
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 
 
-def _time(option: str, text: str) -> datetime | None:
+def _time(option: str, text: str) -> "datetime | None":
+    from headrace.streams.letters import moment
+
     try:
-        moment = datetime.fromisoformat(text) if text else None
+        return moment(text) if text else None
     except ValueError as error:
         raise Failure(USAGE, f"{option}: {error}") from None
-    if moment is not None and moment.tzinfo is None:
-        raise Failure(USAGE, f"{option}: {text!r} names no time zone; write 2026-01-31T12:00:00Z")
-    return moment
 
 
 def _find(deployment: Deployment, components: list[str] | None, **wanted: Any) -> "list[Letter]":
@@ -74,19 +74,16 @@ def list_(
 @app.command()
 @deployed
 def show(
-    deployment: Deployment, letter_id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = False
+    deployment: Deployment,
+    letter_id: Annotated[str, typer.Argument(metavar="ID")],
+    component: Component = None,
+    as_json: Json = False,
 ) -> None:
     """Show one dead letter whole: its input with headers, and why it failed."""
-    found = _find(deployment, None, ids=(letter_id,), settled=True)
+    found = _find(deployment, component, ids=frozenset([letter_id]), settled=True)
     if not found:
         raise Failure(NO, f"there is no dead letter {letter_id}")
-    letter = found[0]
-    data = letter.data() | {
-        "key": letter.body.key.decode(errors="replace"),
-        "headers": {name: value.decode(errors="replace") for name, value in letter.headers.items()},
-        "value_hex": letter.body.value.hex(),
-        "detail": letter.body.detail,
-    }
+    data = found[0].whole()
     if as_json:
         typer.echo(json.dumps(data))
         return
@@ -144,10 +141,10 @@ def _settle(
 
     if not ids and not components and not any(wanted.values()):
         raise Failure(USAGE, "say which: ids, --component, --root, --class, --since or --until")
-    found = _find(deployment, components, ids=tuple(ids or ()), **wanted)
+    found = _find(deployment, components, ids=frozenset(ids or ()), **wanted)
     if not found:
         raise Failure(NO, "no open dead letter is meant")
     done = found if dry_run else letters.settle(deployment.settings(), deployment.topology, found, discard=discard)
-    word = ("would be " if dry_run else "") + ("discarded" if discard else "sent again")
+    word = letters.outcome(discard=discard, dry_run=dry_run)
     for letter in done:
         typer.echo(json.dumps({"id": letter.id, "done": word}) if as_json else f"{letter.id}  {word}")

@@ -23,6 +23,10 @@ class SettleFailed(SendFailed):
     """The brokers did not take what settles a dead letter; it stays open."""
 
 
+class NotReplayable(SettleFailed):
+    """A letter whose input cannot be sent again; it can only be discarded."""
+
+
 @dataclass(slots=True)
 class Letter:
     """A dead letter of one component, and what became of it."""
@@ -61,12 +65,34 @@ class Letter:
             "settled": self.settled,
         }
 
+    def whole(self) -> dict[str, Any]:
+        """All of it: its input with headers, and why it failed."""
+        return self.data() | {
+            "key": self.body.key.decode(errors="replace"),
+            "headers": {name: value.decode(errors="replace") for name, value in self.headers.items()},
+            "value_hex": self.body.value.hex(),
+            "detail": self.body.detail,
+        }
+
+
+def moment(text: str) -> datetime:
+    """A time as a person writes it, in RFC 3339; ValueError says what is wrong with it."""
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError(f"{text!r} names no time zone; write 2026-01-31T12:00:00Z")
+    return time
+
+
+def outcome(*, discard: bool, dry_run: bool) -> str:
+    """What is said of a letter that was settled, or would be."""
+    return ("would be " if dry_run else "") + ("discarded" if discard else "sent again")
+
 
 @dataclass(frozen=True, slots=True)
 class Filter:
     """Which letters are meant; what is empty does not restrict."""
 
-    ids: tuple[str, ...] = ()
+    ids: frozenset[str] = frozenset()
     root: str = ""
     error_class: str = ""
     since: datetime | None = None
@@ -92,6 +118,7 @@ def find(settings: Settings, topology: Topology, words: Iterable[str], wanted: F
 
     Raises TimeoutError or KafkaException when the topics cannot be read to their end.
     """
+    words = dict.fromkeys(words)  # one named twice is not settled twice
     found = [letter for word in words for letter in _letters(settings, topology, word).values() if wanted.takes(letter)]
     return sorted(found, key=lambda letter: (letter.body.last_failed, letter.id))
 
@@ -133,6 +160,7 @@ def settle(settings: Settings, topology: Topology, letters: Iterable[Letter], *,
             on_delivery=lambda error, _: failures.append(error) if error else None,
         )
         if producer.flush(30) or failures:
+            producer.purge()  # not after all, while nobody looks any more
             raise SettleFailed(f"{letter.id} was not sent: {failures[0] if failures else 'the brokers do not answer'}")
         yield letter
 
@@ -150,6 +178,6 @@ def _again(settings: Settings, topology: Topology, letter: Letter, discard: bool
     if not isinstance(spec, FeedSpec):
         return body.topic, value, None if body.key_missing else body.key, headers
     if not discard:
-        raise SettleFailed(f"{letter.id}: a feed keeps nothing to replay; its input is in {body.topic}")
+        raise NotReplayable(f"{letter.id}: a feed keeps nothing to replay; its input is in {body.topic}")
     settled = Settled(letter_id=letter.id, outcome="discarded").SerializeToString()
     return names.topic(edition, letter.word, "dead-letters"), settled, body.key, [(TYPE, SETTLED)]

@@ -54,7 +54,9 @@ class Settings(BaseSettings):
     """Look for handlers that change the state they are given; slow."""
     web_host: str = "127.0.0.1"
     web_port: int = Field(default=6066, ge=0, le=65535)
-    """For health and metrics."""
+    """For health, metrics and dead letters."""
+    web_token: SecretStr = SecretStr("")
+    """Whoever has it may see and settle dead letters over HTTP; when empty, who is on the worker's own machine."""
     log: Literal["debug", "info", "warning", "error"] = "info"
     otlp_endpoint: str = ""
     """Where OpenTelemetry spans go (OTLP over HTTP); none are made when empty."""

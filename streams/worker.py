@@ -77,7 +77,7 @@ def run(settings: Settings, topology: Topology, domains: Sequence[str] = ()) -> 
         Component(_plan(settings, topology, domain, found, slot.folder), slot.instance, metrics, tracing, alarm)
         for domain in chosen
     ]
-    app = Host(settings, components, metrics)
+    app = Host(settings, topology, components, metrics)
     log.info("worker starts", domains=chosen, instance=slot.instance, web=f"{settings.web_host}:{settings.web_port}")
     worker = faust.Worker(
         app,

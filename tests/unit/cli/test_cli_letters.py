@@ -83,6 +83,8 @@ def test_one_is_shown_whole(driver: TopologyDriver) -> None:
     text = run("show", letter_id).stdout
     assert "error_class: ZeroDivisionError\n" in text
     assert 'raise ZeroDivisionError("thirteen")' in text
+    assert run("show", letter_id, "--component", "keeper").exit_code == 0
+    assert run("show", letter_id, "--component", "purse").exit_code == 1
     missing = run("show", "main.purse.events/9/9")
     assert (missing.exit_code, "there is no dead letter main.purse.events/9/9" in missing.stderr) == (1, True)
 
@@ -210,6 +212,9 @@ def test_brokers_that_do_not_take_it_leave_it_open(driver: TopologyDriver, monke
 
         def flush(self, timeout: float) -> int:
             return 1
+
+        def purge(self) -> None:
+            return None
 
     with monkeypatch.context() as patched:
         patched.setattr(letters, "Producer", Deaf)
