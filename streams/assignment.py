@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -26,6 +27,8 @@ class Assignment:
         """Counts calls to `remove`, so that a batch taken meanwhile is known to be stale."""
         self.joined = False
         """Whether the group has given this worker its partitions, were it none."""
+        self._pending: float | None = None
+        """Since when the committed offsets have been those of a transaction that is not over."""
         self._restored: queue.SimpleQueue[Shard] = queue.SimpleQueue()
         self._changelogs = ThreadPoolExecutor(1, f"restore-{plan.word}")
         self._histories = ThreadPoolExecutor(1, f"history-{plan.word}")
@@ -38,6 +41,10 @@ class Assignment:
     def add(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
         """Take over partitions: hold their input back and start to restore them."""
         self.joined = True
+        for place in partitions:
+            # where to begin is found while the partition is restored, and sought then; without any offset the consumer
+            # would ask for the committed one itself, and wait for ever where a transaction hangs
+            place.offset = 0
         if self.plan.settings.group_protocol == "classic":
             consumer.assign(list(partitions))
         else:
@@ -65,7 +72,6 @@ class Assignment:
         for shard in new:
             if old := self.shards.get(shard.partition):
                 old.close()
-                shard.renewed = True
             self.shards[shard.partition] = shard
         log.info("partitions assigned", domain=self.plan.word, partitions=[s.partition for s in new])
         self._changelogs.submit(self._restore, new)
@@ -76,7 +82,7 @@ class Assignment:
         if held:
             consumer.pause(held)
         for shard in self.shards.values():
-            shard.ready, shard.renewed = False, True
+            shard.ready = False
             shard.history.clear()  # what the doubtful transaction wrote may be on the log, and not in the store
             for step in shard.steps.values():
                 step.rolled_back()
@@ -93,16 +99,9 @@ class Assignment:
                 shard.build()
             held = [p.topic for p in consumer.assignment() if p.partition == shard.partition]
             places = [TopicPartition(topic, shard.partition, shard.offsets[topic]) for topic in held]
-            if shard.renewed:  # a new partition begins at its committed offset by itself
-                try:
-                    for place in places:
-                        consumer.seek(place)
-                except KafkaException as error:
-                    if error.args[0].code() != KafkaError._STATE:
-                        raise
-                    later.append(shard)  # the consumer itself waits for the brokers yet, and then begins somewhere
-                    continue
-                shard.renewed = False
+            if not _sought(consumer, places):
+                later.append(shard)
+                continue
             consumer.resume(places)
             shard.ready = True
             log.info("partition ready", domain=self.plan.word, partition=shard.partition)
@@ -161,14 +160,38 @@ class Assignment:
             self._histories.submit(self._restore_history, waiting, ends)
 
     def _committed(self, partitions: Iterable[int]) -> list[TopicPartition]:
-        """Committed input offsets; waits for a transaction of the former owner that is being decided.
+        """Committed input offsets; waits for a transaction of the former owner that is being decided."""
+        places = [TopicPartition(topic, number) for number in partitions for topic in self.plan.inputs]
+        try:
+            found = self._ask(places, "read_committed")
+            self._pending = None
+            return found
+        except KafkaException as error:
+            waits = error
+        since, self._pending = self._pending or time.monotonic(), None
+        found = self._ask(places, "read_uncommitted")  # raises when it is the brokers that are away
+        self._pending = since
+        # The brokers end every transaction after its timeout, looking for such each ten seconds by default. Offsets
+        # that are pending longer are nobody's: they came to the group when their transaction was over already.
+        patience = 2 * self.plan.settings.transaction_timeout + 10
+        if time.monotonic() - since < patience:
+            raise waits
+        log.error(
+            "offsets of a transaction hang, and are taken as aborted; kafka-transactions.sh finds and ends it",
+            group=self.plan.group,
+            seconds=patience,
+        )
+        return found
+
+    def _ask(self, places: list[TopicPartition], isolation: str) -> list[TopicPartition]:
+        """What the group has committed; without pending transactions, or after them.
 
         Asked by a consumer for this alone, which joins no group. Ours is being polled by another thread; and an admin
         client ends the whole process when the group's coordinator is on its way back (librdkafka's issue 5040).
         """
-        settings, places = self.plan.settings, [TopicPartition(t, p) for p in partitions for t in self.plan.inputs]
+        settings = self.plan.settings
         asking = Consumer(
-            settings.client(group_id=self.plan.group, enable_auto_commit=False, isolation_level="read_committed")
+            settings.client(group_id=self.plan.group, enable_auto_commit=False, isolation_level=isolation)
         )
         try:
             found: list[TopicPartition] = asking.committed(places, 5)
@@ -193,3 +216,15 @@ class Assignment:
                         log.warning("history waits", domain=self.plan.word, error=str(error))
                     self.stop.wait(backoff(attempt))
                     attempt += 1
+
+
+def _sought(consumer: Consumer, places: Iterable[TopicPartition]) -> bool:
+    """Whether the consumer goes on from there; False while it does not know its brokers yet."""
+    try:
+        for place in places:
+            consumer.seek(place)
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError._STATE:
+            raise
+        return False
+    return True

@@ -74,14 +74,8 @@ class Component:
 
     def _still_ours(self, messages: list[Message]) -> list[Message]:
         """What is left of a batch while partitions come and go; the rest is read again, here or elsewhere."""
-        ours = []
-        for message in messages:
-            shard = self.assignment.shards.get(message.partition() or 0)
-            if shard is not None and shard.ready:
-                ours.append(message)
-            elif shard is not None:
-                shard.renewed = True
-        return ours
+        shards = self.assignment.shards
+        return [m for m in messages if (shard := shards.get(m.partition() or 0)) is not None and shard.ready]
 
     def _settle(self, timeout: float) -> bool:
         """Get a working producer, which decides what became of the last transaction; then begin from Kafka's word."""
@@ -207,6 +201,9 @@ class Component:
 
     def _undo(self) -> None:
         self._transaction.abort()
+        self._roll_back()
+
+    def _roll_back(self) -> None:
         for shard in self.assignment.shards.values():
             for step in shard.steps.values():
                 step.rolled_back()
@@ -214,7 +211,9 @@ class Component:
     def _doubt(self, doubt: Exception) -> None:
         log.warning("transaction in doubt; state is taken from Kafka anew", domain=self.domain, error=str(doubt))
         self._metrics.doubts.labels(self.domain).inc()
-        self._undo()
+        self._roll_back()
+        # Not aborted: what is still on its way could then come after the end of its transaction, with an epoch that is
+        # good, and its offsets would be pending for ever. The producers that follow raise the epoch.
         self._transaction.drop()
         self._recovering = True
 
