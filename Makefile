@@ -44,7 +44,7 @@ check: setup ## ruff, mypy strict, import-linter, generated code
 	$(BIN)/python tests/check_generated.py
 
 unit: setup ## tests without Kafka
-	$(BIN)/pytest -q tests/unit
+	$(BIN)/pytest -q -n 2 --dist loadfile tests/unit
 
 # Tests on Kafka wait more than they compute, so two files run at a time; the short ones of tests/unit come last.
 test: setup kafka-jars ## all tests, with real Kafka
