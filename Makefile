@@ -1,5 +1,6 @@
 # Everything runs in .venv, made here from requirements.lock; nothing else of yours is touched.
 PYTHON ?= python3
+MINUTES ?= 5
 BIN := .venv/bin
 # mypy looks at each folder of tests by itself, for several have modules of one name, such as conftest.
 TESTS = $(shell find tests -name '*.py' -exec dirname {} + | sort -u)
@@ -43,10 +44,14 @@ check: setup ## ruff, mypy strict, import-linter, generated code
 	$(BIN)/python tests/check_generated.py
 
 unit: setup ## tests without Kafka
-	$(BIN)/pytest -q tests/unit
+	$(BIN)/pytest -q -n 2 --dist loadfile tests/unit
 
+# Tests on Kafka wait more than they compute, so two files run at a time; the short ones of tests/unit come last.
 test: setup kafka-jars ## all tests, with real Kafka
-	$(BIN)/pytest -q tests
+	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder tests
+
+chaos: setup kafka-jars ## the poker room in chaos for MINUTES=5
+	CHAOS_MINUTES=$(MINUTES) $(BIN)/pytest -q -s tests/kafka/test_room_chaos.py
 
 bench: setup kafka-jars ## measure: commands, latency, restore, rehydrate
 	$(BIN)/headrace bench all
@@ -64,4 +69,4 @@ lock: setup ## pin all dependencies anew
 	$(COMPILE) --extra bench --group dev pyproject.toml -o requirements.lock
 	$(COMPILE) --constraint requirements.lock --group build pyproject.toml -o requirements-runtime.lock
 
-.PHONY: help setup kafka-jars demo check unit test bench proto format lock
+.PHONY: help setup kafka-jars demo check unit test chaos bench proto format lock

@@ -14,6 +14,7 @@ from headrace.examples.poker import topology
 from headrace.schemas import codecs
 from headrace.schemas.record import CORRELATION, REPLY_TO, CloudEvent
 from headrace.streams import topics
+from headrace.streams.alarm import Alarm
 from headrace.streams.component import Component
 from headrace.streams.metrics import Metrics
 from headrace.streams.settings import Settings
@@ -61,19 +62,21 @@ def deployment(bootstrap: str, partitions: int) -> Iterator[Settings]:
 def plan(settings: Settings, folder: str) -> Plan:
     """The player component of a deployment, with a store folder of its own."""
     return Plan(
-        spec=topology.aggregate(DOMAIN),
+        topology=topology,
+        word=DOMAIN,
         settings=settings,
         folder=settings.state_dir / folder,
         editions=[settings.edition],
         partitions=settings.partitions,
         reply_partitions=settings.reply_partitions,
+        counts={},
         max_bytes=1_048_588,
     )
 
 
 def component(settings: Settings, metrics: Metrics) -> Component:
     """The engine for players, as a worker runs it, to be driven by the benchmark's thread."""
-    return Component(plan(settings, "engine"), "bench", metrics, Tracing())
+    return Component(plan(settings, "engine"), "bench", metrics, Tracing(), Alarm(""))
 
 
 def deposits(settings: Settings, roots: int, each: int) -> int:

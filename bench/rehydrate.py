@@ -23,7 +23,6 @@ from headrace.streams.store import PartitionStore
 from headrace.streams.worker import calm_collector
 from headrace.topology.inspection import AggregateSpec, type_name
 from headrace.topology.roots import Roots
-from headrace.topology.step import AggregateStep
 from headrace.topology.store import Store
 
 TARGETS = {"snapshot_ms": "< 1", "cold_ms": "< 250"}
@@ -72,7 +71,7 @@ def _write(folder: Path, events: int) -> int:
     here = plan(settings, "")
     store = PartitionStore(folder)
     view = store.edition(settings.edition)
-    step = AggregateStep(here.spec, view, here.place(settings.edition, 0))
+    step = here.topology.step(DOMAIN, view, here.place(settings.edition, 0, time.sleep))
     now, balance = time.time_ns() // 1_000_000, 0
     for number in range(events):
         command = pb.DepositFunds(amount=number % 9 + 1) if number else pb.RegisterPlayer(name="somebody")

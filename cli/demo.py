@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import random
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,14 +15,18 @@ from headrace.cli.deployment import Deployment, Json, on_cluster
 from headrace.cli.errors import NO
 
 if TYPE_CHECKING:
+    from headrace.cli.demo_chaos import Chaos
     from headrace.cli.demo_check import Checked
     from headrace.cli.demo_cluster import Workers
     from headrace.cli.demo_play import Played
     from headrace.cli.demo_screen import Screen
+    from headrace.embedded import EmbeddedKafka
     from headrace.examples.poker.history import HandHistory
     from headrace.streams.settings import Settings
 
 _SHOWN = 10
+_KILLS = 6  # of workers, with --chaos
+_AT_ONCE = 64  # hands, with --chaos: less than else, so that more of them begin among broken things
 
 
 @on_cluster
@@ -31,18 +36,26 @@ def demo(
         Path | None, typer.Argument(metavar="FILE.phhs", help="Hands to play; by default the sample that is bundled.")
     ] = None,
     hands: Annotated[int | None, typer.Option("--hands", min=1, metavar="N", help="Only the first N hands.")] = None,
-    workers: Annotated[int, typer.Option("--workers", min=1, max=64, metavar="N", help="Worker processes.")] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, max=64, metavar="N", help="Worker processes: 1, with --chaos 2 at least."),
+    ] = None,
+    chaos: Annotated[
+        bool, typer.Option("--chaos", help="Kill workers with -9 and restart the broker while hands are played.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Play real poker hands through real Kafka.
+    """Play real poker hands through real Kafka, and through a whole poker room.
 
-    Then reads the event log back and compares it with the file. Starts a Kafka of its own, unless --bootstrap or
-    HEADRACE_BOOTSTRAP names brokers; there it uses topics of its own, and removes them. Exit code 0 when every hand
-    ended as the file says, 1 when one did not.
+    Players buy in from their accounts, hands are played at tables, results go back to the accounts. Then reads the
+    event log back and compares it with the file, and each chip with where it came from. Starts a Kafka of its own,
+    unless --bootstrap or HEADRACE_BOOTSTRAP names brokers; there it uses topics of its own, and removes them, and
+    --chaos leaves the brokers alone. Exit code 0 when every hand ended as the file says and no chip is missing, 1 when
+    not.
     """
     from headrace.cli import log
     from headrace.cli.demo_check import check
-    from headrace.cli.demo_cluster import cluster, demo_workers
+    from headrace.cli.demo_cluster import QUICK, cluster, demo_workers
     from headrace.cli.demo_play import read_hands
     from headrace.cli.demo_screen import Screen
 
@@ -50,35 +63,67 @@ def demo(
     screen = Screen(silent=as_json)
     history = read_hands(file, hands)
     follow = _most_to_tell(history)
-    with _terminable(), cluster(deployment, screen, workers) as settings:
-        with demo_workers(settings, workers) as running:
-            screen.say(f"{workers} worker(s) ready; {len(history):,} hands to play")
-            played = asyncio.run(_play(settings, history, running, screen))
+    count = max(workers or 1, 2 if chaos else 1)
+    with _terminable(), cluster(deployment, screen, count, QUICK if chaos else {}) as (settings, kafka):
+        with demo_workers(settings, count) as running:
+            screen.say(f"{count} worker(s) ready; {len(history):,} hands to play")
+            faults = _faults(history, running, kafka, screen) if chaos else None
+            played = asyncio.run(_play(settings, history, running, faults, screen))
         screen.say("all answered; reading the event log back")
         checked = check(settings, history, played, follow.root)
-    _tell(history, played, checked, follow, as_json)
+    _tell(history, played, checked, faults, follow, as_json)
     if checked.mismatched:
         raise typer.Exit(NO)
 
 
+def _faults(
+    history: Sequence["HandHistory"], workers: "Workers", kafka: "EmbeddedKafka | None", screen: "Screen"
+) -> "Chaos":
+    from headrace.cli.demo_chaos import Chaos, Plan
+
+    chance = random.Random()
+    plan = Plan.make(chance, len(history), _KILLS, 1 if kafka else 0)
+    return Chaos(workers, kafka, plan, chance, screen.say)
+
+
 async def _play(
-    settings: "Settings", history: Sequence["HandHistory"], workers: "Workers", screen: "Screen"
+    settings: "Settings",
+    history: Sequence["HandHistory"],
+    workers: "Workers",
+    faults: "Chaos | None",
+    screen: "Screen",
 ) -> "Played":
     """Play, as long as the workers live."""
-    from headrace.cli.demo_play import play
-    from headrace.examples.poker import topology
+    from headrace.cli.demo_play import Play, funds
+    from headrace.cli.demo_watch import watching
+    from headrace.examples.poker import room
     from headrace.streams.client import Client
 
-    async with Client(topology, settings) as client:
+    async with Client(room, settings) as client, watching(settings) as watch:
         with screen.progress("hands", len(history)) as progress:
-            playing = asyncio.create_task(play(client, history, progress))
-            try:
-                while not playing.done():
-                    workers.check()
-                    await asyncio.wait([playing], timeout=0.5)
-            finally:
-                playing.cancel()
-    return playing.result()
+            play = Play(client, watch, progress)
+            if faults:
+                play.gate, play.at_once, play.patience = faults.gate, _AT_ONCE, 5.0
+            return await alive(play.run(history, funds(history)), workers, faults)
+
+
+async def alive(playing: Coroutine[Any, Any, "Played"], workers: "Workers", faults: "Chaos | None") -> "Played":
+    """Let hands be played, and faults strike, while the workers are looked after."""
+    play = asyncio.create_task(playing)
+    tasks = [play, asyncio.create_task(faults.run())] if faults else [play]
+    try:
+        while not play.done():
+            workers.check()
+            done, _ = await asyncio.wait(tasks, timeout=0.5, return_when=asyncio.FIRST_EXCEPTION)
+            for task in done:
+                task.result()
+        if faults:
+            await faults.stop()
+            await tasks[-1]
+    finally:
+        for task in tasks:
+            task.cancel()
+    return play.result()
 
 
 @contextmanager
@@ -101,11 +146,19 @@ def _most_to_tell(history: Sequence["HandHistory"]) -> "HandHistory":
 
 
 def _tell(
-    history: Sequence["HandHistory"], played: "Played", checked: "Checked", follow: "HandHistory", as_json: bool
+    history: Sequence["HandHistory"],
+    played: "Played",
+    checked: "Checked",
+    faults: "Chaos | None",
+    follow: "HandHistory",
+    as_json: bool,
 ) -> None:
+    from headrace.cli.demo_check import chips
+
     roots = {hand.root for hand in history}
     missed = len(roots & checked.mismatched.keys())
     rate = played.commands / played.seconds
+    chips_in, chips_out = chips(checked.chips_in, history), chips(checked.chips_out, history)
     if as_json:
         result = {
             "hands": len(history),
@@ -116,7 +169,13 @@ def _tell(
             "rejected": played.rejected,
             "seconds": round(played.seconds, 3),
             "commands_per_second": round(rate),
+            "chips_in": chips_in,
+            "chips_out": chips_out,
+            "sagas": checked.sagas,
+            "compensations": checked.compensations,
         }
+        if faults:
+            result |= {"worker_kills": faults.kills, "broker_restarts": faults.broker_restarts}
         typer.echo(json.dumps(result))
         return
     from headrace.cli.demo_story import tell
@@ -126,9 +185,16 @@ def _tell(
         typer.echo(line)
     typer.echo(
         f"\n{played.commands:,} commands in {played.seconds:.1f} s ({rate:,.0f} a second), {played.rejected} rejected; "
-        f"{checked.events:,} events on the log, every root's in sequence\n"
-        f"{len(history) - missed:,} of {len(history):,} hands ended with the stacks that {follow.source} gives"
+        f"{checked.sagas:,} more by sagas, {checked.compensations} of them refused and compensated\n"
+        f"{checked.events:,} events on the log, every root's in sequence, every command and fact handled once\n"
+        f"{len(history) - missed:,} of {len(history):,} hands ended with the stacks that {follow.source} gives\n"
+        f"{chips_in:,} chips were brought, {chips_out:,} are on the players' accounts"
     )
+    if faults:
+        typer.echo(
+            f"meanwhile workers were killed {faults.kills} times and the broker {faults.broker_restarts} times; "
+            f"{played.resent:,} commands were sent again"
+        )
     for root, why in list(checked.mismatched.items())[:_SHOWN]:
         more = f" (and {len(why) - 2} more)" if len(why) > 2 else ""
         typer.echo(f"  {root}: {'; '.join(why[:2])}{more}")

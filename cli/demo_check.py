@@ -1,109 +1,171 @@
-"""Reads the whole event log back and compares it with the file. Nothing of the engine is used here.
+"""Reads the whole log back and compares it with the file, and every chip with where it came from.
 
-The money of each player is counted anew from what the events say was posted, bet, returned and won.
+Nothing of the engine is used here: a plain read_committed reader, and books that are kept from events alone.
 """
 
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
-from confluent_kafka import Message
-
+from headrace.cli.demo_books import BOOKS, AccountBook, Book, CourseBook, HandBook, TableBook
 from headrace.cli.demo_play import Played
-from headrace.examples.poker import poker_pb2 as pb
-from headrace.examples.poker.history import HandHistory, differences
+from headrace.cli.demo_watch import TABLE
+from headrace.examples.poker import room
+from headrace.examples.poker.history import HandHistory
 from headrace.streams.reader import read
 from headrace.streams.settings import Settings
 
-_PACKAGE = "poker.v1."
-
-
-@dataclass(slots=True)
-class Told:
-    """One root as its events tell it."""
-
-    events: int = 0
-    players: list[str] = field(default_factory=list)
-    money: list[int] = field(default_factory=list)
-    """Of each seat, in units: what is behind and what was won, less what was put in."""
-    pots: Sequence[pb.Pot] = ()
-    awarded: list[int] | None = None
-    """The stacks as the hand's last event gives them."""
-    wrong: list[str] = field(default_factory=list)
-
-    def take(self, root: str, message: Message) -> Any:
-        """Check the next event's place in the sequence and count its money; the event."""
-        headers: dict[str, Any] = dict(message.headers() or ())
-        sequence = int(headers["ce_sequence"])
-        if sequence != self.events or message.key() != f"{root}|{sequence:020d}".encode():
-            self.wrong.append(f"event {self.events} was to come, the log has {sequence} (key {message.key()!r})")
-        self.events += 1
-        kind = getattr(pb, headers["ce_type"].decode().removeprefix(_PACKAGE))
-        event = kind.FromString(message.value() or b"")
-        self._count(event)
-        return event
-
-    def _count(self, event: Any) -> None:
-        if isinstance(event, pb.HandStarted):
-            self.players = [post.player for post in event.posts]
-            self.money = [post.starting_stack - post.ante - post.blind for post in event.posts]
-        elif isinstance(event, pb.ActionTaken):
-            self.money[event.seat] -= event.added
-        elif isinstance(event, pb.BettingClosed) and event.returned:
-            self.money[event.returned_to] += event.returned
-        elif isinstance(event, pb.HandAwarded):
-            for pot in event.pots:
-                for share in pot.shares:
-                    self.money[self.players.index(share.player)] += share.amount
-            self.pots, self.awarded = event.pots, list(event.finishing_stacks)
-
-    def mistakes(self, hand: HandHistory) -> list[str]:
-        """Where the log says something else than the file, or than itself."""
-        if self.awarded is None:
-            return [*self.wrong, f"the hand is not over: {self.events} event(s), and no HandAwarded among them"]
-        if self.awarded != self.money:
-            self.wrong.append(f"HandAwarded gives the stacks {self.awarded}, the bets and pots come to {self.money}")
-        seats = [pb.HandState.Seat(player=p, stack=m) for p, m in zip(self.players, self.money, strict=True)]
-        state = pb.HandState(phase=pb.HandState.AWARDED, seats=seats, pots=self.pots)
-        return [*self.wrong, *differences(hand, state)]
+Books = dict[str, dict[str, Any]]
+"""By domain and root."""
 
 
 @dataclass(slots=True)
 class Checked:
-    """What the log holds, and how it compares."""
+    """What the log holds, and how it compares. Money is in units."""
 
-    events: int
-    """In all, of hands and of players."""
-    mismatched: dict[str, list[str]]
-    """What does not fit, by root: hands that ended otherwise than the file says, and events that are not in order."""
-    story: list[Any]
+    events: int = 0
+    """In all, of players, tables, hands and the processes that follow these."""
+    mismatched: dict[str, list[str]] = field(default_factory=dict)
+    """What does not fit, by root: a hand that ended otherwise than the file says, events out of order, lost chips."""
+    story: list[Any] = field(default_factory=list)
     """The events of one hand."""
+    chips_in: int = 0
+    """What players have brought."""
+    chips_out: int = 0
+    """What they have in the end."""
+    sagas: int = 0
+    """Commands that sagas and process managers sent."""
+    compensations: int = 0
+    """Events that put right what a refused one of these had left."""
+    facts: int = 0
+    timeouts: int = 0
+    """Turns that a hand's process took for a player who did not act."""
 
 
 def check(settings: Settings, hands: Sequence[HandHistory], played: Played, follow: str) -> Checked:
     """Hold the log against the file, and against what the answers told; keeps the events of the hand `follow`."""
-    players, _ = _read(settings, "player", "")
-    tables, story = _read(settings, "hand", follow)
-    mistakes: dict[str, list[str]] = {}
+    found = Checked()
+    books = {domain: _books(settings, domain, follow, found.story) for domain in BOOKS}
+    mistakes: dict[str, list[str]] = defaultdict(list)
     for hand in hands:
-        why = tables.setdefault(hand.root, Told()).mistakes(hand)
-        mistakes[hand.root] = why + played.refusals.get(("hand", hand.root), []) if why else []
-    for domain, found in (("player", players), ("hand", tables)):
-        for root, one in found.items():
-            why = mistakes.setdefault(root, one.wrong)
-            answered = played.events.get((domain, root), 0)
-            if one.events != answered:
-                why.append(f"the log holds {one.events} event(s), the answers told of {answered}")
-    events = sum(one.events for found in (players, tables) for one in found.values())
-    return Checked(events, {root: why for root, why in mistakes.items() if why}, story)
+        why = _hand_mistakes(hand, books)
+        mistakes[hand.root] = why + played.refusals.get(hand.root, []) if why else []
+    for player, why in _account_mistakes(hands, books).items():
+        mistakes[player] += why + played.refusals.get(player, [])
+    for root, text in [*_answer_mistakes(books, played), *_sent_twice(settings, found), *_dead_letters(settings)]:
+        mistakes[root].append(text)
+    for root, book in (item for roots in books.values() for item in roots.items()):
+        mistakes[root] += book.wrong
+        found.events += book.events
+        found.facts += len(book.facts)
+        found.compensations += sum(n for cause, n in book.caused.items() if "rejection/" in cause)
+    if found.compensations != played.guests:
+        mistakes["table"].append(f"{found.compensations} compensations for {played.guests} guests without money")
+    found.chips_in = sum(book.deposited for book in books["player"].values())
+    found.chips_out = sum(book.bankroll for book in books["player"].values())
+    found.timeouts = sum(book.timeouts for book in books["course"].values())
+    found.mismatched = {root: list(dict.fromkeys(why)) for root, why in mistakes.items() if why}
+    return found
 
 
-def _read(settings: Settings, domain: str, follow: str) -> tuple[dict[str, Told], list[Any]]:
-    told: dict[str, Told] = {}
-    story: list[Any] = []
-    for message in read(settings, settings.names.topic(settings.edition, domain, "events")):
-        root = (message.key() or b"").decode().rpartition("|")[0]
-        event = told.setdefault(root, Told()).take(root, message)
-        if root == follow:
+def chips(units: int, hands: Sequence[HandHistory]) -> int | float:
+    """An amount as the file has it."""
+    amount = Decimal(units) / max((hand.units_per_chip for hand in hands), default=1)
+    return int(amount) if amount == int(amount) else float(amount)
+
+
+def _records(settings: Settings, domain: str, kind: str) -> Iterator[tuple[bytes, bytes, dict[str, Any]]]:
+    for message in read(settings, settings.names.topic(settings.edition, domain, kind)):
+        yield message.key() or b"", message.value() or b"", dict(message.headers() or ())
+
+
+def _books(settings: Settings, domain: str, follow: str, story: list[Any]) -> dict[str, Any]:
+    found: dict[str, Book] = {}
+    for key, value, headers in _records(settings, domain, "events"):
+        root = key.decode().rpartition("|")[0]
+        if (book := found.get(root)) is None:
+            book = found[root] = BOOKS[domain]()
+        event = book.take(root, key, value, headers)
+        if domain == "hand" and root == follow:
             story.append(event)
-    return told, story
+    return found
+
+
+def _hand_mistakes(hand: HandHistory, books: Books) -> list[str]:
+    """A hand must have ended as the file says, and its table and its process with it."""
+    book: HandBook = books["hand"].setdefault(hand.root, HandBook())
+    why = book.mistakes(hand)
+    table: TableBook = books["table"].setdefault(TABLE + hand.root, TableBook())
+    table.finish(book)
+    table.expect("buy-ins", table.bought_in, dict(zip(hand.players, hand.starting_stacks, strict=True)))
+    course: CourseBook = books["course"].setdefault(hand.root, CourseBook())
+    course.expect("how often the hand's process has ended", course.ended, 1)
+    return why + course.wrong
+
+
+def _account_mistakes(hands: Sequence[HandHistory], books: Books) -> dict[str, list[str]]:
+    """Each player must have what he brought, less his stacks before the hands, and with those that the file gives."""
+    won: Counter[str] = Counter()
+    tolerance: Counter[str] = Counter()
+    for hand in hands:
+        ended = books["hand"][hand.root].awarded or hand.starting_stacks
+        told = hand.finishing_stacks or ended
+        for player, before, after, instead in zip(hand.players, hand.starting_stacks, told, ended, strict=True):
+            known = isinstance(after, int) or after.is_finite()
+            won[player] += (after if known else instead) - before
+            tolerance[player] += hand.tolerance
+    found: dict[str, list[str]] = {}
+    for player in won.keys() | books["player"].keys():
+        book: AccountBook = books["player"].setdefault(player, AccountBook())
+        if book.staked:
+            book.wrong.append(f"chips are still at {', '.join(sorted(book.staked))}")
+        wanted = book.deposited + won[player]
+        if abs(book.bankroll - wanted) > tolerance[player]:
+            book.wrong.append(
+                f"{player} has {book.bankroll}, and brought {book.deposited}; the file's hands come to {won[player]}"
+            )
+        found[player] = book.wrong
+    return found
+
+
+def _answer_mistakes(books: Books, played: Played) -> Iterator[tuple[str, str]]:
+    """Each command led to just the events that its answer told of, each fact is there, and nothing else happened."""
+    for (domain, root, command_id), told in played.events.items():
+        book = books[domain].get(root)
+        there = book.caused[command_id] if book else 0
+        if there != told:
+            yield root, f"the log holds {there} event(s) of {command_id}, the answer told of {told}"
+    for player, payment in played.facts:
+        if payment not in books["player"].setdefault(player, AccountBook()).facts:
+            yield player, f"payment {payment} was confirmed and is not on the log"
+    for domain, roots in books.items():
+        for root, book in roots.items():
+            stated = {payment: cause for payment, cause in book.facts.items() if (root, payment) in played.facts}
+            for cause in book.caused.keys() - set(stated.values()):
+                if not _derived(cause) and (domain, root, cause) not in played.events:
+                    yield root, f"{book.caused[cause]} event(s) are of {cause}, which nobody sent"
+
+
+def _derived(cause: str) -> bool:
+    """Whether an id is one that the engine makes: of an event, of a command that one led to, of a refusal."""
+    return cause.startswith("/") or "rejection/" in cause
+
+
+def _sent_twice(settings: Settings, found: Checked) -> Iterator[tuple[str, str]]:
+    """Counts what sagas sent; each of it is sent once."""
+    for domain in room.aggregates:
+        sent = Counter(
+            headers["ce_id"].decode()
+            for _, _, headers in _records(settings, domain, "commands")
+            if b">" in headers.get("ce_path", b"")
+        )
+        found.sagas += sent.total()
+        yield from ((domain, f"{command} was sent {times} times") for command, times in sent.items() if times > 1)
+
+
+def _dead_letters(settings: Settings) -> Iterator[tuple[str, str]]:
+    for word in room.components:
+        for key, _, headers in _records(settings, word, "dead-letters"):
+            yield key.decode(errors="replace"), f"{word} could not handle {headers.get('ce_id')!r}: a dead letter"

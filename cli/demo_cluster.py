@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,23 +16,33 @@ from tempfile import TemporaryDirectory
 from confluent_kafka import KafkaException
 
 from headrace.cli.demo_screen import Screen
-from headrace.cli.deployment import DEFAULT_TOPOLOGY, Deployment
+from headrace.cli.deployment import Deployment
 from headrace.cli.errors import ENVIRONMENT, Failure
 from headrace.cli.kafka import home
 from headrace.embedded import EmbeddedKafka
 from headrace.embedded.broker import free_ports
 from headrace.embedded.process import Process
-from headrace.examples.poker import topology
+from headrace.examples.poker import room
 from headrace.streams import topics
 from headrace.streams.settings import Settings
 
+ROOM = "headrace.examples.poker:room"
+QUICK = {
+    "group.consumer.min.session.timeout.ms": 1000,
+    "group.consumer.session.timeout.ms": 1500,
+    "group.consumer.min.heartbeat.interval.ms": 200,
+    "group.consumer.heartbeat.interval.ms": 200,
+}
+"""Settings of brokers that take a worker for dead after a second or two."""
 _READY_WITHIN = 60.0  # seconds
 _STOP_WITHIN = 10.0
 _TAIL_LINES = 15
 
 
 @contextmanager
-def cluster(deployment: Deployment, screen: Screen, workers: int) -> Iterator[Settings]:
+def cluster(
+    deployment: Deployment, screen: Screen, workers: int, properties: Mapping[str, object]
+) -> Iterator[tuple[Settings, EmbeddedKafka | None]]:
     """Topics of the demo's own: on the brokers that are named, else on a Kafka that comes and goes."""
     settings = deployment.settings(own_kafka=False)
     changes: dict[str, object] = {}
@@ -42,26 +52,26 @@ def cluster(deployment: Deployment, screen: Screen, workers: int) -> Iterator[Se
         changes["prefix"] = f"{settings.prefix}demo-{uuid.uuid4().hex[:8]}."
         screen.say(f"Kafka on {settings.bootstrap}; topics {changes['prefix']}…")
         with _guest(settings.model_copy(update=changes)) as guest:
-            yield guest
+            yield guest, None
         return
     started = time.monotonic()
-    with EmbeddedKafka() as kafka:
+    with EmbeddedKafka(properties=properties) as kafka:
         screen.say(f"Apache Kafka runs on {kafka.bootstrap}, started in {time.monotonic() - started:.1f} s")
         own = deployment.settings(bootstrap=kafka.bootstrap, own_kafka=False).model_copy(update=changes)
-        topics.create(topics.admin(own), topics.wanted(own, topology), -1)
-        yield own
+        topics.create(topics.admin(own), topics.wanted(own, room), -1)
+        yield own, kafka
 
 
 @contextmanager
 def _guest(settings: Settings) -> Iterator[Settings]:
     """Topics on brokers that stay; deleted in the end, with the groups that read them."""
     admin = topics.admin(settings)
-    specs = topics.wanted(settings, topology)
+    specs = topics.wanted(settings, room)
     topics.create(admin, specs, settings.replication)
     try:
         yield settings
     finally:
-        groups = [f"{settings.prefix}headrace.{domain}" for domain in topology.aggregates]
+        groups = [f"{settings.prefix}headrace.{component}" for component in room.components]
         answers = [
             *admin.delete_topics([spec.name for spec in specs], request_timeout=20).values(),
             *admin.delete_consumer_groups(groups, request_timeout=20).values(),
@@ -74,28 +84,40 @@ def _guest(settings: Settings) -> Iterator[Settings]:
 class Workers:
     """Processes of `headrace worker`, each with a log; they die with this process, however it ends."""
 
-    def __init__(self, settings: Settings, count: int, folder: Path, state: Path) -> None:
+    def __init__(self, settings: Settings, count: int, folder: Path, state: Path, topology: str = ROOM) -> None:
         self._ports = free_ports(count)
         folder.mkdir(parents=True, exist_ok=True)
-        self._processes = [
-            Process(
+        self._starts = [
+            (
                 f"worker {number}",
-                _command(settings, port, state / str(number)),
+                _command(settings, topology, port, state / str(number)),
                 folder / f"worker-{number}.log",
-                detached=False,
             )
             for number, port in enumerate(self._ports, 1)
         ]
+        self._processes = [Process(*start, detached=False) for start in self._starts]
+
+    def __len__(self) -> int:
+        return len(self._processes)
 
     def await_ready(self) -> None:
         """Wait until each has its partitions; Failure shows the log of one that does not get there."""
         deadline = time.monotonic() + _READY_WITHIN
-        for process, port in zip(self._processes, self._ports, strict=True):
-            while not _ready(port):
+        for number, process in enumerate(self._processes):
+            while not self.ready(number):
                 self.check()
                 if time.monotonic() > deadline:
                     raise self._failure(process, f"was not ready within {_READY_WITHIN:g} s")
                 time.sleep(0.05)
+
+    def ready(self, number: int) -> bool:
+        """Whether a worker has its partitions and handles what comes."""
+        return _ready(self._ports[number])
+
+    def restart(self, number: int) -> None:
+        """Kill a worker with -9, and start it again at once."""
+        self._processes[number].kill()
+        self._processes[number] = Process(*self._starts[number], detached=False)
 
     def check(self) -> None:
         """Raise Failure, with the end of its log, if one has ended."""
@@ -114,7 +136,8 @@ class Workers:
 
     def _failure(self, process: Process, what: str) -> Failure:
         lines = process.log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
-        text = "\n  ".join([f"{process.name} {what}; the end of its log {process.log}:", *lines])
+        code = "" if process.exit_code is None else f" (exit code {process.exit_code})"
+        text = "\n  ".join([f"{process.name} {what}{code}; the end of its log {process.log}:", *lines])
         return Failure(ENVIRONMENT, text)
 
 
@@ -140,12 +163,12 @@ def demo_workers(settings: Settings, count: int) -> Iterator[Workers]:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _command(settings: Settings, port: int, state: Path) -> list[str]:
+def _command(settings: Settings, topology: str, port: int, state: Path) -> list[str]:
     # what else there is to set, secrets among it, is inherited with the environment
     options = {
         "--bootstrap": settings.bootstrap,
         "--prefix": settings.prefix,
-        "--topology": DEFAULT_TOPOLOGY,
+        "--topology": topology,
         "--web-port": str(port),
         "--state-dir": str(state),
     }

@@ -113,8 +113,8 @@ class Deployment:
         return self.topology.aggregate(name).domain
 
     def domains(self, names: Sequence[str] | None) -> list[str]:
-        """The named domains, else all of them; LookupError names one that is unknown."""
-        return [self.topology.aggregate(name).domain for name in names or self.topology.aggregates]
+        """The named components, else all of them, by domain or name; LookupError names one that is unknown."""
+        return [self.topology.component(name).domain for name in names or self.topology.components]
 
 
 def _own_kafka() -> str:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli import ask, bench, demo, graph, topics, worker
+from headrace.cli import ask, bench, demo, graph, letters, topics, trace, worker
 
 EXIT_CODES = """\b
 Exit codes:
@@ -50,6 +50,8 @@ app.command()(ask.state)
 app.command()(ask.events)
 app.add_typer(topics.app, name="topics")
 app.command("topology")(graph.topology)
+app.add_typer(letters.app, name="dead-letters")
+app.command()(trace.trace)
 
 
 app.command()(bench.bench)

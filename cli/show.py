@@ -129,8 +129,9 @@ def state(domain: str, root: str, found: "Message | None", as_json: bool) -> Non
 
 
 def event(one: "Event", as_json: bool) -> None:
-    """One event, on a line."""
-    typer.echo(json.dumps(_event(one)) if as_json else _line(one))
+    """One event, on a line, with what led to it: a request, or a fact that its source knows by an id of its own."""
+    origin = f"  (fact {one.fact_id})" if one.fact_id else "  (request)"
+    typer.echo(json.dumps(_event(one)) if as_json else _line(one) + origin)
 
 
 def _event(one: "Event") -> dict[str, Any]:
@@ -139,7 +140,8 @@ def _event(one: "Event") -> dict[str, Any]:
         shown["raw"] = base64.b64encode(one.raw).decode()
     else:
         shown["data"] = as_data(one.data)
-    return {**shown, "causation_id": one.causation_id, "correlation_id": one.correlation_id}
+    origin = {"origin": "fact", "fact_id": one.fact_id} if one.fact_id else {"origin": "request"}
+    return {**shown, "causation_id": one.causation_id, "correlation_id": one.correlation_id, **origin}
 
 
 def _line(one: "Event") -> str:

@@ -15,7 +15,7 @@ def worker(
     deployment: Deployment,
     domain: Domains = None,
     web_port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Port of /healthz, /readyz and /metrics; 0 takes a free one.")
+        int | None, typer.Option(min=0, max=65535, help="Port of /healthz, /metrics and the like; 0 takes a free one.")
     ] = None,
     state_dir: Annotated[
         Path | None, typer.Option(help="Folder of the stores; by default HEADRACE_STATE_DIR, else .headrace/state.")

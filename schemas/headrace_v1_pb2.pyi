@@ -149,6 +149,70 @@ class DeadLetter(_message.Message):
     last_failed: int
     def __init__(self, topic: _Optional[str] = ..., partition: _Optional[int] = ..., offset: _Optional[int] = ..., timestamp: _Optional[int] = ..., key: _Optional[bytes] = ..., key_missing: _Optional[bool] = ..., value: _Optional[bytes] = ..., value_missing: _Optional[bool] = ..., headers: _Optional[_Iterable[_Union[Header, _Mapping]]] = ..., component: _Optional[str] = ..., error_class: _Optional[str] = ..., error: _Optional[str] = ..., detail: _Optional[str] = ..., attempts: _Optional[int] = ..., first_failed: _Optional[int] = ..., last_failed: _Optional[int] = ...) -> None: ...
 
+class Rejection(_message.Message):
+    __slots__ = ("component", "root", "command_id", "command_type", "command", "content_type", "reason", "code", "retryable", "issuer", "cause", "cascade")
+    COMPONENT_FIELD_NUMBER: _ClassVar[int]
+    ROOT_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_ID_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_TYPE_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    RETRYABLE_FIELD_NUMBER: _ClassVar[int]
+    ISSUER_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    CASCADE_FIELD_NUMBER: _ClassVar[int]
+    component: str
+    root: str
+    command_id: str
+    command_type: str
+    command: bytes
+    content_type: str
+    reason: str
+    code: str
+    retryable: bool
+    issuer: str
+    cause: str
+    cascade: str
+    def __init__(self, component: _Optional[str] = ..., root: _Optional[str] = ..., command_id: _Optional[str] = ..., command_type: _Optional[str] = ..., command: _Optional[bytes] = ..., content_type: _Optional[str] = ..., reason: _Optional[str] = ..., code: _Optional[str] = ..., retryable: _Optional[bool] = ..., issuer: _Optional[str] = ..., cause: _Optional[str] = ..., cascade: _Optional[str] = ...) -> None: ...
+
+class Revoked(_message.Message):
+    __slots__ = ("sequence", "reason")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    reason: str
+    def __init__(self, sequence: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class Aborted(_message.Message):
+    __slots__ = ("reason",)
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    def __init__(self, reason: _Optional[str] = ...) -> None: ...
+
+class Timer(_message.Message):
+    __slots__ = ("root", "name", "type", "data", "cause")
+    ROOT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    root: str
+    name: str
+    type: str
+    data: bytes
+    cause: str
+    def __init__(self, root: _Optional[str] = ..., name: _Optional[str] = ..., type: _Optional[str] = ..., data: _Optional[bytes] = ..., cause: _Optional[str] = ...) -> None: ...
+
+class Settled(_message.Message):
+    __slots__ = ("letter_id", "outcome")
+    LETTER_ID_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    letter_id: str
+    outcome: str
+    def __init__(self, letter_id: _Optional[str] = ..., outcome: _Optional[str] = ...) -> None: ...
+
 class EditionRecord(_message.Message):
     __slots__ = ("name", "deleted")
     NAME_FIELD_NUMBER: _ClassVar[int]

@@ -2,12 +2,12 @@
 
 import queue
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from headrace.streams.restore import Restorer, backoff, take_changelog, take_history
 from headrace.streams.shard import Plan, Shard
@@ -27,9 +27,11 @@ class Assignment:
         """Counts calls to `remove`, so that a batch taken meanwhile is known to be stale."""
         self.joined = False
         """Whether the group has given this worker its partitions, were it none."""
+        self._pending: float | None = None
+        """Since when the committed offsets have been those of a transaction that is not over."""
         self._restored: queue.SimpleQueue[Shard] = queue.SimpleQueue()
-        self._changelogs = ThreadPoolExecutor(1, f"restore-{plan.spec.domain}")
-        self._histories = ThreadPoolExecutor(1, f"history-{plan.spec.domain}")
+        self._changelogs = ThreadPoolExecutor(1, f"restore-{plan.word}")
+        self._histories = ThreadPoolExecutor(1, f"history-{plan.word}")
 
     @property
     def ready(self) -> bool:
@@ -39,29 +41,40 @@ class Assignment:
     def add(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
         """Take over partitions: hold their input back and start to restore them."""
         self.joined = True
+        for place in partitions:
+            # where to begin is found while the partition is restored, and sought then; without any offset the consumer
+            # would ask for the committed one itself, and wait for ever where a transaction hangs
+            place.offset = 0
         if self.plan.settings.group_protocol == "classic":
             consumer.assign(list(partitions))
         else:
             consumer.incremental_assign(list(partitions))
-        if not partitions:
+        self._begin(consumer, {p.partition for p in partitions}, consumer.assignment())
+
+    def remove(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
+        """Let partitions go; the caller has no batch in hand."""
+        self.revocations += 1
+        gone = {p.partition for p in partitions}
+        for number in gone:
+            if shard := self.shards.pop(number, None):
+                shard.close()
+        log.info("partitions revoked", domain=self.plan.word, partitions=sorted(gone))
+        # topics of one component move together, but not always in one step
+        left = {(p.topic, p.partition) for p in partitions}
+        self._begin(consumer, gone, [p for p in consumer.assignment() if (p.topic, p.partition) not in left])
+
+    def _begin(self, consumer: Consumer, numbers: set[int], held: Sequence[TopicPartition]) -> None:
+        places = [p for p in held if p.partition in numbers]
+        if not places:
             return
-        consumer.pause(list(partitions))
-        new = [Shard(self.plan, number, self.stop) for number in sorted({p.partition for p in partitions})]
+        consumer.pause(places)
+        new = [Shard(self.plan, number, self.stop) for number in sorted({p.partition for p in places})]
         for shard in new:
             if old := self.shards.get(shard.partition):
                 old.close()
             self.shards[shard.partition] = shard
-        log.info("partitions assigned", domain=self.plan.spec.domain, partitions=[s.partition for s in new])
+        log.info("partitions assigned", domain=self.plan.word, partitions=[s.partition for s in new])
         self._changelogs.submit(self._restore, new)
-
-    def remove(self, partitions: Sequence[TopicPartition]) -> None:
-        """Let partitions go; the caller has no batch in hand."""
-        self.revocations += 1
-        gone = sorted({p.partition for p in partitions})
-        for number in gone:
-            if shard := self.shards.pop(number, None):
-                shard.close()
-        log.info("partitions revoked", domain=self.plan.spec.domain, partitions=gone)
 
     def renew(self, consumer: Consumer) -> None:
         """After a doubtful transaction: forget what memory holds, and take every partition's state from Kafka."""
@@ -69,7 +82,7 @@ class Assignment:
         if held:
             consumer.pause(held)
         for shard in self.shards.values():
-            shard.ready, shard.renewed = False, True
+            shard.ready = False
             shard.history.clear()  # what the doubtful transaction wrote may be on the log, and not in the store
             for step in shard.steps.values():
                 step.rolled_back()
@@ -77,20 +90,23 @@ class Assignment:
 
     def start_restored(self, consumer: Consumer) -> None:
         """Let the input of restored partitions flow, from where their stores stand."""
+        later: list[Shard] = []
         while not self._restored.empty():
             shard = self._restored.get()
             if self.shards.get(shard.partition) is not shard or shard.closed:
                 continue
             if not shard.steps:
                 shard.build()
-            places = [TopicPartition(t, shard.partition, shard.offsets[t]) for t in self.plan.inputs]
-            if shard.renewed:  # a new partition begins at its committed offset by itself
-                for place in places:
-                    consumer.seek(place)
-                shard.renewed = False
+            held = [p.topic for p in consumer.assignment() if p.partition == shard.partition]
+            places = [TopicPartition(topic, shard.partition, shard.offsets[topic]) for topic in held]
+            if not _sought(consumer, places):
+                later.append(shard)
+                continue
             consumer.resume(places)
             shard.ready = True
-            log.info("partition ready", domain=self.plan.spec.domain, partition=shard.partition)
+            log.info("partition ready", domain=self.plan.word, partition=shard.partition)
+        for shard in later:
+            self._restored.put(shard)
 
     def close(self) -> None:
         """Stop restoring and close the stores."""
@@ -113,10 +129,10 @@ class Assignment:
                 self._restore_once(shards)
                 return
             except KafkaException as error:
-                log.warning("restore waits for the brokers", domain=self.plan.spec.domain, error=str(error))
+                log.warning("restore waits for the brokers", domain=self.plan.word, error=str(error))
             except Exception:
                 if not any(s.closed for s in shards):  # a store closed under our hands is no fault
-                    log.exception("restore failed; tried again", domain=self.plan.spec.domain)
+                    log.exception("restore failed; tried again", domain=self.plan.word)
             self.stop.wait(backoff(attempt))
             attempt += 1
 
@@ -127,8 +143,13 @@ class Assignment:
             by_number[place.partition].offsets[place.topic] = offset
         tasks = [task for s in shards for task in s.tasks("snapshots")]
         count = self.restorer.restore(tasks, self.restorer.end_offsets(tasks), take_changelog)
-        log.info("changelog restored", domain=self.plan.spec.domain, partitions=len(shards), records=count)
+        log.info("changelog restored", domain=self.plan.word, partitions=len(shards), records=count)
         if self.stop.is_set():
+            return
+        if "events" not in self.plan.restored:
+            for shard in shards:
+                shard.history.set()
+                self._restored.put(shard)
             return
         # events written from here on are put by the step itself
         ends = self.restorer.end_offsets(task for s in shards for task in s.tasks("events"))
@@ -139,15 +160,43 @@ class Assignment:
             self._histories.submit(self._restore_history, waiting, ends)
 
     def _committed(self, partitions: Iterable[int]) -> list[TopicPartition]:
-        """Committed input offsets; waits for a transaction of the former owner that is being decided.
-
-        Asked by an admin client, since a Consumer lets one thread in at a time, and another one polls it.
-        """
+        """Committed input offsets; waits for a transaction of the former owner that is being decided."""
         places = [TopicPartition(topic, number) for number in partitions for topic in self.plan.inputs]
-        request = ConsumerGroupTopicPartitions(self.plan.group, places)
-        admin = AdminClient(self.plan.settings.client())
-        answer = admin.list_consumer_group_offsets([request], require_stable=True, request_timeout=30)
-        found: list[TopicPartition] = answer[self.plan.group].result().topic_partitions
+        try:
+            found = self._ask(places, "read_committed")
+            self._pending = None
+            return found
+        except KafkaException as error:
+            waits = error
+        since, self._pending = self._pending or time.monotonic(), None
+        found = self._ask(places, "read_uncommitted")  # raises when it is the brokers that are away
+        self._pending = since
+        # The brokers end every transaction after its timeout, looking for such each ten seconds by default. Offsets
+        # that are pending longer are nobody's: they came to the group when their transaction was over already.
+        patience = 2 * self.plan.settings.transaction_timeout + 10
+        if time.monotonic() - since < patience:
+            raise waits
+        log.error(
+            "offsets of a transaction hang, and are taken as aborted; kafka-transactions.sh finds and ends it",
+            group=self.plan.group,
+            seconds=patience,
+        )
+        return found
+
+    def _ask(self, places: list[TopicPartition], isolation: str) -> list[TopicPartition]:
+        """What the group has committed; without pending transactions, or after them.
+
+        Asked by a consumer for this alone, which joins no group. Ours is being polled by another thread; and an admin
+        client ends the whole process when the group's coordinator is on its way back (librdkafka's issue 5040).
+        """
+        settings = self.plan.settings
+        asking = Consumer(
+            settings.client(group_id=self.plan.group, enable_auto_commit=False, isolation_level=isolation)
+        )
+        try:
+            found: list[TopicPartition] = asking.committed(places, 5)
+        finally:
+            asking.close()
         for place in found:
             if place.error:
                 raise KafkaException(place.error)
@@ -164,6 +213,18 @@ class Assignment:
                         shard.history.set()
                 except Exception as error:
                     if not shard.closed:
-                        log.warning("history waits", domain=self.plan.spec.domain, error=str(error))
+                        log.warning("history waits", domain=self.plan.word, error=str(error))
                     self.stop.wait(backoff(attempt))
                     attempt += 1
+
+
+def _sought(consumer: Consumer, places: Iterable[TopicPartition]) -> bool:
+    """Whether the consumer goes on from there; False while it does not know its brokers yet."""
+    try:
+        for place in places:
+            consumer.seek(place)
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError._STATE:
+            raise
+        return False
+    return True

@@ -17,7 +17,7 @@ from opentelemetry import propagate, trace
 from headrace.schemas import codecs
 from headrace.schemas.headrace_v1_pb2 import Query, QueryResult
 from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
-from headrace.schemas.record import CORRELATION, EXPECTED, REPLY_TO, TRACEPARENT, CloudEvent, Headers
+from headrace.schemas.record import CORRELATION, EXPECTED, FACT, REPLY_TO, TRACEPARENT, CloudEvent, Headers
 from headrace.streams.reply import Event, OutcomeUnknown, Reply, SendFailed
 from headrace.streams.restore import backoff
 from headrace.streams.settings import Settings
@@ -110,6 +110,33 @@ class Client:
         await self._produce(spec, root, payload, headers, self._sent)
         return command_id
 
+    async def state_fact(
+        self,
+        fact: Protobuf,
+        *,
+        root: str,
+        external_id: str,
+        domain: Domain = None,
+        timeout: float = 10.0,
+        correlation_id: str | None = None,
+    ) -> Reply:
+        """Tell of something that has happened outside, and wait until it is recorded; it is not refused.
+
+        `external_id` is the id that its source knows it by: stated again, ever, it answers the first events, with
+        `already_processed`. Raises OutcomeUnknown after the timeout, after which it may be stated again safely.
+        """
+        spec = (
+            self._topology.aggregate(self._topology.recorder_of(type(fact))) if domain is None else self._spec(domain)
+        )
+        fact_id = uuid.uuid4().hex
+        extensions = {CORRELATION[3:]: correlation_id or fact_id, FACT[3:]: external_id}
+        payload, headers = self._command(fact, fact_id, root, extensions, reply=True)
+        try:
+            answer = await self._ask(spec, root, fact_id, payload, headers, timeout, "facts")
+        except TooLargeToSend as error:
+            return Reply.too_large(fact_id, root, str(error))
+        return Reply.read(WireReply.FromString(answer.value() or b""), spec)
+
     async def flush(self) -> None:
         """Wait until the brokers have all that was sent; raises SendFailed when they did not take some of it."""
         await asyncio.to_thread(self._producer.flush)
@@ -185,7 +212,14 @@ class Client:
         return command.SerializeToString(), event.headers()
 
     async def _ask(
-        self, spec: AggregateSpec, root: str, message_id: str, payload: bytes, headers: Headers, timeout: float
+        self,
+        spec: AggregateSpec,
+        root: str,
+        message_id: str,
+        payload: bytes,
+        headers: Headers,
+        timeout: float,
+        kind: str = "commands",
     ) -> Message:
         loop = asyncio.get_running_loop()
         key = message_id.encode()
@@ -197,7 +231,7 @@ class Client:
 
         try:
             async with asyncio.timeout(timeout):
-                await self._produce(spec, root, payload, headers, delivered)
+                await self._produce(spec, root, payload, headers, delivered, kind)
                 return await asyncio.shield(future)
         except TimeoutError:
             raise OutcomeUnknown(message_id, root, timeout) from None
@@ -208,8 +242,10 @@ class Client:
         finally:
             self._waiting.pop(key, None)
 
-    async def _produce(self, spec: AggregateSpec, root: str, payload: bytes, headers: Headers, delivered: Any) -> None:
-        topic = self._names.topic(self._settings.edition, spec.domain, "commands")
+    async def _produce(
+        self, spec: AggregateSpec, root: str, payload: bytes, headers: Headers, delivered: Any, kind: str = "commands"
+    ) -> None:
+        topic = self._names.topic(self._settings.edition, spec.domain, kind)
         if not root:
             raise ValueError("root is empty; it is the id of the aggregate that the command is for")
         while True:

@@ -1,7 +1,7 @@
-"""An aggregate at work on this worker: take a batch, run the step, commit, put into the store."""
+"""A component at work on this worker: take a batch, run the step, commit, put into the store."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
@@ -15,30 +15,35 @@ from headrace.streams.shard import Interrupted, Plan, Shard
 from headrace.streams.tracing import Tracing
 from headrace.streams.transaction import RecordTooLarge, Transaction, Unsure
 from headrace.topology.place import SnapshotTooLarge
-from headrace.topology.step import AggregateStep
+from headrace.topology.step import Step
 
 log = structlog.get_logger()
 _DRAIN = 200  # records after which outputs go to the sender, so that it works while the step does
+_TIMER_STEP = 0.05  # seconds between two looks for time-outs that are due
 _COMPLAIN = 30.0  # seconds between two complaints about the same trouble
 
 
 class Component:
     """One consumer, one transactional producer, one store a partition. All methods are for one thread."""
 
-    def __init__(self, plan: Plan, instance: str, metrics: Metrics, tracing: Tracing) -> None:
+    def __init__(
+        self, plan: Plan, instance: str, metrics: Metrics, tracing: Tracing, alarm: Callable[[dict[str, str]], None]
+    ) -> None:
         settings = plan.settings
-        self.plan, self.domain = plan, plan.spec.domain
+        self.plan, self.domain = plan, plan.word
         self.assignment = Assignment(plan)
-        self._metrics, self._tracing = metrics, tracing
+        self._metrics, self._tracing, self._alarm = metrics, tracing, alarm
         metrics.doubts.labels(self.domain)  # to be seen at zero, too
         self._transaction = Transaction(settings, f"{plan.group}.{instance}")
-        self._tracked = [plan.topic(e, kind) for e in plan.editions for kind in ("snapshots", "events")]
+        self._tracked = [plan.topic(e, kind) for e in plan.editions for kind in plan.restored]
         self._consumer = Consumer(_group_config(plan, self._complain))
         self._consumer.subscribe(plan.inputs, on_assign=self._assigned, on_revoke=self._revoked)
         self._recovering = True
         self._attempt = 0
         self._complained = 0.0
         self._looked = 0.0
+        self._timed = plan.word in plan.topology.processes
+        self._next_look = 0.0
         self._away = False
 
     @property
@@ -54,6 +59,7 @@ class Component:
             return []
         self.assignment.start_restored(self._consumer)
         seen = self.assignment.revocations
+        self._fire_due()
         first = self._consumer.poll(timeout)
         messages: list[Message] = []
         if first is not None:
@@ -68,14 +74,8 @@ class Component:
 
     def _still_ours(self, messages: list[Message]) -> list[Message]:
         """What is left of a batch while partitions come and go; the rest is read again, here or elsewhere."""
-        ours = []
-        for message in messages:
-            shard = self.assignment.shards.get(message.partition() or 0)
-            if shard is not None and shard.ready:
-                ours.append(message)
-            elif shard is not None:
-                shard.renewed = True
-        return ours
+        shards = self.assignment.shards
+        return [m for m in messages if (shard := shards.get(m.partition() or 0)) is not None and shard.ready]
 
     def _settle(self, timeout: float) -> bool:
         """Get a working producer, which decides what became of the last transaction; then begin from Kafka's word."""
@@ -94,57 +94,83 @@ class Component:
 
     def process(self, messages: Sequence[Message]) -> None:
         """Handle a batch in one transaction. Afterwards it is committed, or its records will come again."""
+        self._process([_record(message) for message in messages])
+
+    def _process(self, records: Sequence[Record]) -> None:
         if self._recovering:
             return
         try:
-            self._transact(messages)
+            self._transact(records)
         except SnapshotTooLarge:
             self._undo()
             for shard in self.assignment.shards.values():
                 for step in shard.steps.values():
                     step.careful = True
-            self.process(messages)
+            self._process(records)
         except RecordTooLarge as error:
             self._undo()
-            self._divide(messages, error)
+            self._divide(records, error)
         except Unsure as doubt:
             self._doubt(doubt)
         except Interrupted:
             self._undo()
 
-    def _transact(self, messages: Sequence[Message], refusal: Exception | None = None) -> None:
+    def _transact(self, records: Sequence[Record], refusal: Exception | None = None) -> None:
         started = time.perf_counter()
-        transaction, tracing = self._transaction, self._tracing
-        transaction.begin()
-        touched: dict[AggregateStep, Shard] = {}
+        tracing = self._tracing
+        self._transaction.begin()
+        touched: dict[Step, Shard] = {}
         offsets: dict[tuple[str, int], int] = {}
-        for number, message in enumerate(messages, 1):
-            record = _record(message)
+        for number, record in enumerate(records, 1):
             shard = self.assignment.shards[record.partition]
             step = shard.steps[record.topic]
             touched[step] = shard
             if refusal is not None:
                 step.refuse(record, refusal)
+            elif record.offset < 0:
+                step.fire(record)
             elif tracing.on:
                 with tracing.span(self.domain, record.headers):
                     step.handle(record)
             else:
                 step.handle(record)
-            offsets[record.topic, record.partition] = record.offset + 1
+            if record.offset >= 0:
+                offsets[record.topic, record.partition] = record.offset + 1
+            else:  # what is committed already: with it the broker refuses a worker that has lost the partition
+                offsets |= {(topic, shard.partition): max(0, offset) for topic, offset in shard.offsets.items()}
             if number % _DRAIN == 0:
                 self._drain(touched)
+        self._commit(touched, offsets, started, len(records))
+
+    def _commit(
+        self, touched: dict[Step, Shard], offsets: dict[tuple[str, int], int], started: float, records: int
+    ) -> None:
         now = now_ms()
         staged = [(step, shard, step.finish(now)) for step, shard in touched.items()]
         self._drain(touched)
         decided = time.perf_counter()
-        transaction.commit([TopicPartition(t, p, o) for (t, p), o in offsets.items()], self._consumer)
+        self._transaction.commit([TopicPartition(t, p, o) for (t, p), o in offsets.items()], self._consumer)
+        for (topic, partition), offset in offsets.items():
+            self.assignment.shards[partition].offsets[topic] = offset
         for step, shard, writes in staged:
             shard.views[step].put(writes, self._checkpoints(shard))
             self._metrics.written(self.domain, step.committed())
+            for escalation in writes.escalations:
+                self._alarm(escalation)
             step.careful = False
-        self._metrics.batch(self.domain, len(messages), decided - started, time.perf_counter() - decided)
+        self._metrics.batch(self.domain, records, decided - started, time.perf_counter() - decided)
 
-    def _drain(self, touched: dict[AggregateStep, Shard]) -> None:
+    def _fire_due(self) -> None:
+        """Bring time-outs that are due, in a transaction of their own."""
+        if not self._timed or time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + _TIMER_STEP
+        now, shards = now_ms(), self.assignment.shards.values()
+        due = [record for shard in shards if shard.ready for step in shard.views for record in step.due(now)]
+        if due:
+            self._process(due)
+
+    def _drain(self, touched: dict[Step, Shard]) -> None:
         for step in touched:
             self._transaction.send(step.outputs, self._tracked)
             step.outputs.clear()
@@ -153,28 +179,31 @@ class Component:
         """How far the store stands for its topics, once the batch is in it."""
         found: dict[str, int] = {}
         for edition in self.plan.editions:
-            for kind in ("snapshots", "events"):
+            for kind in self.plan.restored:
                 topic = self.plan.topic(edition, kind)
                 offset = self._transaction.offsets.get((topic, shard.partition))
                 if offset is not None and (kind == "snapshots" or shard.history.is_set()):
                     found[topic] = offset + 1
         return found
 
-    def _divide(self, messages: Sequence[Message], error: Exception) -> None:
+    def _divide(self, records: Sequence[Record], error: Exception) -> None:
         """Something in a batch makes the broker refuse it: halve it until that is alone, for the dead letters."""
         try:
             self._transaction.drop()  # librdkafka counts the refused records, and the broker does not
             self._transaction.start(10)
-            if len(messages) == 1:
-                self._transact(messages, error)
+            if len(records) == 1:
+                self._transact(records, error)
         except (RecordTooLarge, Unsure, KafkaException) as doubt:
             self._doubt(doubt)
-        if (half := len(messages) // 2) > 0:
-            self.process(messages[:half])
-            self.process(messages[half:])
+        if (half := len(records) // 2) > 0:
+            self._process(records[:half])
+            self._process(records[half:])
 
     def _undo(self) -> None:
         self._transaction.abort()
+        self._roll_back()
+
+    def _roll_back(self) -> None:
         for shard in self.assignment.shards.values():
             for step in shard.steps.values():
                 step.rolled_back()
@@ -182,7 +211,9 @@ class Component:
     def _doubt(self, doubt: Exception) -> None:
         log.warning("transaction in doubt; state is taken from Kafka anew", domain=self.domain, error=str(doubt))
         self._metrics.doubts.labels(self.domain).inc()
-        self._undo()
+        self._roll_back()
+        # Not aborted: what is still on its way could then come after the end of its transaction, with an epoch that is
+        # good, and its offsets would be pending for ever. The producers that follow raise the epoch.
         self._transaction.drop()
         self._recovering = True
 
@@ -192,7 +223,7 @@ class Component:
         self.assignment.add(consumer, partitions)
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self.assignment.remove(partitions)
+        self.assignment.remove(consumer, partitions)
 
     def interrupt(self) -> None:
         """Tell the engine's thread, from another one, not to wait for anything any more."""

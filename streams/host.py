@@ -16,9 +16,11 @@ from faust.types.web import Request, View
 from mode import Service
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from headrace.streams import letters_web
 from headrace.streams.component import Component
 from headrace.streams.metrics import Metrics
 from headrace.streams.settings import Settings
+from headrace.topology.graph import Topology
 
 T = TypeVar("T")
 
@@ -82,7 +84,7 @@ class Host(faust.App):
         def agents(self) -> Iterable[Any]:
             return [*super().agents(), *cast(Host, self.app).components]
 
-    def __init__(self, settings: Settings, components: list[Component], metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, topology: Topology, components: list[Component], metrics: Metrics) -> None:
         super().__init__(
             f"{settings.prefix}headrace",
             broker="kafka://127.0.0.1:1",  # never connected to
@@ -96,6 +98,7 @@ class Host(faust.App):
         self.components = [ComponentService(component, self) for component in components]
         self.flow_control.resume()  # else the channels stay silent: Faust waits for an assignment of its own
         _pages(self, components, metrics)
+        letters_web.pages(self, settings, topology)
 
 
 def _pages(app: Host, components: list[Component], metrics: Metrics) -> None:

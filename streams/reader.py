@@ -35,13 +35,16 @@ def read(settings: Settings, topic: str, patience: float = 60.0) -> Iterator[Mes
             enable_partition_eof=True,
             isolation_level="read_committed",
             queued_max_messages_kbytes=64 * 1024,
+            fetch_wait_max_ms=20,  # that a partition is at its end is said when the broker has waited for more
         )
     )
     try:
+        consumer.list_topics(topic, timeout=10)  # one that knows no leader yet asks for first offsets 500 ms later
         consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in ends])
         deadline = time.monotonic() + patience
         while ends:
-            messages = consumer.consume(_CHUNK, 0.2)
+            first = consumer.poll(0.2)
+            messages = [] if first is None else [first, *consumer.consume(_CHUNK, 0)]
             if messages:
                 deadline = time.monotonic() + patience
             elif time.monotonic() > deadline:
@@ -70,7 +73,7 @@ def _records(messages: list[Message], ends: dict[int, int]) -> Iterator[Message]
 
 
 def _ends(settings: Settings, topic: str) -> dict[int, int]:
-    """Each partition's end, open transactions included."""
+    """The end of each partition that ever held anything, open transactions included."""
     admin = AdminClient(settings.client())
     found: Any = admin.list_topics(topic, timeout=10).topics[topic]
     if found.error is not None:
@@ -81,4 +84,5 @@ def _ends(settings: Settings, topic: str) -> dict[int, int]:
         isolation_level=IsolationLevel.READ_UNCOMMITTED,
         request_timeout=10,
     )
-    return {place.partition: answers[place].result().offset for place in places}
+    found_ends = {place.partition: answers[place].result().offset for place in places}
+    return {partition: end for partition, end in found_ends.items() if end > 0}

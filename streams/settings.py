@@ -46,11 +46,17 @@ class Settings(BaseSettings):
     """Seconds for which a repeated command gets its first answer."""
     live_states: int = Field(default=100_000, ge=1)
     """State objects kept in memory by one aggregate's component."""
+    hop_limit: int = Field(default=64, ge=1, le=1000)
+    """Sagas that one cause may lead through, one after another."""
+    webhook: str = ""
+    """Where escalations are posted as JSON; they are logged in any case."""
     check_purity: bool = False
     """Look for handlers that change the state they are given; slow."""
     web_host: str = "127.0.0.1"
     web_port: int = Field(default=6066, ge=0, le=65535)
-    """For health and metrics."""
+    """For health, metrics and dead letters."""
+    web_token: SecretStr = SecretStr("")
+    """Whoever has it may see and settle dead letters over HTTP; when empty, who is on the worker's own machine."""
     log: Literal["debug", "info", "warning", "error"] = "info"
     otlp_endpoint: str = ""
     """Where OpenTelemetry spans go (OTLP over HTTP); none are made when empty."""

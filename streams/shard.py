@@ -1,16 +1,16 @@
 """One partition of a component on this worker: its store, and a step for each edition."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from headrace.streams.restore import Task
 from headrace.streams.settings import Settings
 from headrace.streams.store import EditionStore, PartitionStore, StoreError
-from headrace.topology.inspection import AggregateSpec
+from headrace.topology.graph import Topology
 from headrace.topology.place import Place
-from headrace.topology.step import AggregateStep
+from headrace.topology.step import Step
 
 
 class Interrupted(BaseException):
@@ -19,31 +19,41 @@ class Interrupted(BaseException):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What all partitions of one aggregate's component have in common."""
+    """What all partitions of one component have in common."""
 
-    spec: AggregateSpec
+    topology: Topology
+    word: str
+    """The domain of an aggregate, the name of a saga."""
     settings: Settings
     folder: Path
     editions: Sequence[str]
     partitions: int
     reply_partitions: int
+    counts: Mapping[str, int]
+    """Partitions of each topic of the deployment."""
     max_bytes: int
 
     def topic(self, edition: str, kind: str) -> str:
-        """A topic of this domain."""
-        return self.settings.names.topic(edition, self.spec.domain, kind)
+        """A topic of this component."""
+        return self.settings.names.topic(edition, self.word, kind)
+
+    @property
+    def restored(self) -> list[str]:
+        """Kinds of topics that the component's store is made from."""
+        folds = {*self.topology.aggregates, *self.topology.processes}
+        return ["snapshots", "events"] if self.word in folds else ["snapshots"]
 
     @property
     def group(self) -> str:
         """The component's consumer group."""
-        return f"{self.settings.prefix}headrace.{self.spec.domain}"
+        return f"{self.settings.prefix}headrace.{self.word}"
 
     @property
     def inputs(self) -> list[str]:
         """Topics that the component's consumer group reads."""
-        return [self.topic(edition, "commands") for edition in self.editions]
+        return [t for edition in self.editions for t in self.topology.inputs(self.word, self.settings.names, edition)]
 
-    def place(self, edition: str, partition: int) -> Place:
+    def place(self, edition: str, partition: int, pause: Callable[[float], object]) -> Place:
         """Where the step of one edition and partition works."""
         return Place(
             names=self.settings.names,
@@ -51,6 +61,9 @@ class Plan:
             partition=partition,
             partitions=self.partitions,
             reply_partitions=self.reply_partitions,
+            counts=self.counts,
+            hop_limit=self.settings.hop_limit,
+            pause=pause,
             max_bytes=self.max_bytes,
             check_purity=self.settings.check_purity,
             live_states=max(100, self.settings.live_states // self.partitions),
@@ -66,16 +79,14 @@ class Shard:
     stop: threading.Event
     ready: bool = False
     closed: bool = False
-    renewed: bool = False
-    """Whether its input is to be read again from what is committed."""
     offsets: dict[str, int] = field(default_factory=dict)
     """Committed offset of each input topic, as found before the restore."""
     history: threading.Event = field(default_factory=threading.Event)
     """Set when the history holds all events that were there at the assignment."""
     store: PartitionStore | None = None
-    steps: dict[str, AggregateStep] = field(default_factory=dict)
+    steps: dict[str, Step] = field(default_factory=dict)
     """By input topic."""
-    views: dict[AggregateStep, EditionStore] = field(default_factory=dict)
+    views: dict[Step, EditionStore] = field(default_factory=dict)
     """What each step's store is."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     """Held to open the store, which the restoring thread does, and to close it, which the engine's does."""
@@ -96,9 +107,11 @@ class Shard:
             view = self.store.edition(edition)
             view.keep_answers = int(self.plan.settings.answers_kept * 1000)
             view.complete_history = self._await_history
-            place = self.plan.place(edition, self.partition)
-            step = self.steps[self.plan.topic(edition, "commands")] = AggregateStep(self.plan.spec, view, place)
+            place = self.plan.place(edition, self.partition, self.stop.wait)
+            step = self.plan.topology.step(self.plan.word, view, place)
             self.views[step] = view
+            for topic in self.plan.topology.inputs(self.plan.word, self.plan.settings.names, edition):
+                self.steps[topic] = step
 
     def tasks(self, kind: str) -> list[Task]:
         """What to restore from the topics of a kind."""

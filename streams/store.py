@@ -5,6 +5,7 @@ Keys hold the edition first, since all editions of a partition live on one worke
     edition NUL s root                    Snapshot
     edition NUL h root NUL sequence       stored event (sequence: 8 bytes, big endian)
     edition NUL a root NUL command id     answer
+    edition NUL e changelog key           facts, parked records, timers
     edition NUL b changelog key           Answers, as in the changelog, to forget them by age
     NUL c topic                           checkpoint: offset of the next record that the store needs of it
 """
@@ -71,6 +72,7 @@ class EditionStore:
         self.attach(db)
         prefix = edition.encode() + b"\0"
         self._s, self._h, self._a, self._b = prefix + b"s", prefix + b"h", prefix + b"a", prefix + b"b"
+        self._e = prefix + b"e"
         self.keep_answers = _NO_ANSWERS
         """Milliseconds for which answers are remembered."""
         self._oldest: int | None = None
@@ -103,6 +105,13 @@ class EditionStore:
         values: Iterator[bytes] = islice(self._db.values(from_key=start), last - first + 1)
         return values
 
+    def entry(self, key: bytes) -> bytes | None:
+        value: bytes | None = self._get(self._e + key)
+        return value
+
+    def entries(self, prefix: bytes) -> Iterable[tuple[bytes, bytes]]:
+        return self._scan(self._e, prefix)
+
     def expired(self, now: int) -> list[bytes]:
         limit = now - self.keep_answers
         if self._oldest is None:
@@ -114,10 +123,7 @@ class EditionStore:
 
     def snapshots(self) -> Iterator[tuple[bytes, bytes]]:
         """Every root's Snapshot message, in order of roots."""
-        for key, value in self._db.items(from_key=self._s):
-            if not key.startswith(self._s):
-                return
-            yield key[len(self._s) :], value
+        return self._scan(self._s)
 
     # ---- write
 
@@ -135,6 +141,11 @@ class EditionStore:
         if staged.answers:
             kept = Answers(keys=staged.answers.keys())
             put(self._b + staged.answers_key, kept.SerializeToString())
+        for key, entry in staged.entries.items():
+            if entry is None:
+                batch.delete(self._e + key)
+            else:
+                put(self._e + key, entry)
         for key in staged.forgotten:
             self._forget(batch, key)
         self._finish(batch, checkpoints)
@@ -153,6 +164,11 @@ class EditionStore:
                     batch.delete(s + key)
                 else:
                     put(s + key, value)
+            elif not key.startswith(answers.PREFIX):
+                if value is None:
+                    batch.delete(self._e + key)
+                else:
+                    put(self._e + key, value)
             elif value is None:
                 self._forget(batch, key)
             else:
@@ -188,10 +204,13 @@ class EditionStore:
             batch.delete(self._b + key)
 
     def _batches(self) -> Iterator[tuple[bytes, bytes]]:
-        for key, value in self._db.items(from_key=self._b):
-            if not key.startswith(self._b):
+        return self._scan(self._b)
+
+    def _scan(self, table: bytes, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        for key, value in self._db.items(from_key=table + prefix):
+            if not key.startswith(table + prefix):
                 return
-            yield key[len(self._b) :], value
+            yield key[len(table) :], value
 
     def _history_key(self, root: bytes, sequence: int) -> bytes:
         return self._h + root + b"\0" + _NUMBER.pack(sequence)

@@ -174,8 +174,14 @@ def fit(settings: Settings, topology: Topology, domains: Iterable[str] | None = 
     found = problems(needed, actual, fixed_partitions="partitions" in settings.model_fields_set)
     # the replies topic may have any number of partitions
     found = [line for line in found if not line.startswith(f"{settings.names.replies} has")]
+    for word in topology.components if domains is None else domains:
+        inputs = [name for name in topology.inputs(word, settings.names, settings.edition) if name in actual]
+        counts = {name: actual[name].partitions for name in inputs}
+        if len(set(counts.values())) > 1:
+            text = ", ".join(f"{name} ({count})" for name, count in counts.items())
+            found.append(f"the inputs of {word} need the same number of partitions: {text}")
     if found:
-        raise TopicsUnfit(found)
+        raise TopicsUnfit(list(dict.fromkeys(found)))
     return actual
 
 

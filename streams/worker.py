@@ -15,6 +15,7 @@ import structlog
 from confluent_kafka import KafkaException
 
 from headrace.streams import topics
+from headrace.streams.alarm import Alarm
 from headrace.streams.component import Component
 from headrace.streams.host import Host
 from headrace.streams.metrics import Metrics
@@ -65,17 +66,18 @@ def _instance(lock: IO[str]) -> str:
 
 def run(settings: Settings, topology: Topology, domains: Sequence[str] = ()) -> None:
     """Run until SIGTERM or SIGINT. Raises TopicsUnfit, LookupError (unknown domain) or a ValueError of settings."""
-    chosen = list(domains) or list(topology.aggregates)
+    chosen = list(domains) or list(topology.components)
     for domain in chosen:
-        topology.aggregate(domain)
-    found = _await_topics(settings, topology, chosen)
+        topology.component(domain)
+    # a workflow writes to topics of other domains, so it needs them all
+    found = _await_topics(settings, topology, None if topology.sagas or topology.processes else chosen)
     slot = Slot(settings.state_dir)
-    metrics, tracing = Metrics(), Tracing(settings.otlp_endpoint)
+    metrics, tracing, alarm = Metrics(), Tracing(settings.otlp_endpoint), Alarm(settings.webhook)
     components = [
-        Component(_plan(settings, topology, domain, found, slot.folder), slot.instance, metrics, tracing)
+        Component(_plan(settings, topology, domain, found, slot.folder), slot.instance, metrics, tracing, alarm)
         for domain in chosen
     ]
-    app = Host(settings, components, metrics)
+    app = Host(settings, topology, components, metrics)
     log.info("worker starts", domains=chosen, instance=slot.instance, web=f"{settings.web_host}:{settings.web_port}")
     worker = faust.Worker(
         app,
@@ -92,6 +94,7 @@ def run(settings: Settings, topology: Topology, domains: Sequence[str] = ()) -> 
         worker.execute_from_commandline()
     finally:
         tracing.close()
+        alarm.close()
         slot.close()
 
 
@@ -106,27 +109,29 @@ def calm_collector() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-def _plan(settings: Settings, topology: Topology, domain: str, found: dict[str, topics.Topic], folder: Path) -> Plan:
-    names, edition = settings.names, settings.edition
-    limits = [
-        int(found[names.topic(edition, domain, kind)].config["max.message.bytes"]) for kind in ("events", "snapshots")
+def _plan(settings: Settings, topology: Topology, word: str, found: dict[str, topics.Topic], folder: Path) -> Plan:
+    edition = settings.edition
+    written = [
+        spec.name for spec in topology.topics(settings.names, 1, edition, [word]) if "dead-letters" not in spec.name
     ]
     return Plan(
-        spec=topology.aggregate(domain),
+        topology=topology,
+        word=word,
         settings=settings,
-        folder=folder / f"{settings.prefix}{domain}",
+        folder=folder / f"{settings.prefix}{word}",
         editions=[edition],
-        partitions=found[names.topic(edition, domain, "commands")].partitions,
-        reply_partitions=found[names.replies].partitions,
-        max_bytes=min(*limits, int(found[names.replies].config["max.message.bytes"])),
+        partitions=found[topology.inputs(word, settings.names, edition)[0]].partitions,
+        reply_partitions=found[settings.names.replies].partitions,
+        counts={name: topic.partitions for name, topic in found.items()},
+        max_bytes=min(int(found[name].config["max.message.bytes"]) for name in (*written, settings.names.replies)),
     )
 
 
-def _await_topics(settings: Settings, topology: Topology, domains: Sequence[str]) -> dict[str, topics.Topic]:
+def _await_topics(settings: Settings, topology: Topology, words: Sequence[str] | None) -> dict[str, topics.Topic]:
     attempt = 0
     while True:
         try:
-            return topics.fit(settings, topology, domains)
+            return topics.fit(settings, topology, words)
         except KafkaException as error:
             if attempt % 6 == 0:
                 log.warning("waiting for the brokers", bootstrap=settings.bootstrap, error=str(error))

@@ -86,6 +86,7 @@ class Mark:
 
     role: str
     merge: Merge | None = None
+    needs: Callable[..., Any] | None = None
 
 
 def _mark(function: F, mark: Mark) -> F:
@@ -110,3 +111,44 @@ def handles(function: Any = None, *, merge: Merge | None = None) -> Any:
 def applies(function: F) -> F:
     """Marks `method(self, state, event) -> None`, which changes `state` to what it is after `event`."""
     return _mark(function, Mark("applies"))
+
+
+def records(function: F) -> F:
+    """Marks `method(self, state, fact[, context]) -> event | list of events | None`: a fact cannot be rejected."""
+    return _mark(function, Mark("records"))
+
+
+def compensates(function: F) -> F:
+    """Marks `method(self, state, command, rejection) -> event | list of events | Flag`.
+
+    Called when `command`, which a saga or process manager sent because of an event of this aggregate, was refused.
+    """
+    return _mark(function, Mark("compensates"))
+
+
+class Flag(Enum):
+    """What a compensation can answer with instead of events."""
+
+    REVOKE = "revoke"
+    """Write a `headrace.v1.Revoked` event: what the event led to is void."""
+    DEAD_LETTER = "dead-letter"
+    """Keep the rejection in the dead letters, for a person."""
+    ESCALATE = "escalate"
+    """As DEAD_LETTER, and tell a person now: a log line and the webhook."""
+    ABORT = "abort"
+    """Write a `headrace.v1.Aborted` event: sagas handle nothing more of this root until a person decides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a compensation is told about the refused command."""
+
+    reason: str
+    code: str
+    component: str
+    """That refused."""
+    root: str
+    """That the command was for."""
+    command_id: str
+    sequence: int
+    """Of the event of this root that the command was sent for; -1 when it was another root's."""

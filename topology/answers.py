@@ -1,15 +1,17 @@
 """Answers: replies to clients, the answers kept against repetition, and dead letters."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headrace.schemas.codecs import PROTOBUF
 from headrace.schemas.headrace_v1_pb2 import DeadLetter, Query, QueryResult, Reply
 from headrace.schemas.record import (
+    ATTEMPTS,
     CONTENT_TYPE,
     CORRELATION,
     ID,
+    REPLAY_OF,
     SOURCE,
     SPECVERSION,
     TYPE,
@@ -19,8 +21,13 @@ from headrace.schemas.record import (
 )
 from headrace.topology import history
 from headrace.topology.aggregate import Rejected
+from headrace.topology.place import Place
 from headrace.topology.roots import Live
 
+Target = tuple[str, int]
+"""Topic and partition of an answer."""
+PREFIX = b"\0answers|"
+"""Of changelog keys that hold answers."""
 CONFLICT = "sequence-conflict"
 TOO_LARGE = "too-large"
 _ACCEPTED = struct.Struct(">cqi")
@@ -46,7 +53,7 @@ def read(value: bytes) -> tuple[Reply, int, int]:
 
 def batch_key(now: int, first: bytes) -> bytes:
     """Changelog key of one batch's answers; sorts by time, and no two batches of a partition share a command."""
-    return b"\0answers|%013d|" % now + first
+    return PREFIX + b"%013d|" % now + first
 
 
 def batch_time(key: bytes) -> int:
@@ -113,6 +120,11 @@ def failure(record: Record, error: Exception, dead_topic: str) -> Reply:
     )
 
 
+def stands(known: bytes | None, headers: Mapping[str, bytes]) -> bool:
+    """Whether a kept answer is the last word; a refusal is not, for one whose dead letter is sent again."""
+    return known is not None and not (known[:1] == b"R" and REPLAY_OF in headers)
+
+
 def dead_letter(record: Record, error: Exception, component: str, detail: str) -> bytes:
     """The input whole, and why it could not be handled."""
     letter = DeadLetter(
@@ -128,13 +140,42 @@ def dead_letter(record: Record, error: Exception, component: str, detail: str) -
         error_class=type(error).__name__,
         error=_text(error),
         detail=_storable(detail[-16_000:]),
-        attempts=1,
+        attempts=attempts(record) + 1,
         first_failed=record.timestamp,
         last_failed=record.timestamp,
     )
     for key, value in record.headers.items():
-        letter.headers.add(key=key, value=value)
+        if key != ATTEMPTS:
+            letter.headers.add(key=key, value=value)
     return letter.SerializeToString()
+
+
+def place_of(record: Record) -> str:
+    """Topic, partition and offset of an input, its own id for one that lies on no topic; names its dead letter."""
+    where = record.offset if record.offset >= 0 else record.headers[ID].decode(errors="replace")
+    return f"{record.topic}/{record.partition}/{where}"
+
+
+def letter_record(letter: DeadLetter) -> Record:
+    """The input that a dead letter holds, as it was, and how often it was tried before."""
+    headers = {header.key: header.value for header in letter.headers}
+    if letter.attempts > 1:
+        headers[ATTEMPTS] = b"%d" % (letter.attempts - 1)
+    return Record(
+        letter.topic,
+        letter.partition,
+        letter.offset,
+        letter.timestamp,
+        None if letter.key_missing else letter.key,
+        None if letter.value_missing else letter.value,
+        headers,
+    )
+
+
+def attempts(record: Record) -> int:
+    """How often an input was tried before, as far as it says so."""
+    text = record.headers.get(ATTEMPTS) or b"0"
+    return int(text) if text.isdigit() and len(text) < 6 else 0
 
 
 def _text(error: Exception) -> str:
@@ -150,11 +191,12 @@ def _storable(text: str) -> str:
 
 
 class Replier:
-    """Makes reply records. Answers go to the deployment's replies topic only, whatever a command asks for."""
+    """Makes reply records. Answers go to the deployment's replies topic and to inboxes, whatever a command asks for."""
 
-    def __init__(self, topic: str, partitions: int, source: str, room: int) -> None:
-        self._topic, self._partitions, self._room = topic, partitions, room
-        self._known: dict[bytes, int] = {}
+    def __init__(self, place: Place, source: str, room: int) -> None:
+        self._place, self._room = place, room
+        self._topic, self._partitions = place.names.replies, place.reply_partitions
+        self._known: dict[bytes, Target] = {}
         self._headers: dict[str, Headers] = {
             kind: [
                 (SPECVERSION, "1.0"),
@@ -165,40 +207,48 @@ class Replier:
             for kind in ("Reply", "QueryResult")
         }
 
-    def target(self, header: bytes | None) -> int | None:
-        """The partition that `ce_replyto` names; None when no reply is asked for; else RecordError."""
+    def target(self, header: bytes | None) -> Target | None:
+        """The topic and partition that `ce_replyto` names; None when no reply is asked for; else RecordError."""
         if header is None:
             return None
-        partition = self._known.get(header)
-        if partition is None:
+        target = self._known.get(header)
+        if target is None:
             topic, _, number = header.decode(errors="replace").rpartition("/")
-            if topic != self._topic or not number.isdecimal() or len(number) > 9 or int(number) >= self._partitions:
+            if not number.isdecimal() or len(number) > 9 or int(number) >= self._partitions_of(topic):
                 last = self._partitions - 1
                 raise RecordError(
                     f"ce_replyto is {header[:99]!r}; answers go to {self._topic}/0 … {self._topic}/{last}"
                 )
-            partition = int(number)
-            if len(self._known) < self._partitions:
-                self._known[header] = partition
-        return partition
+            target = (topic, int(number))
+            if len(self._known) < 10_000:
+                self._known[header] = target
+        return target
 
-    def reply(self, reply: Reply, partition: int, command_id: bytes) -> Any:
+    def _partitions_of(self, topic: str) -> int:
+        """Partitions of a topic that may be answered to; 0 for any other."""
+        if topic == self._topic:
+            return self._partitions
+        parts = self._place.names.split(topic)
+        if parts is None or (parts[0], parts[2]) != (self._place.edition, "inbox"):
+            return 0
+        return self._place.counts.get(topic, 0 if self._place.counts else self._place.partitions)
+
+    def reply(self, reply: Reply, target: Target, command_id: bytes) -> Any:
         """The record that answers a command; the events are left out if they are too large together."""
         data = reply.SerializeToString()
         if len(data) > self._room:
             del reply.events[:]
             reply.reason = f"{reply.reason[:1000]} [events left out: too large for one record]".strip()
             data = reply.SerializeToString()
-        return self._record("Reply", data, partition, command_id)
+        key = command_id if target[0] == self._topic else reply.correlation_id.encode()
+        return target[0], data, key, target[1], [*self._headers["Reply"], (ID, command_id)]
 
-    def result(self, result: QueryResult, partition: int, query_id: bytes) -> Any:
-        """The record that answers a query."""
+    def result(self, result: QueryResult, target: Target, headers: Mapping[str, bytes]) -> Any:
+        """The record that answers a query, which had these headers."""
         data = result.SerializeToString()
         if len(data) > self._room:
             result = QueryResult(root=result.root, sequence=result.sequence)
             result.reason = f"the state is {len(data)} bytes, too large for one record"
             data = result.SerializeToString()
-        return self._record("QueryResult", data, partition, query_id)
-
-    def _record(self, kind: str, data: bytes, partition: int, command_id: bytes) -> Any:
-        return self._topic, data, command_id, partition, [*self._headers[kind], (ID, command_id)]
+        key = headers[ID] if target[0] == self._topic else headers.get(CORRELATION)
+        return target[0], data, key, target[1], [*self._headers["QueryResult"], (ID, headers[ID])]

@@ -23,3 +23,11 @@ def whole_number(header: bytes) -> int:
     if not header.isdigit() or len(header) > 19:  # as many digits as a sequence can have
         raise RecordError(f"{EXPECTED} is {header[:40]!r}; it must be a whole number, -1 or more")
     return int(header)
+
+
+def check_ids(*ids: bytes) -> None:
+    """RecordError unless all are text without NUL, which divides fields in the store."""
+    for value in ids:
+        if b"\0" in value:
+            raise RecordError("ids must not hold a NUL")
+        value.decode()

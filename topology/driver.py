@@ -4,8 +4,8 @@ The steps are those of production; topics are lists here, and a command is handl
 is one edition; ids are counted, so that each run of a test writes the same records.
 """
 
-from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,9 +21,11 @@ from headrace.topology.names import MAIN, Names
 from headrace.topology.partitioner import partition_of
 from headrace.topology.place import Place, SnapshotTooLarge
 from headrace.topology.request import raw, request, since_epoch
-from headrace.topology.step import AggregateStep
+from headrace.topology.step import Step
 from headrace.topology.store import MemoryStore
 
+# a component's name, and its step and store in one partition
+Worker = tuple[str, Step, MemoryStore]
 _ENDLESS = 10_000  # records that one input may lead to; more means that components answer each other for ever
 
 
@@ -50,16 +52,18 @@ class Reply:
 class Clock:
     """What the driver takes for the present."""
 
-    def __init__(self, start: datetime) -> None:
-        self.set(start)
+    def __init__(self, start: datetime, moved: Callable[[], None]) -> None:
+        self.milliseconds, self._moved = since_epoch(start), moved
 
     def set(self, now: datetime) -> None:
         """Make it `now`, earlier or later; ValueError without a time zone."""
         self.milliseconds = since_epoch(now)
+        self._moved()
 
     def advance(self, by: timedelta) -> None:
-        """Let time pass."""
+        """Let time pass; time-outs that come due by then come."""
         self.milliseconds += by // timedelta(milliseconds=1)
+        self._moved()
 
     @property
     def now(self) -> datetime:
@@ -79,20 +83,40 @@ class TopologyDriver:
         edition: str = MAIN,
         names: Names | None = None,
     ) -> None:
-        self.clock = Clock(start)
+        self.clock = Clock(start, self._run)
+        self.escalations: list[dict[str, str]] = []
+        """What a person was told of, in order."""
+        self.counts: dict[str, Counter[str]] = defaultdict(Counter)
+        """By component, what its inputs came to; a worker's metrics say the same."""
         self._topology, self._edition, self._partitions = topology, edition, partitions
         self._names = names or Names()
         self._log: dict[str, list[Record]] = {}
         self._offsets: dict[tuple[str, int], int] = defaultdict(int)
         self._due: deque[Record] = deque()  # records on input topics that are not handled yet
         self._sent = 0
-        self._workers: dict[str, list[tuple[AggregateStep, MemoryStore]]] = {}
-        for spec in topology.aggregates.values():
-            workers = self._workers[self.topic(spec.domain, "commands")] = []
-            for partition in range(partitions):
-                place = Place(self._names, edition, partition, partitions, reply_partitions=1, check_purity=True)
-                store = MemoryStore()
-                workers.append((AggregateStep(spec, store, place), store))
+        # what reads a topic: a step and its store for each partition, of each component
+        self._workers: dict[str, list[list[Worker]]] = defaultdict(list)
+        self._timed: list[Worker] = []
+        self._running = False
+        for word in topology.components:
+            workers = [self._worker(word, partition) for partition in range(partitions)]
+            for topic in topology.inputs(word, self._names, edition):
+                self._workers[topic].append(workers)
+            if word in topology.processes:
+                self._timed.extend(workers)
+
+    def _worker(self, word: str, partition: int) -> Worker:
+        place = Place(
+            self._names,
+            self._edition,
+            partition,
+            self._partitions,
+            reply_partitions=1,
+            check_purity=True,
+            pause=lambda seconds: self.clock.advance(timedelta(seconds=seconds)),
+        )
+        store = MemoryStore()
+        return word, self._topology.step(word, store, place), store
 
     def topic(self, domain: str, kind: str) -> str:
         """Name of a topic of this edition."""
@@ -159,7 +183,7 @@ class TopologyDriver:
 
     def events(self, domain: str, root: str) -> list[Any]:
         """Events of a root, as messages, from its log."""
-        appliers = self._topology.aggregate(domain).appliers
+        appliers = self._topology.folded(domain).appliers
         return [
             appliers[record.headers[TYPE].decode()][0].FromString(record.value or b"")
             for record in self.records(self.topic(domain, "events"))
@@ -168,17 +192,19 @@ class TopologyDriver:
 
     def state(self, domain: str, root: str) -> Any:
         """State of a root, from its snapshot; a state without any field set when it has no events."""
-        state: Any = self._topology.aggregate(domain).state()
+        state: Any = self._topology.folded(domain).state()
         key = root.encode()
-        _, store = self._workers[self.topic(domain, "commands")][partition_of(key, self._partitions)]
+        inputs = self._topology.inputs(domain, self._names, self._edition)
+        _, _, store = self._workers[inputs[0]][0][partition_of(key, self._partitions)]
         if (stored := store.snapshot(key)) is not None:
             state.MergeFromString(Snapshot.FromString(stored).state)
         return state
 
     def dead_letters(self, domain: str) -> list[DeadLetter]:
         """What of a domain's inputs could not be handled, and why."""
-        self._topology.aggregate(domain)
-        return [DeadLetter.FromString(r.value or b"") for r in self.records(self.topic(domain, "dead-letters"))]
+        self._topology.component(domain)
+        letters = self.records(self.topic(domain, "dead-letters"))
+        return [DeadLetter.FromString(r.value or b"") for r in letters if r.headers[TYPE] == b"headrace.v1.DeadLetter"]
 
     # ---- round and round
 
@@ -195,27 +221,43 @@ class TopologyDriver:
 
     def _run(self) -> None:
         """Handle records until none is left; what they lead to may be input again."""
-        for _ in range(_ENDLESS):
-            if not self._due:
-                return
-            self._handle(self._due.popleft())
+        if self._running:  # a step lets time pass while it waits
+            return
+        self._running = True
+        try:
+            for _ in range(_ENDLESS):
+                if not self._due and not self._fire():
+                    return
+                record = self._due.popleft()
+                for workers in self._workers[record.topic]:
+                    self._handle(record, *workers[record.partition])
+        finally:
+            self._running = False
         raise RuntimeError(f"one input led to {_ENDLESS} records and no end; the last was {self._due[0]}")
 
-    def _handle(self, record: Record) -> None:
-        step, store = self._workers[record.topic][record.partition]
-        step.handle(record)
+    def _fire(self) -> bool:
+        """Bring time-outs that are due; whether that gave something to do."""
+        for worker in self._timed:
+            for record in worker[1].due(self.clock.milliseconds):
+                self._handle(record, *worker, timed=True)
+        return bool(self._due)
+
+    def _handle(self, record: Record, word: str, step: Step, store: MemoryStore, *, timed: bool = False) -> None:
+        handle = step.fire if timed else step.handle
+        handle(record)
         try:
             staged = step.finish(self.clock.milliseconds)
         except SnapshotTooLarge:
             step.rolled_back()
             step.careful = True
-            step.handle(record)
+            handle(record)
             staged = step.finish(self.clock.milliseconds)
             step.careful = False
         for topic, value, key, partition, headers in step.outputs:
             self._append(topic, value, key, partition, headers or [])
         store.put(staged)
-        step.committed()
+        self.escalations.extend(staged.escalations)
+        self.counts[word].update(step.committed()._asdict())
 
 
 def _reply(wire: WireReply, spec: AggregateSpec) -> Reply:

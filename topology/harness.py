@@ -20,13 +20,13 @@ from headrace.schemas.headrace_v1_pb2 import Reply, Snapshot
 from headrace.schemas.record import TYPE, Record, rfc3339
 from headrace.topology import merge
 from headrace.topology.aggregate import Aggregate
+from headrace.topology.aggregate_step import AggregateStep
 from headrace.topology.checks import checked_root
 from headrace.topology.graph import Topology
 from headrace.topology.inspection import AggregateSpec, type_name
 from headrace.topology.names import MAIN, Names
 from headrace.topology.place import HandlerError, Place
 from headrace.topology.request import request, since_epoch
-from headrace.topology.step import AggregateStep
 from headrace.topology.store import MemoryStore, Staged
 
 S = TypeVar("S", bound=Message)

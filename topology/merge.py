@@ -20,6 +20,12 @@ def overlap(one: set[Path], other: set[Path]) -> set[Path]:
     return {a for a in one for b in other if a[: len(b)] == b or b[: len(a)] == a}
 
 
+def clash(then: Message, now: Message, after: Message) -> str:
+    """Names of fields that changed from `then` to `now` and change again to `after`; empty when there are none."""
+    both = overlap(changed(then, now), changed(now, after))
+    return ", ".join(sorted(".".join(map(str, path)) for path in both))
+
+
 def _compare(field: Any, old: Any, new: Any, before: Message, after: Message, paths: set[Path]) -> None:
     entry = field.message_type
     if field.is_repeated:

@@ -1,15 +1,24 @@
 """The roots of one partition as a batch sees them: stored state, plus what the batch did so far."""
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from google.protobuf.message import Message
+
 from headrace.schemas.fingerprint import fingerprint
-from headrace.schemas.headrace_v1_pb2 import Snapshot
+from headrace.schemas.headrace_v1_pb2 import Aborted, Revoked, Snapshot
 from headrace.topology import history
 from headrace.topology.inspection import AggregateSpec
+from headrace.topology.place import SnapshotTooLarge
 from headrace.topology.store import Store
 
 SNAPSHOT_EXTRA = 64
 """Bytes that a Snapshot may be larger than the state in it."""
+
+ENGINES_OWN: dict[str, tuple[type[Message], Callable[[Any, Any], None]]] = {
+    message.DESCRIPTOR.full_name: (message, lambda state, event: None) for message in (Revoked, Aborted)
+}
+"""Events that the engine writes for a compensation; they change no state, unless an author applies them."""
 
 
 class Live:
@@ -29,7 +38,9 @@ class Roots:
     def __init__(self, spec: AggregateSpec, store: Store, live_states: int) -> None:
         self.live: dict[bytes, Live] = {}
         self.touched: dict[bytes, Live] = {}
-        self.appliers: history.Appliers = {name.encode(): entry for name, entry in spec.appliers.items()}
+        self.appliers: history.Appliers = {
+            name.encode(): entry for name, entry in {**ENGINES_OWN, **spec.appliers}.items()
+        }
         self._state, self._store, self._live_states = spec.state, store, live_states
         self._fingerprint = fingerprint(spec.state)
 
@@ -71,11 +82,15 @@ class Roots:
         history.fold(state, self.events(key, live, 0, sequence + 1), self.appliers)
         return state
 
-    def snapshot(self, live: Live) -> bytes:
-        """The root's Snapshot message, serialised."""
-        return Snapshot(
-            sequence=live.sequence, state=live.state.SerializeToString(), fingerprint=self._fingerprint
-        ).SerializeToString()
+    def snapshots(self, room: int) -> Iterator[tuple[bytes, bytes]]:
+        """Roots that the batch changed, with their Snapshot messages; SnapshotTooLarge for one above `room` bytes."""
+        for key, live in self.touched.items():
+            value = Snapshot(
+                sequence=live.sequence, state=live.state.SerializeToString(), fingerprint=self._fingerprint
+            ).SerializeToString()
+            if len(value) > room:
+                raise SnapshotTooLarge(key)
+            yield key, value
 
     def committed(self) -> None:
         """The store has now what was pending."""

@@ -18,6 +18,10 @@ class Staged:
     """Key in the changelog of the record that holds all of `answers`."""
     history: list[tuple[bytes, int, bytes]] = field(default_factory=list)
     """Root, sequence and stored event."""
+    entries: dict[bytes, bytes | None] = field(default_factory=dict)
+    """Facts, parked records and timers, by changelog key; None removes one."""
+    escalations: list[dict[str, str]] = field(default_factory=list)
+    """What a person is to be told once the batch is committed."""
     forgotten: list[bytes] = field(default_factory=list)
     """Changelog keys of answers that have grown too old."""
 
@@ -34,6 +38,12 @@ class Store(Protocol):
     def history(self, root: bytes, first: int, last: int) -> Iterable[bytes]:
         """The root's stored events from `first` to `last`, without a gap."""
 
+    def entry(self, key: bytes) -> bytes | None:
+        """One of the store's other entries, by changelog key."""
+
+    def entries(self, prefix: bytes) -> Iterable[tuple[bytes, bytes]]:
+        """Entries whose key begins with `prefix`, in order of keys."""
+
     def expired(self, now: int) -> list[bytes]:
         """Changelog keys of answers older than the store remembers them; `now` in milliseconds."""
 
@@ -44,6 +54,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self.snapshots: dict[bytes, bytes] = {}
         self.answers: dict[bytes, bytes] = {}
+        self.other: dict[bytes, bytes] = {}
         self._events: dict[bytes, list[tuple[int, bytes]]] = {}
 
     def snapshot(self, root: bytes) -> bytes | None:
@@ -57,6 +68,12 @@ class MemoryStore:
         start = bisect_left(events, (first, b""))
         return [value for sequence, value in events[start:] if sequence <= last]
 
+    def entry(self, key: bytes) -> bytes | None:
+        return self.other.get(key)
+
+    def entries(self, prefix: bytes) -> Iterable[tuple[bytes, bytes]]:
+        return sorted((k, v) for k, v in self.other.items() if k.startswith(prefix))
+
     def expired(self, now: int) -> list[bytes]:
         return []
 
@@ -64,5 +81,10 @@ class MemoryStore:
         """Take what a batch staged."""
         self.snapshots.update(staged.snapshots)
         self.answers.update(staged.answers)
+        for key, entry in staged.entries.items():
+            if entry is None:
+                self.other.pop(key, None)
+            else:
+                self.other[key] = entry
         for root, sequence, value in staged.history:
             insort(self._events.setdefault(root, []), (sequence, value))

@@ -1,7 +1,7 @@
 """A player and the money on the account: what may be spent, and what is reserved for a table."""
 
 from headrace.examples.poker import poker_pb2 as pb
-from headrace.topology import Aggregate, Rejected, applies, handles
+from headrace.topology import Aggregate, Refusal, Rejected, applies, compensates, handles, records
 
 MOST = 10**15
 """Units that an account may hold: far from where 64 bits end, so that sums stay exact."""
@@ -37,10 +37,13 @@ class Player(Aggregate[pb.PlayerState]):
         self._check(state, command.amount, of=state.bankroll)
         if not command.key:
             raise Rejected("a reservation needs a key, such as the table it is for")
-        if command.key in state.reserved:
-            raise Rejected(f"{state.name} has {state.reserved[command.key]} reserved for {command.key} already")
+        for there in (state.reserved, state.staked):
+            if command.key in there:
+                raise Rejected(f"{state.name} has {there[command.key]} reserved for {command.key} already")
         balance = state.bankroll - command.amount
-        return pb.FundsReserved(key=command.key, amount=command.amount, new_balance=balance)
+        return pb.FundsReserved(
+            key=command.key, amount=command.amount, new_balance=balance, for_table=command.for_table
+        )
 
     @handles
     def release(self, state: pb.PlayerState, command: pb.ReleaseFunds) -> pb.FundsReleased:
@@ -49,6 +52,27 @@ class Player(Aggregate[pb.PlayerState]):
             raise Rejected(f"nothing is reserved for {command.key!r}; reserved: {known}")
         amount = state.reserved[command.key]
         return pb.FundsReleased(key=command.key, amount=amount, new_balance=state.bankroll + amount)
+
+    @handles
+    def settle(self, state: pb.PlayerState, command: pb.SettleFunds) -> pb.FundsSettled:
+        if command.key not in state.staked or command.amount < 0:
+            raise Rejected(f"{command.amount} cannot come from {command.key!r}, where {state.name} has no chips")
+        balance = state.bankroll + command.amount
+        reserved = state.staked[command.key]
+        return pb.FundsSettled(key=command.key, amount=command.amount, reserved=reserved, new_balance=balance)
+
+    @records
+    def deposit_confirmed(self, state: pb.PlayerState, fact: pb.DepositConfirmed) -> pb.FundsDeposited:
+        if fact.amount <= 0:
+            raise ValueError(f"{fact.amount} is no deposit")
+        return pb.FundsDeposited(amount=fact.amount, new_balance=state.bankroll + fact.amount)
+
+    @compensates
+    def not_seated(self, state: pb.PlayerState, command: pb.SeatPlayer, refusal: Refusal) -> list[pb.FundsReleased]:
+        if refusal.root not in state.staked:
+            return []
+        amount = state.staked[refusal.root]
+        return [pb.FundsReleased(key=refusal.root, amount=amount, new_balance=state.bankroll + amount)]
 
     @applies
     def registered(self, state: pb.PlayerState, event: pb.PlayerRegistered) -> None:
@@ -62,12 +86,12 @@ class Player(Aggregate[pb.PlayerState]):
     @applies
     def reserved(self, state: pb.PlayerState, event: pb.FundsReserved) -> None:
         state.bankroll = event.new_balance
-        state.reserved[event.key] = event.amount
+        (state.staked if event.for_table else state.reserved)[event.key] = event.amount
 
     @applies
-    def released(self, state: pb.PlayerState, event: pb.FundsReleased) -> None:
+    def released(self, state: pb.PlayerState, event: pb.FundsReleased | pb.FundsSettled) -> None:
         state.bankroll = event.new_balance
-        del state.reserved[event.key]
+        del (state.staked if event.key in state.staked else state.reserved)[event.key]
 
     def _check(self, state: pb.PlayerState, amount: int, of: int | None = None) -> None:
         if not state.registered:

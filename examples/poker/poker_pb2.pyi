@@ -26,6 +26,22 @@ class WithdrawFunds(_message.Message):
     def __init__(self, amount: _Optional[int] = ...) -> None: ...
 
 class ReserveFunds(_message.Message):
+    __slots__ = ("key", "amount", "for_table")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    FOR_TABLE_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    amount: int
+    for_table: bool
+    def __init__(self, key: _Optional[str] = ..., amount: _Optional[int] = ..., for_table: _Optional[bool] = ...) -> None: ...
+
+class ReleaseFunds(_message.Message):
+    __slots__ = ("key",)
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    def __init__(self, key: _Optional[str] = ...) -> None: ...
+
+class SettleFunds(_message.Message):
     __slots__ = ("key", "amount")
     KEY_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
@@ -33,11 +49,11 @@ class ReserveFunds(_message.Message):
     amount: int
     def __init__(self, key: _Optional[str] = ..., amount: _Optional[int] = ...) -> None: ...
 
-class ReleaseFunds(_message.Message):
-    __slots__ = ("key",)
-    KEY_FIELD_NUMBER: _ClassVar[int]
-    key: str
-    def __init__(self, key: _Optional[str] = ...) -> None: ...
+class DepositConfirmed(_message.Message):
+    __slots__ = ("amount",)
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    amount: int
+    def __init__(self, amount: _Optional[int] = ...) -> None: ...
 
 class PlayerRegistered(_message.Message):
     __slots__ = ("name",)
@@ -62,14 +78,16 @@ class FundsWithdrawn(_message.Message):
     def __init__(self, amount: _Optional[int] = ..., new_balance: _Optional[int] = ...) -> None: ...
 
 class FundsReserved(_message.Message):
-    __slots__ = ("key", "amount", "new_balance")
+    __slots__ = ("key", "amount", "new_balance", "for_table")
     KEY_FIELD_NUMBER: _ClassVar[int]
     AMOUNT_FIELD_NUMBER: _ClassVar[int]
     NEW_BALANCE_FIELD_NUMBER: _ClassVar[int]
+    FOR_TABLE_FIELD_NUMBER: _ClassVar[int]
     key: str
     amount: int
     new_balance: int
-    def __init__(self, key: _Optional[str] = ..., amount: _Optional[int] = ..., new_balance: _Optional[int] = ...) -> None: ...
+    for_table: bool
+    def __init__(self, key: _Optional[str] = ..., amount: _Optional[int] = ..., new_balance: _Optional[int] = ..., for_table: _Optional[bool] = ...) -> None: ...
 
 class FundsReleased(_message.Message):
     __slots__ = ("key", "amount", "new_balance")
@@ -81,9 +99,28 @@ class FundsReleased(_message.Message):
     new_balance: int
     def __init__(self, key: _Optional[str] = ..., amount: _Optional[int] = ..., new_balance: _Optional[int] = ...) -> None: ...
 
+class FundsSettled(_message.Message):
+    __slots__ = ("key", "amount", "reserved", "new_balance")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    RESERVED_FIELD_NUMBER: _ClassVar[int]
+    NEW_BALANCE_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    amount: int
+    reserved: int
+    new_balance: int
+    def __init__(self, key: _Optional[str] = ..., amount: _Optional[int] = ..., reserved: _Optional[int] = ..., new_balance: _Optional[int] = ...) -> None: ...
+
 class PlayerState(_message.Message):
-    __slots__ = ("registered", "name", "bankroll", "reserved")
+    __slots__ = ("registered", "name", "bankroll", "reserved", "staked")
     class ReservedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class StakedEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -94,14 +131,197 @@ class PlayerState(_message.Message):
     NAME_FIELD_NUMBER: _ClassVar[int]
     BANKROLL_FIELD_NUMBER: _ClassVar[int]
     RESERVED_FIELD_NUMBER: _ClassVar[int]
+    STAKED_FIELD_NUMBER: _ClassVar[int]
     registered: bool
     name: str
     bankroll: int
     reserved: _containers.ScalarMap[str, int]
-    def __init__(self, registered: _Optional[bool] = ..., name: _Optional[str] = ..., bankroll: _Optional[int] = ..., reserved: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    staked: _containers.ScalarMap[str, int]
+    def __init__(self, registered: _Optional[bool] = ..., name: _Optional[str] = ..., bankroll: _Optional[int] = ..., reserved: _Optional[_Mapping[str, int]] = ..., staked: _Optional[_Mapping[str, int]] = ...) -> None: ...
+
+class OpenTable(_message.Message):
+    __slots__ = ("min_buy_in", "max_buy_in", "max_bet")
+    MIN_BUY_IN_FIELD_NUMBER: _ClassVar[int]
+    MAX_BUY_IN_FIELD_NUMBER: _ClassVar[int]
+    MAX_BET_FIELD_NUMBER: _ClassVar[int]
+    min_buy_in: int
+    max_buy_in: int
+    max_bet: int
+    def __init__(self, min_buy_in: _Optional[int] = ..., max_buy_in: _Optional[int] = ..., max_bet: _Optional[int] = ...) -> None: ...
+
+class JoinTable(_message.Message):
+    __slots__ = ("player", "buy_in")
+    PLAYER_FIELD_NUMBER: _ClassVar[int]
+    BUY_IN_FIELD_NUMBER: _ClassVar[int]
+    player: str
+    buy_in: int
+    def __init__(self, player: _Optional[str] = ..., buy_in: _Optional[int] = ...) -> None: ...
+
+class SeatPlayer(_message.Message):
+    __slots__ = ("player", "amount")
+    PLAYER_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    player: str
+    amount: int
+    def __init__(self, player: _Optional[str] = ..., amount: _Optional[int] = ...) -> None: ...
+
+class OpenHand(_message.Message):
+    __slots__ = ("hand", "start")
+    HAND_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    hand: str
+    start: StartHand
+    def __init__(self, hand: _Optional[str] = ..., start: _Optional[_Union[StartHand, _Mapping]] = ...) -> None: ...
+
+class TakeBet(_message.Message):
+    __slots__ = ("hand", "player", "amount", "number")
+    HAND_FIELD_NUMBER: _ClassVar[int]
+    PLAYER_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    hand: str
+    player: str
+    amount: int
+    number: int
+    def __init__(self, hand: _Optional[str] = ..., player: _Optional[str] = ..., amount: _Optional[int] = ..., number: _Optional[int] = ...) -> None: ...
+
+class SettleHand(_message.Message):
+    __slots__ = ("hand", "players", "stacks")
+    HAND_FIELD_NUMBER: _ClassVar[int]
+    PLAYERS_FIELD_NUMBER: _ClassVar[int]
+    STACKS_FIELD_NUMBER: _ClassVar[int]
+    hand: str
+    players: _containers.RepeatedScalarFieldContainer[str]
+    stacks: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, hand: _Optional[str] = ..., players: _Optional[_Iterable[str]] = ..., stacks: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class LeaveTable(_message.Message):
+    __slots__ = ("player",)
+    PLAYER_FIELD_NUMBER: _ClassVar[int]
+    player: str
+    def __init__(self, player: _Optional[str] = ...) -> None: ...
+
+class TableOpened(_message.Message):
+    __slots__ = ("min_buy_in", "max_buy_in", "max_bet")
+    MIN_BUY_IN_FIELD_NUMBER: _ClassVar[int]
+    MAX_BUY_IN_FIELD_NUMBER: _ClassVar[int]
+    MAX_BET_FIELD_NUMBER: _ClassVar[int]
+    min_buy_in: int
+    max_buy_in: int
+    max_bet: int
+    def __init__(self, min_buy_in: _Optional[int] = ..., max_buy_in: _Optional[int] = ..., max_bet: _Optional[int] = ...) -> None: ...
+
+class JoinRequested(_message.Message):
+    __slots__ = ("player", "buy_in")
+    PLAYER_FIELD_NUMBER: _ClassVar[int]
+    BUY_IN_FIELD_NUMBER: _ClassVar[int]
+    player: str
+    buy_in: int
+    def __init__(self, player: _Optional[str] = ..., buy_in: _Optional[int] = ...) -> None: ...
+
+class JoinCancelled(_message.Message):
+    __slots__ = ("player", "reason")
+    PLAYER_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    player: str
+    reason: str
+    def __init__(self, player: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class PlayerSeated(_message.Message):
+    __slots__ = ("player", "stack")
+    PLAYER_FIELD_NUMBER: _ClassVar[int]
+    STACK_FIELD_NUMBER: _ClassVar[int]
+    player: str
+    stack: int
+    def __init__(self, player: _Optional[str] = ..., stack: _Optional[int] = ...) -> None: ...
+
+class HandOpened(_message.Message):
+    __slots__ = ("hand", "start")
+    HAND_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    hand: str
+    start: StartHand
+    def __init__(self, hand: _Optional[str] = ..., start: _Optional[_Union[StartHand, _Mapping]] = ...) -> None: ...
+
+class HandCancelled(_message.Message):
+    __slots__ = ("hand", "reason")
+    HAND_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    hand: str
+    reason: str
+    def __init__(self, hand: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class BetTaken(_message.Message):
+    __slots__ = ("hand", "player", "amount", "number")
+    HAND_FIELD_NUMBER: _ClassVar[int]
+    PLAYER_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    hand: str
+    player: str
+    amount: int
+    number: int
+    def __init__(self, hand: _Optional[str] = ..., player: _Optional[str] = ..., amount: _Optional[int] = ..., number: _Optional[int] = ...) -> None: ...
+
+class HandSettled(_message.Message):
+    __slots__ = ("hand", "players", "stacks")
+    HAND_FIELD_NUMBER: _ClassVar[int]
+    PLAYERS_FIELD_NUMBER: _ClassVar[int]
+    STACKS_FIELD_NUMBER: _ClassVar[int]
+    hand: str
+    players: _containers.RepeatedScalarFieldContainer[str]
+    stacks: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, hand: _Optional[str] = ..., players: _Optional[_Iterable[str]] = ..., stacks: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class PlayerLeft(_message.Message):
+    __slots__ = ("player", "stack")
+    PLAYER_FIELD_NUMBER: _ClassVar[int]
+    STACK_FIELD_NUMBER: _ClassVar[int]
+    player: str
+    stack: int
+    def __init__(self, player: _Optional[str] = ..., stack: _Optional[int] = ...) -> None: ...
+
+class TableState(_message.Message):
+    __slots__ = ("open", "min_buy_in", "max_buy_in", "max_bet", "joining", "seats")
+    class Seat(_message.Message):
+        __slots__ = ("stack", "hand", "bet")
+        STACK_FIELD_NUMBER: _ClassVar[int]
+        HAND_FIELD_NUMBER: _ClassVar[int]
+        BET_FIELD_NUMBER: _ClassVar[int]
+        stack: int
+        hand: str
+        bet: int
+        def __init__(self, stack: _Optional[int] = ..., hand: _Optional[str] = ..., bet: _Optional[int] = ...) -> None: ...
+    class JoiningEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class SeatsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: TableState.Seat
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[TableState.Seat, _Mapping]] = ...) -> None: ...
+    OPEN_FIELD_NUMBER: _ClassVar[int]
+    MIN_BUY_IN_FIELD_NUMBER: _ClassVar[int]
+    MAX_BUY_IN_FIELD_NUMBER: _ClassVar[int]
+    MAX_BET_FIELD_NUMBER: _ClassVar[int]
+    JOINING_FIELD_NUMBER: _ClassVar[int]
+    SEATS_FIELD_NUMBER: _ClassVar[int]
+    open: bool
+    min_buy_in: int
+    max_buy_in: int
+    max_bet: int
+    joining: _containers.ScalarMap[str, int]
+    seats: _containers.MessageMap[str, TableState.Seat]
+    def __init__(self, open: _Optional[bool] = ..., min_buy_in: _Optional[int] = ..., max_buy_in: _Optional[int] = ..., max_bet: _Optional[int] = ..., joining: _Optional[_Mapping[str, int]] = ..., seats: _Optional[_Mapping[str, TableState.Seat]] = ...) -> None: ...
 
 class StartHand(_message.Message):
-    __slots__ = ("players", "starting_stacks", "antes", "blinds_or_straddles", "min_bet", "trim_antes", "units_per_chip")
+    __slots__ = ("players", "starting_stacks", "antes", "blinds_or_straddles", "min_bet", "trim_antes", "units_per_chip", "table")
     PLAYERS_FIELD_NUMBER: _ClassVar[int]
     STARTING_STACKS_FIELD_NUMBER: _ClassVar[int]
     ANTES_FIELD_NUMBER: _ClassVar[int]
@@ -109,6 +329,7 @@ class StartHand(_message.Message):
     MIN_BET_FIELD_NUMBER: _ClassVar[int]
     TRIM_ANTES_FIELD_NUMBER: _ClassVar[int]
     UNITS_PER_CHIP_FIELD_NUMBER: _ClassVar[int]
+    TABLE_FIELD_NUMBER: _ClassVar[int]
     players: _containers.RepeatedScalarFieldContainer[str]
     starting_stacks: _containers.RepeatedScalarFieldContainer[int]
     antes: _containers.RepeatedScalarFieldContainer[int]
@@ -116,7 +337,8 @@ class StartHand(_message.Message):
     min_bet: int
     trim_antes: bool
     units_per_chip: int
-    def __init__(self, players: _Optional[_Iterable[str]] = ..., starting_stacks: _Optional[_Iterable[int]] = ..., antes: _Optional[_Iterable[int]] = ..., blinds_or_straddles: _Optional[_Iterable[int]] = ..., min_bet: _Optional[int] = ..., trim_antes: _Optional[bool] = ..., units_per_chip: _Optional[int] = ...) -> None: ...
+    table: str
+    def __init__(self, players: _Optional[_Iterable[str]] = ..., starting_stacks: _Optional[_Iterable[int]] = ..., antes: _Optional[_Iterable[int]] = ..., blinds_or_straddles: _Optional[_Iterable[int]] = ..., min_bet: _Optional[int] = ..., trim_antes: _Optional[bool] = ..., units_per_chip: _Optional[int] = ..., table: _Optional[str] = ...) -> None: ...
 
 class Deal(_message.Message):
     __slots__ = ("player", "cards")
@@ -157,7 +379,7 @@ class Award(_message.Message):
     def __init__(self) -> None: ...
 
 class HandStarted(_message.Message):
-    __slots__ = ("posts", "first_seat", "min_bet", "trim_antes", "units_per_chip")
+    __slots__ = ("posts", "first_seat", "min_bet", "trim_antes", "units_per_chip", "table")
     class Post(_message.Message):
         __slots__ = ("player", "starting_stack", "ante", "blind")
         PLAYER_FIELD_NUMBER: _ClassVar[int]
@@ -174,12 +396,14 @@ class HandStarted(_message.Message):
     MIN_BET_FIELD_NUMBER: _ClassVar[int]
     TRIM_ANTES_FIELD_NUMBER: _ClassVar[int]
     UNITS_PER_CHIP_FIELD_NUMBER: _ClassVar[int]
+    TABLE_FIELD_NUMBER: _ClassVar[int]
     posts: _containers.RepeatedCompositeFieldContainer[HandStarted.Post]
     first_seat: int
     min_bet: int
     trim_antes: bool
     units_per_chip: int
-    def __init__(self, posts: _Optional[_Iterable[_Union[HandStarted.Post, _Mapping]]] = ..., first_seat: _Optional[int] = ..., min_bet: _Optional[int] = ..., trim_antes: _Optional[bool] = ..., units_per_chip: _Optional[int] = ...) -> None: ...
+    table: str
+    def __init__(self, posts: _Optional[_Iterable[_Union[HandStarted.Post, _Mapping]]] = ..., first_seat: _Optional[int] = ..., min_bet: _Optional[int] = ..., trim_antes: _Optional[bool] = ..., units_per_chip: _Optional[int] = ..., table: _Optional[str] = ...) -> None: ...
 
 class HoleCardsDealt(_message.Message):
     __slots__ = ("player", "seat", "cards")
@@ -198,7 +422,7 @@ class BoardDealt(_message.Message):
     def __init__(self, cards: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ActionTaken(_message.Message):
-    __slots__ = ("player", "seat", "kind", "added", "raised_by")
+    __slots__ = ("player", "seat", "kind", "added", "raised_by", "table", "number")
     class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         KIND_UNSPECIFIED: _ClassVar[ActionTaken.Kind]
@@ -218,12 +442,28 @@ class ActionTaken(_message.Message):
     KIND_FIELD_NUMBER: _ClassVar[int]
     ADDED_FIELD_NUMBER: _ClassVar[int]
     RAISED_BY_FIELD_NUMBER: _ClassVar[int]
+    TABLE_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
     player: str
     seat: int
     kind: ActionTaken.Kind
     added: int
     raised_by: int
-    def __init__(self, player: _Optional[str] = ..., seat: _Optional[int] = ..., kind: _Optional[_Union[ActionTaken.Kind, str]] = ..., added: _Optional[int] = ..., raised_by: _Optional[int] = ...) -> None: ...
+    table: str
+    number: int
+    def __init__(self, player: _Optional[str] = ..., seat: _Optional[int] = ..., kind: _Optional[_Union[ActionTaken.Kind, str]] = ..., added: _Optional[int] = ..., raised_by: _Optional[int] = ..., table: _Optional[str] = ..., number: _Optional[int] = ...) -> None: ...
+
+class BetReverted(_message.Message):
+    __slots__ = ("player", "amount", "number", "reason")
+    PLAYER_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    player: str
+    amount: int
+    number: int
+    reason: str
+    def __init__(self, player: _Optional[str] = ..., amount: _Optional[int] = ..., number: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class BettingClosed(_message.Message):
     __slots__ = ("pot", "returned", "returned_to", "next")
@@ -256,12 +496,16 @@ class CardsMucked(_message.Message):
     def __init__(self, player: _Optional[str] = ..., seat: _Optional[int] = ...) -> None: ...
 
 class HandAwarded(_message.Message):
-    __slots__ = ("pots", "finishing_stacks")
+    __slots__ = ("pots", "finishing_stacks", "table", "players")
     POTS_FIELD_NUMBER: _ClassVar[int]
     FINISHING_STACKS_FIELD_NUMBER: _ClassVar[int]
+    TABLE_FIELD_NUMBER: _ClassVar[int]
+    PLAYERS_FIELD_NUMBER: _ClassVar[int]
     pots: _containers.RepeatedCompositeFieldContainer[Pot]
     finishing_stacks: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, pots: _Optional[_Iterable[_Union[Pot, _Mapping]]] = ..., finishing_stacks: _Optional[_Iterable[int]] = ...) -> None: ...
+    table: str
+    players: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, pots: _Optional[_Iterable[_Union[Pot, _Mapping]]] = ..., finishing_stacks: _Optional[_Iterable[int]] = ..., table: _Optional[str] = ..., players: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Pot(_message.Message):
     __slots__ = ("amount", "contenders", "shares", "hand")
@@ -283,7 +527,7 @@ class Pot(_message.Message):
     def __init__(self, amount: _Optional[int] = ..., contenders: _Optional[_Iterable[str]] = ..., shares: _Optional[_Iterable[_Union[Pot.Share, _Mapping]]] = ..., hand: _Optional[str] = ...) -> None: ...
 
 class HandState(_message.Message):
-    __slots__ = ("phase", "seats", "live", "board", "cards_due", "seen", "to_act", "first_seat", "highest_bet", "min_bet", "last_raise", "short_raises", "units_per_chip", "pots")
+    __slots__ = ("phase", "seats", "live", "board", "cards_due", "seen", "to_act", "first_seat", "highest_bet", "min_bet", "last_raise", "short_raises", "units_per_chip", "pots", "table", "actions", "before")
     class Phase(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         PHASE_UNSPECIFIED: _ClassVar[HandState.Phase]
@@ -337,6 +581,9 @@ class HandState(_message.Message):
     SHORT_RAISES_FIELD_NUMBER: _ClassVar[int]
     UNITS_PER_CHIP_FIELD_NUMBER: _ClassVar[int]
     POTS_FIELD_NUMBER: _ClassVar[int]
+    TABLE_FIELD_NUMBER: _ClassVar[int]
+    ACTIONS_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
     phase: HandState.Phase
     seats: _containers.RepeatedCompositeFieldContainer[HandState.Seat]
     live: int
@@ -351,4 +598,39 @@ class HandState(_message.Message):
     short_raises: int
     units_per_chip: int
     pots: _containers.RepeatedCompositeFieldContainer[Pot]
-    def __init__(self, phase: _Optional[_Union[HandState.Phase, str]] = ..., seats: _Optional[_Iterable[_Union[HandState.Seat, _Mapping]]] = ..., live: _Optional[int] = ..., board: _Optional[_Iterable[str]] = ..., cards_due: _Optional[int] = ..., seen: _Optional[int] = ..., to_act: _Optional[_Iterable[int]] = ..., first_seat: _Optional[int] = ..., highest_bet: _Optional[int] = ..., min_bet: _Optional[int] = ..., last_raise: _Optional[int] = ..., short_raises: _Optional[int] = ..., units_per_chip: _Optional[int] = ..., pots: _Optional[_Iterable[_Union[Pot, _Mapping]]] = ...) -> None: ...
+    table: str
+    actions: int
+    before: bytes
+    def __init__(self, phase: _Optional[_Union[HandState.Phase, str]] = ..., seats: _Optional[_Iterable[_Union[HandState.Seat, _Mapping]]] = ..., live: _Optional[int] = ..., board: _Optional[_Iterable[str]] = ..., cards_due: _Optional[int] = ..., seen: _Optional[int] = ..., to_act: _Optional[_Iterable[int]] = ..., first_seat: _Optional[int] = ..., highest_bet: _Optional[int] = ..., min_bet: _Optional[int] = ..., last_raise: _Optional[int] = ..., short_raises: _Optional[int] = ..., units_per_chip: _Optional[int] = ..., pots: _Optional[_Iterable[_Union[Pot, _Mapping]]] = ..., table: _Optional[str] = ..., actions: _Optional[int] = ..., before: _Optional[bytes] = ...) -> None: ...
+
+class TurnOver(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class CourseBegan(_message.Message):
+    __slots__ = ("hand",)
+    HAND_FIELD_NUMBER: _ClassVar[int]
+    hand: str
+    def __init__(self, hand: _Optional[str] = ...) -> None: ...
+
+class TurnTimedOut(_message.Message):
+    __slots__ = ("player", "action")
+    PLAYER_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    player: str
+    action: Act.Action
+    def __init__(self, player: _Optional[str] = ..., action: _Optional[_Union[Act.Action, str]] = ...) -> None: ...
+
+class CourseEnded(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class CourseState(_message.Message):
+    __slots__ = ("hand", "timeouts", "over")
+    HAND_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUTS_FIELD_NUMBER: _ClassVar[int]
+    OVER_FIELD_NUMBER: _ClassVar[int]
+    hand: str
+    timeouts: int
+    over: bool
+    def __init__(self, hand: _Optional[str] = ..., timeouts: _Optional[int] = ..., over: _Optional[bool] = ...) -> None: ...

@@ -45,6 +45,7 @@ def start(command: pb.StartHand) -> pb.HandStarted:
         min_bet=command.min_bet,
         trim_antes=command.trim_antes,
         units_per_chip=command.units_per_chip or 1,
+        table=command.table,
     )
 
 

@@ -122,6 +122,14 @@ class Worker:
         self.send(signal.SIGKILL)
         self.wait()
 
+    def bury(self) -> None:
+        """End it if it runs, and print the end of its log, which pytest shows when the test has failed."""
+        if self.alive:
+            self.send(signal.SIGCONT)
+            self.send(signal.SIGABRT)  # what each thread does goes to the log
+            self.wait()
+        print(f"--- {self.folder.name}, its log ends:\n{self.tail(8000)}")  # noqa: T201
+
     def wait(self, seconds: float = 30.0) -> int:
         """The exit code; fails when it does not end in time."""
         assert self.process is not None
@@ -165,9 +173,9 @@ class Worker:
         """Changelog records read since the last start."""
         return sum(int(line["records"]) for line in self.said("changelog restored"))
 
-    def tail(self) -> str:
+    def tail(self, characters: int = 3000) -> str:
         """The end of its log."""
-        return self.log.read_text(errors="replace")[-3000:] if self.log.exists() else "(no log)"
+        return self.log.read_text(errors="replace")[-characters:] if self.log.exists() else "(no log)"
 
 
 @dataclass
@@ -224,8 +232,7 @@ def deployed(bootstrap: str, folder: Path, **settings: Any) -> Iterator[Deployme
         yield deployment
     finally:
         for worker in deployment.workers:
-            if worker.alive:
-                worker.kill()
+            worker.bury()
         for future in admin.delete_topics([spec.name for spec in specs], request_timeout=20).values():
             future.exception(20)
 

@@ -80,12 +80,12 @@ def answer(*arguments: str, code: int = 0) -> Any:
 def test_topics_are_checked_created_described_and_repaired(bootstrap: str, deployment: str) -> None:
     found = answer("topics", "check", code=1)
     assert f"{deployment}main.player.events is missing" in found["problems"]
-    assert len(found["problems"]) == 9
+    assert len(found["problems"]) == 13
 
     made = answer("topics", "create", "--partitions", "3")
-    assert len(made["created"]) == 9
+    assert len(made["created"]) == 13
     assert answer("topics", "check") == {"fit": True, "problems": []}
-    assert run("topics", "create").stdout == "nothing to create: 9 topics are there\n"
+    assert run("topics", "create").stdout == "nothing to create: 13 topics are there\n"
 
     result = run("topics", "describe", "--domain", "player", "--json")
     rows = {row["topic"]: row for row in map(json.loads, result.stdout.splitlines())}
@@ -174,9 +174,9 @@ class TestWithAWorker:
         assert 'FundsDeposited  {"amount": "5", "newBalance": "5"}' in result.stdout
 
         state = answer("state", "anna", "--domain", "player")["state"]
-        assert state == {"registered": True, "name": "Anna", "bankroll": "5", "reserved": {}}
+        assert state == {"registered": True, "name": "Anna", "bankroll": "5", "reserved": {}, "staked": {}}
         lines = run("events", "anna", "--domain", "player", "--json").stdout.splitlines()
-        assert [json.loads(line)["sequence"] for line in lines] == [0, 1]
+        assert [(e["sequence"], e["origin"]) for e in map(json.loads, lines)] == [(0, "request"), (1, "request")]
         assert "FundsDeposited" in run("events", "anna", "--domain", "player", "--from", "1").stdout
 
     def test_a_refusal_is_exit_1(self) -> None:
@@ -243,11 +243,30 @@ def test_the_demo_plays_hands_and_leaves_nothing(bootstrap: str, deployment: str
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert list(result) == [
-        *("hands", "commands", "events", "matched", "mismatched", "rejected", "seconds", "commands_per_second")
+        *("hands", "commands", "events", "matched", "mismatched", "rejected", "seconds", "commands_per_second"),
+        *("chips_in", "chips_out", "sagas", "compensations"),
     ]
     assert (result["hands"], result["matched"], result["mismatched"], result["rejected"]) == (20, 20, [], 0)
-    assert result["events"] > result["commands"] > 20 * 10
+    assert result["events"] > result["commands"] > 20 * 20
+    assert result["chips_in"] == result["chips_out"] == 20 * 60_000
+    assert result["sagas"] > 20 * 20
+    assert result["compensations"] == 2
     assert done.stderr == ""
     topics = AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=10).topics
     assert not [name for name in topics if name.startswith(deployment)]
+    assert not list(tmp_path.glob("demo-*"))
+
+
+@pytest.mark.chaos
+def test_the_demo_has_the_same_result_in_chaos(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
+    environment["HEADRACE_HOME"] = str(tmp_path)
+    demo = [*PROGRAM, "demo", "--chaos", "--hands", "100", "--json"]
+    done = subprocess.run(demo, env=environment, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert (result["hands"], result["matched"], result["mismatched"], result["rejected"]) == (100, 100, [], 0)
+    assert result["chips_in"] == result["chips_out"] == 100 * 60_000
+    assert (result["worker_kills"], result["broker_restarts"]) == (6, 1)
+    assert done.stderr == ""
     assert not list(tmp_path.glob("demo-*"))

@@ -186,7 +186,7 @@ def test_the_acls_are_enough_and_secrets_stay_secret(guarded: tuple[EmbeddedKafk
         )
 
     said = [user("ops").run("headrace topics create --domain player")]
-    assert said[0].count("created") == 5, said[0]
+    assert said[0].count("created") == 7, said[0]
     client, worker = user("client"), user("worker")
     for command, answer in (
         ('headrace send RegisterPlayer mike \'{"name": "Mike"}\'', "accepted"),

@@ -10,6 +10,7 @@ from signal import SIGCONT, SIGKILL, SIGSTOP
 
 import bank_pb2 as pb
 import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from logbook import Entry, end_offsets, read_topics
 from support import Deployment, Load, Worker, check_clients, deployed, until
@@ -21,6 +22,7 @@ from headrace.streams.store import PartitionStore
 pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
 SESSION = 1.5
 DOUBT = "transaction in doubt; state is taken from Kafka anew"
+HANGS = "offsets of a transaction hang, and are taken as aborted; kafka-transactions.sh finds and ends it"
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +95,7 @@ def test_a_worker_killed_at_random_moments(bank: Deployment, tmp_path: Path) -> 
 
     async def scenario() -> Load:
         async with bank.client() as client:
-            load = Load(client, 20, callers=48, patience=4)
+            load = Load(client, 20, callers=48, patience=1)
             for worker in workers:
                 worker.start()
             for kill in range(20):
@@ -230,6 +232,31 @@ def test_a_call_to_the_brokers_that_never_returns(bank: Deployment) -> None:
     load = asyncio.run(scenario())
     check_clients(load, bank.log().verify())
     assert worker.said(DOUBT), "the call did not hang"
+
+
+def test_offsets_of_a_transaction_that_hangs(bank: Deployment) -> None:
+    """Pending longer than any transaction may last, they are nobody's; a worker that comes does not wait for ever."""
+    worker = bank.worker(HEADRACE_TRANSACTION_TIMEOUT=1).start().await_ready()
+
+    async def deposit(amount: int) -> Reply:
+        async with bank.client() as client:
+            return await client.execute(pb.Deposit(amount=amount), root="r", timeout=60)
+
+    assert asyncio.run(deposit(1)).sequence == 0
+    worker.stop()
+    group = {"bootstrap.servers": bank.settings.bootstrap, "group.id": f"{bank.settings.prefix}headrace.account"}
+    stranger = Producer({"bootstrap.servers": bank.settings.bootstrap, "transactional.id": f"{bank.settings.prefix}x"})
+    stranger.init_transactions(30)
+    stranger.begin_transaction()
+    member = Consumer(group)
+    places = [TopicPartition(bank.topic("commands"), number, 0) for number in range(bank.settings.partitions)]
+    stranger.send_offsets_to_transaction(places, member.consumer_group_metadata(), 30)
+    worker.start().await_ready(60)
+    assert worker.said(HANGS), "the offsets did not hang"
+    assert asyncio.run(deposit(2)).sequence == 1
+    stranger.abort_transaction(30)
+    member.close()
+    bank.log().verify()
 
 
 def test_workers_join_and_leave(bank: Deployment) -> None:

@@ -270,7 +270,7 @@ def test_history_comes_back_behind_the_states(bank: Deployment) -> None:
 
 def test_a_partition_taken_away_while_it_waits_to_be_restored_leaves_its_store_alone(tmp_path: Path) -> None:
     """The restoring thread may come to open the store after the partition was revoked, and given back as a new one."""
-    plan = Plan(topology.aggregate("account"), Settings(bootstrap="nowhere:1"), tmp_path, ["main"], 1, 1, 1_000_000)
+    plan = Plan(topology, "account", Settings(bootstrap="nowhere:1"), tmp_path, ["main"], 1, 1, {}, 1_000_000)
     taken = Shard(plan, 0, threading.Event())
     taken.close()
     with pytest.raises(StoreError, match="was taken away"):

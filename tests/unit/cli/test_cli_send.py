@@ -94,6 +94,6 @@ def test_events_are_shown_on_one_line_each(capsys: pytest.CaptureFixture[str]) -
     show.event(known, True)
     show.event(Event(4, "poker.v2.Strange", None, b"\0", "now", "c", "c", ""), True)
     text, line, raw = capsys.readouterr().out.splitlines()
-    assert text == '   3  now  FundsDeposited  {"amount": "5", "newBalance": "5"}'
+    assert text == '   3  now  FundsDeposited  {"amount": "5", "newBalance": "5"}  (request)'
     assert '"data": {"amount": "5", "newBalance": "5"}' in line
     assert '"raw": "AA=="' in raw

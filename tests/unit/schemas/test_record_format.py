@@ -13,11 +13,11 @@ from headrace.examples.poker.player import Player
 from headrace.schemas.codecs import content_types, decode, encode
 from headrace.schemas.headrace_v1_pb2 import Reply
 from headrace.schemas.record import CloudEvent, Record
+from headrace.topology.aggregate_step import AggregateStep
 from headrace.topology.graph import Topology
 from headrace.topology.names import Names
 from headrace.topology.partitioner import partition_of
 from headrace.topology.place import Place
-from headrace.topology.step import AggregateStep
 from headrace.topology.store import MemoryStore
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs/record-format.md").read_text()

@@ -11,10 +11,11 @@ from headrace.schemas.headrace_v1_pb2 import DeadLetter, QueryResult, Snapshot
 from headrace.schemas.headrace_v1_pb2 import Reply as Reply
 from headrace.schemas.record import ID, REPLY_TO, TYPE, Headers, Record
 from headrace.topology import Aggregate, Names, Topology
+from headrace.topology.aggregate_step import AggregateStep
 from headrace.topology.inspection import AggregateSpec
 from headrace.topology.place import Place, Written
 from headrace.topology.request import raw, request
-from headrace.topology.step import AggregateStep, Output
+from headrace.topology.step import Output
 from headrace.topology.store import MemoryStore
 
 NOW = 1_700_000_000_000  # milliseconds

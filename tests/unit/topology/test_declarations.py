@@ -297,8 +297,8 @@ TABLE = [
     (BadDomain, "BadDomain: domain is 'Bad Domain'; give it a name"),
     (NoState, "NoState: names no state; write class NoState(Aggregate[YourStateMessage])"),
     (WrongState, "WrongState: names no state"),
-    ("accounts", "'accounts' is no Aggregate class"),
-    (int, "<class 'int'> is no Aggregate class"),
+    ("accounts", "'accounts' is no Aggregate, Saga or ProcessManager class"),
+    (int, "<class 'int'> is no Aggregate, Saga or ProcessManager class"),
 ]
 
 
@@ -340,7 +340,8 @@ def test_lookups_name_what_there_is() -> None:
 def test_topics_with_their_settings() -> None:
     topics = {t.name: t for t in Topology(Good, Accounts).topics(Names("demo."), 6, "trial", ["account"])}
     assert list(topics) == [
-        f"demo.trial.account.{kind}" for kind in ("commands", "events", "snapshots", "dead-letters")
+        f"demo.trial.account.{kind}"
+        for kind in ("commands", "facts", "rejections", "events", "snapshots", "dead-letters")
     ]
     assert {t.partitions for t in topics.values()} == {6}
     assert topics["demo.trial.account.events"].config == {"cleanup.policy": "compact"}

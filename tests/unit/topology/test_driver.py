@@ -175,7 +175,7 @@ def test_handlers_that_change_their_state_are_caught(driver: TopologyDriver) -> 
 def test_components_that_answer_each_other_for_ever_are_stopped(
     driver: TopologyDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(driver, "_handle", driver._due.append)
+    monkeypatch.setattr(driver, "_handle", lambda record, *worker: driver._due.append(record))
     with pytest.raises(RuntimeError, match=f"one input led to {_ENDLESS} records and no end"):
         driver.produce(COMMANDS, b"r", pb.Deposit(amount=5).SerializeToString(), GOOD.items())
 

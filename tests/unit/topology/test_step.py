@@ -236,7 +236,7 @@ def test_what_a_batch_came_to() -> None:
         desk.record(pb.Deposit(amount=1), root="x"),
         desk.record(Query()),
     )
-    assert outcome.written._asdict() == {
+    assert {name: count for name, count in outcome.written._asdict().items() if count} == {
         "accepted": 1,
         "rejected": 1,
         "failed": 1,

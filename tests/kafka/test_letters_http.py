@@ -1,0 +1,146 @@
+"""Dead letters over HTTP on real Kafka: made, listed, shown, sent again twice, given up; and nothing is held up."""
+
+import asyncio
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import bank_pb2 as pb
+import pytest
+from confluent_kafka import Producer
+from guildhall import GuildWorker, Hall, hall_of
+from support import until
+
+from headrace.embedded import EmbeddedKafka
+
+pytestmark = pytest.mark.kafka
+TOKEN = "a token of this test"  # noqa: S105
+
+
+@pytest.fixture
+def hall(bootstrap: str, tmp_path: Path) -> Iterator[Hall]:
+    """A deployment of purse, book and keeper."""
+    with hall_of(bootstrap, "topology", tmp_path) as hall:
+        yield hall
+
+
+def deposit(hall: Hall, **amounts: list[int]) -> None:
+    """Deposits of several roots, without waiting for answers."""
+
+    async def go() -> None:
+        async with hall.client() as client:
+            for root, numbers in amounts.items():
+                for number in numbers:
+                    await client.send(pb.Deposit(amount=number), root=root)
+            await client.flush()
+
+    asyncio.run(go())
+
+
+def ask(worker: GuildWorker, path: str, body: Any = None, token: str = "", **query: str) -> tuple[int, Any]:
+    """Status and JSON of a page below /dead-letters."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{worker.port}/dead-letters{path}?{urlencode(query)}".rstrip("?"),
+        None if body is None else json.dumps(body).encode(),
+        {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {}),
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=90) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def test_letters_are_listed_shown_sent_again_and_given_up(hall: Hall) -> None:
+    """Twice over: while nobody can handle it, and when it is handled already. It is done once."""
+    variables = {"HEADRACE_WEB_HOST": "0.0.0.0", "HEADRACE_WEB_TOKEN": TOKEN, "GUILD_MENDED": 1}
+    broken = hall.worker("w", **variables | {"GUILD_MENDED": 0}).start().await_ready(60)
+    deposit(hall, dead=[1, 13, 3, 4], given=[13, 3], fine=[1])
+    ledger = hall.settled()
+    assert [len(ledger.messages("book", root)) for root in ("dead", "given", "fine")] == [1, 0, 1]
+
+    # list and show, for who has the token
+    assert ask(broken, "")[0] == 401
+    status, found = ask(broken, "", token=TOKEN, component="keeper", **{"class": "ZeroDivisionError"})
+    assert status == 200
+    first, second = sorted(found, key=lambda letter: str(letter["root"]))
+    (event,) = [e for e in ledger.entries("purse", "events") if e.key == b"dead|00000000000000000001"]
+    assert first["id"] == f"{hall.topic('purse', 'events')}/{event.partition}/{event.offset}"
+    assert (first["component"], first["root"], second["root"]) == ("saga:keeper", "dead", "given")
+    status, shown = ask(broken, "/show", token=TOKEN, id=first["id"])
+    assert (status, shown["key"], shown["value_hex"]) == (200, "dead|00000000000000000001", (event.value or b"").hex())
+    assert shown["headers"] == {name: value.decode() for name, value in event.headers.items()}
+
+    # a dry run does nothing
+    would = {"id": first["id"], "done": "would be sent again"}
+    assert ask(broken, "/replay", {"root": "dead", "dry_run": True}, TOKEN) == (200, [would])
+    assert ask(broken, "/replay", {"root": "dead"}) == (401, {"error": ask(broken, "")[1]["error"]})
+    assert ask(broken, "/discard", {}, TOKEN)[0] == 400
+    assert not hall.read("keeper", "inbox")
+    broken.kill()
+
+    # a worker that has no part of the saga sends it again twice, before anybody can handle it
+    aloof = hall.worker("aloof", GUILD_COMPONENTS="book", **variables).start()
+    aloof.await_ready(60)
+    for _ in range(2):
+        sent = [{"id": first["id"], "done": "sent again"}]
+        assert ask(aloof, "/replay", {"class": "ZeroDivisionError", "root": "dead"}, TOKEN) == (200, sent)
+    given = [{"id": second["id"], "done": "discarded"}]
+    assert ask(aloof, "/discard", {"ids": [second["id"]]}, TOKEN) == (200, given)
+    assert len(hall.read("keeper", "inbox")) == 3
+
+    mended = hall.worker("mended", **variables).start().await_ready(90)
+    ledger = hall.settled(90)
+    assert [e.note for e in ledger.messages("book", "dead")] == ["0", "1", "2", "3"]
+    assert [e.note for e in ledger.messages("book", "given")] == ["1"]
+    assert ask(mended, "", token=TOKEN) == (404, {"error": "no dead letters"})
+    assert ask(mended, "/replay", {"ids": [first["id"]]}, TOKEN)[0] == 404
+    settled = {letter["root"]: letter["settled"] for letter in ask(mended, "", token=TOKEN, all="true")[1]}
+    assert settled == {"dead": "replayed", "given": "discarded"}
+    deposit(hall, dead=[3])
+    assert [e.note for e in hall.settled().messages("book", "dead")] == ["0", "1", "2", "3", "4"]
+    assert TOKEN not in mended.log.read_text() + aloof.log.read_text()
+
+
+def test_a_read_that_waits_holds_up_neither_the_engine_nor_the_end(hall: Hall) -> None:
+    """Somebody's transaction is open on a topic of dead letters: a list waits for it, and nothing for the list."""
+    worker = hall.worker().start().await_ready(60)
+    deposit(hall, early=[13])
+    hall.settled()
+    stranger = Producer({"bootstrap.servers": hall.settings.bootstrap, "transactional.id": f"{hall.settings.prefix}s"})
+    stranger.init_transactions(30)
+    stranger.begin_transaction()
+    stranger.produce(hall.topic("keeper", "dead-letters"), b"x")
+    assert stranger.flush(30) == 0
+    with ThreadPoolExecutor(2) as callers:
+        waiting = [callers.submit(ask, worker, "") for _ in range(2)]
+        deposit(hall, other=[1, 3])
+        until(lambda: len([e for e in hall.read("book", "events") if e.key]) == 2, "the book has noted both", 60)
+        assert worker.page("/healthz")[0] == 200
+        assert not any(each.done() for each in waiting)
+        assert worker.stop() < 15
+        assert [each.result()[0] for each in waiting] == [503, 503]
+    stranger.abort_transaction(30)
+    worker.start().await_ready(60)
+    status, found = ask(worker, "")
+    assert (status, [letter["root"] for letter in found]) == (200, ["early"])
+
+
+def test_brokers_away_is_said_in_time(tmp_path: Path) -> None:
+    with EmbeddedKafka() as kafka, hall_of(kafka.bootstrap, "topology", tmp_path) as hall:
+        worker = hall.worker().start().await_ready(60)
+        assert ask(worker, "") == (404, {"error": "no dead letters"})
+        kafka.pause()
+        try:
+            status, answer = ask(worker, "/replay", {"root": "x"})
+            assert status == 503
+            assert answer["error"].startswith("the brokers do not answer, or refuse: ")
+            assert worker.page("/healthz")[0] == 200
+        finally:
+            kafka.resume()
+        until(lambda: ask(worker, "") == (404, {"error": "no dead letters"}), "the brokers were asked again", 60)

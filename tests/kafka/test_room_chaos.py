@@ -1,0 +1,102 @@
+"""The whole poker room while workers die and the broker restarts: not a chip is lost, and nothing is done twice.
+
+CHAOS_MINUTES in the environment plays for so many minutes instead of 2,000 hands: `make chaos MINUTES=10`.
+"""
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import count, islice
+from pathlib import Path
+
+import chaos_room
+import pytest
+
+from headrace.cli.demo import alive
+from headrace.cli.demo_chaos import Chaos, Plan
+from headrace.cli.demo_check import Checked, check
+from headrace.cli.demo_cluster import QUICK, Workers
+from headrace.cli.demo_play import Play, Played, funds, read_hands
+from headrace.cli.demo_watch import watching
+from headrace.embedded import EmbeddedKafka
+from headrace.examples.poker.history import HandHistory
+from headrace.streams import topics
+from headrace.streams.client import Client
+from headrace.streams.settings import Settings
+
+pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
+HANDS, KILLS, RESTARTS = 2000, 20, 2
+MINUTES = float(os.environ.get("CHAOS_MINUTES", "0"))
+_HANDS_A_SECOND = 100  # no machine plays more than that in chaos
+_SLEEPY = 5  # of so many hands, one has somebody asleep if it can
+
+
+def repeated(sample: list[HandHistory]) -> Iterator[HandHistory]:
+    """The sample's hands again and again, each time under other names."""
+    for turn in count(1):
+        for number, hand in enumerate(sample):
+            again = replace(hand, number=f"{hand.number}-{turn}")
+            yield (number % _SLEEPY == turn % _SLEEPY and chaos_room.asleep(again)) or again
+
+
+def until_time_is_up(hands: Iterator[HandHistory], seconds: float) -> Iterator[HandHistory]:
+    """Hands, as long as there is time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        yield next(hands)
+
+
+@pytest.mark.timeout(900 + 180 * MINUTES)
+def test_a_room_in_chaos_loses_no_chip_and_does_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty times kill -9 to a worker, and twice to the broker, while at least 2,000 hands are played."""
+    seed = random.randrange(10**6)
+    print("seed", seed)  # noqa: T201
+    sample = read_hands(None, None)
+    planned = int(MINUTES * 60 * _HANDS_A_SECOND) or HANDS
+    hands = repeated(sample)
+    hands = until_time_is_up(hands, MINUTES * 60) if MINUTES else islice(hands, HANDS)
+    brought = {player: amount * (planned // len(sample) + 1) for player, amount in funds(sample).items()}
+    monkeypatch.setenv("PYTHONPATH", str(Path(chaos_room.__file__).parent))
+
+    with EmbeddedKafka(properties=QUICK) as kafka:
+        settings = Settings(bootstrap=kafka.bootstrap, partitions=4)
+        topics.create(topics.admin(settings), topics.wanted(settings, chaos_room.room), -1)
+        workers = Workers(settings, 2, tmp_path, tmp_path / "state", "chaos_room:room")
+        try:
+            workers.await_ready()
+            chance = random.Random(seed)
+            plan = Plan.make(chance, planned, planned * KILLS // HANDS, planned * RESTARTS // HANDS)
+            faults = Chaos(workers, kafka, plan, chance, print)
+            played = asyncio.run(play(settings, workers, faults, hands, brought))
+        finally:
+            workers.stop()
+        checked = check(settings, played.hands, played, "")
+    judge(played, checked)
+    if not MINUTES:
+        assert (len(played.hands), faults.kills, faults.broker_restarts) == (HANDS, KILLS, RESTARTS)
+
+
+async def play(
+    settings: Settings, workers: Workers, faults: Chaos, hands: Iterator[HandHistory], brought: dict[str, int]
+) -> Played:
+    """Play while faults strike."""
+    async with Client(chaos_room.room, settings) as client, watching(settings) as watch:
+        playing = Play(client, watch, gate=faults.gate, orders=chaos_room.orders, at_once=64, patience=5)
+        return await alive(playing.run(hands, brought), workers, faults)
+
+
+def judge(played: Played, checked: Checked) -> None:
+    """Everything is there, once."""
+    wrong = [f"{root}: {why[:3]}" for root, why in islice(checked.mismatched.items(), 10)]
+    assert not wrong, f"{len(checked.mismatched)} roots are wrong:\n" + "\n".join(wrong)
+    assert played.rejected == 0
+    assert checked.chips_in == checked.chips_out > 0
+    asleep = [hand for hand in played.hands if "-asleep-" in hand.root]
+    assert checked.timeouts == len(asleep) > 0
+    assert checked.facts == len(played.hands)
+    assert checked.compensations == played.guests > 0
+    assert checked.sagas > 20 * len(played.hands)
+    assert played.resent > 0, "no command was ever without an answer; the kills were no test"

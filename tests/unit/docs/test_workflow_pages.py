@@ -1,0 +1,88 @@
+"""What the pages on sagas and the like show: output of commands as it is, and alert rules on metrics that exist."""
+
+import re
+import runpy
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pages import ROOT, Block, blocks, commands, write_files
+from typer.testing import CliRunner
+
+from headrace.cli.main import app
+from headrace.schemas.record import Record
+from headrace.streams import letters, tracks
+from headrace.streams.metrics import Metrics
+from headrace.topology import TopologyDriver
+from headrace.topology.place import Written
+
+ALERTS = (ROOT / "docs/alerts.yaml").read_text()
+
+
+def shown() -> Iterator[Any]:
+    """Consoles whose second word is a module of their page; its test file has a `play` that fills the topics."""
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        files = {block.file for block in blocks(page)}
+        for block in blocks(page):
+            if block.language == "console" and block.words and f"{block.words[0]}.py" in files:
+                yield pytest.param(page, block, id=page.name)
+
+
+class Message:
+    """A record as the Kafka client gives it."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        return list(self._record.headers.items())
+
+    def value(self) -> bytes | None:
+        return self._record.value
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, self._record.timestamp
+
+
+@pytest.mark.parametrize(("page", "block"), shown())
+def test_commands_print_what_a_page_shows(
+    page: Path, block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_files(page, tmp_path)
+    module = block.words[0]
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    driver: TopologyDriver = runpy.run_path(str(tmp_path / f"test_{module}.py"))["play"]()
+
+    def read(settings: Any, topic: str) -> Iterator[Message]:
+        return map(Message, driver.records(topic))
+
+    monkeypatch.setattr(letters, "read", read)
+    monkeypatch.setattr(tracks, "read", read)
+    try:
+        for command, lines in commands(block):
+            environment = {"HEADRACE_TOPOLOGY": f"{module}:topology", "HEADRACE_BOOTSTRAP": "127.0.0.1:9"}
+            result = CliRunner().invoke(app, command.split()[1:], env=environment)
+            pattern = "\n".join(re.escape(line).replace("…", ".*") for line in lines)
+            assert re.fullmatch(pattern, result.output.strip()), result.output
+    finally:
+        sys.modules.pop(module, None)
+
+
+def test_alerts_are_on_metrics_that_exist() -> None:
+    families = {m.name + ("_total" if m.type == "counter" else "") for m in Metrics().registry.collect()}
+    expressions = re.findall(r"expr: >-\n((?: {10,}.*\n)+)", ALERTS) + re.findall(r"expr: (?!>)(.*)", ALERTS)
+    assert len(expressions) == ALERTS.count("- alert: ")
+    for expression in expressions:
+        named = re.findall(r"\bheadrace_\w+", expression)
+        assert named
+        assert set(named) <= families
+    outcomes = re.findall(r'outcome="(\w+)"', ALERTS)
+    assert {"failed", "parked"} <= set(outcomes) <= set(Written._fields)
+
+
+def test_outcomes_are_described() -> None:
+    operating = (ROOT / "docs/operating.md").read_text()
+    (row,) = re.findall(r"^\| `headrace_commands_total` \|(.*)$", operating, re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", row)) == {*Written._fields, "outcome"} - {"events"}

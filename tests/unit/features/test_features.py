@@ -1,0 +1,143 @@
+"""The features in memory: the steps of production, a clock that moves when it is told to."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import shop
+from google.protobuf.message import Message
+from pytest_bdd import scenarios
+from world import Answer, World
+
+from headrace.schemas.headrace_v1_pb2 import Reply
+from headrace.schemas.record import CORRELATION, FACT, REPLY_TO, TRACEPARENT, TYPE, CloudEvent, Record
+from headrace.streams import letters, tracks
+from headrace.streams.settings import Settings
+from headrace.topology import TopologyDriver
+from headrace.topology.request import request
+
+pytest_plugins = ["shop_steps"]
+scenarios("../../features")
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+REPLY = b"headrace.v1.Reply"
+_used: dict[tuple[str, str], str] = {}
+
+
+class MemoryWorld(World):
+    """The shop in memory; what reads and writes Kafka beside the engine does so there."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.settings = Settings(bootstrap="127.0.0.1:1")
+        self.driver = driver = TopologyDriver(shop.topology, start=NOW)
+
+        class Producer:
+            def __init__(self, config: dict[str, Any]) -> None:
+                assert config["enable.idempotence"]
+
+            def produce(
+                self, topic: str, value: Any, key: Any, partition: int, headers: Any, on_delivery: Callable[..., None]
+            ) -> None:
+                driver.produce(topic, key, value, headers, partition)
+                on_delivery(None, None)
+
+            def flush(self, timeout: float) -> int:
+                return 0
+
+        monkeypatch.setattr(letters, "read", self._read)
+        monkeypatch.setattr(tracks, "read", self._read)
+        monkeypatch.setattr(letters, "Producer", Producer)
+
+    def send(
+        self, domain: str, root: str, command: Message, *, command_id: str, correlation_id: str, traceparent: str
+    ) -> Answer:
+        record = request(
+            self.topic(domain, "commands"),
+            command,
+            root,
+            time=self.driver.clock.milliseconds,
+            command_id=command_id or uuid4().hex,
+            correlation_id=correlation_id or None,
+            reply_to="headrace.replies/0",
+        )
+        traced = [(TRACEPARENT, traceparent)] if traceparent else []
+        self.driver.produce(record.topic, record.key, record.value, [*record.headers.items(), *traced])
+        return self._answer()
+
+    def state_fact(self, domain: str, root: str, fact: Message, *, external_id: str, correlation_id: str) -> Answer:
+        topic = self.driver.topic(domain, "facts")
+        identity = f"fact-{len(self.driver.records(topic))}"
+        extensions = {FACT[3:]: external_id, CORRELATION[3:]: correlation_id or identity}
+        about = CloudEvent(
+            id=identity,
+            source="/test",
+            type=fact.DESCRIPTOR.full_name,
+            subject=root,
+            extensions=extensions | {REPLY_TO[3:]: "headrace.replies/0"},
+        )
+        self.driver.produce(topic, root.encode(), fact.SerializeToString(), about.headers())
+        return self._answer()
+
+    def deliver(self, record: Record) -> None:
+        self.driver.produce(record.topic, record.key, record.value, record.headers.items(), record.partition)
+
+    def pass_time(self, seconds: float) -> None:
+        for _ in range(20):
+            self.driver.clock.advance(timedelta(seconds=seconds / 20))
+
+    def records(self, component: str, kind: str) -> Sequence[Record]:
+        return self.driver.records(self.topic(component, kind))
+
+    def figures(self) -> Mapping[tuple[str, str], int]:
+        counts = self.driver.counts.items()
+        return {(component, outcome): count for component, found in counts for outcome, count in found.items()}
+
+    def escalations(self) -> Sequence[dict[str, str]]:
+        return self.driver.escalations
+
+    def _answer(self) -> Answer:
+        """The last one given."""
+        (*_, last) = (r.value for r in self.driver.records("headrace.replies") if r.headers[TYPE] == REPLY)
+        reply = Reply.FromString(last or b"")
+        status = Reply.Status.Name(reply.status).lower()
+        return Answer(status, reply.reason, reply.already_processed, [(e.type, e.data) for e in reply.events])
+
+    def _read(self, _: Any, topic: str) -> Iterator["_Message"]:
+        return (_Message(record) for record in self.driver.records(topic))
+
+
+class _Message:
+    """A record as the client library gives it."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        return list(self._record.headers.items())
+
+    def value(self) -> bytes | None:
+        return self._record.value
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, self._record.timestamp
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[MemoryWorld]:
+    """A shop of its own for each scenario, which must share no root with another: elsewhere they share the shop."""
+    monkeypatch.setattr(shop.faults, "folder", tmp_path / "faults", raising=False)
+    world = MemoryWorld(monkeypatch)
+    yield world
+    roots: dict[str, set[str]] = defaultdict(set)
+    for domain in shop.topology.components:
+        for kind in ("commands", "facts", "events"):
+            for record in world.records(domain, kind):
+                roots[domain].add(record.headers["ce_subject"].decode())
+    for domain, names in roots.items():
+        for name in names:
+            other = _used.setdefault((domain, name), request.node.name)
+            assert other == request.node.name, f"{domain} {name} is a root of {other!r} too"

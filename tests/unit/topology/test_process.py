@@ -1,0 +1,182 @@
+"""Process managers in memory: their own events, commands, time-outs, and states of other roots."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from bank_pb2 import Account, Annotate, Annotated, Deposit, Deposited, Opened, Stashed, Touch, Withdraw, Withdrawn
+from guild import Book, Purse
+
+from headrace.schemas.record import Headers
+from headrace.topology import (
+    After,
+    Cancel,
+    Known,
+    Need,
+    ProcessContext,
+    ProcessManager,
+    Refusal,
+    Send,
+    Topology,
+    TopologyDriver,
+    TopologyError,
+    after,
+    applies,
+    cancel,
+    compensates,
+    reacts,
+    state_of,
+    to,
+)
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+Yield = Iterator[Opened | Stashed | Send[Annotate | Touch] | After | Cancel]
+
+
+def purse_of(state: Account, event: Deposited) -> list[Need]:
+    """For large deposits, two states are wanted."""
+    return [state_of("purse", "p"), state_of("purse", "nobody")] if event.amount >= 100 else []
+
+
+class Watch(ProcessManager[Account]):
+    """Begins with a deposit, waits a minute for a note, then touches the book; ends with the third deposit."""
+
+    name = "watch"
+
+    @reacts(needs=purse_of)
+    def deposited(self, state: Account, event: Deposited, context: ProcessContext) -> Yield:
+        if event.amount == 13:
+            raise ZeroDivisionError("thirteen")
+        if event.amount >= 100:
+            known = context.known[state_of("purse", "p")]
+            yield Stashed(pocket="seen", amount=known.state.balance)
+            yield Stashed(pocket="at", amount=known.sequence)
+            yield Stashed(pocket="nobody", amount=context.known[state_of("purse", "nobody")].sequence)
+            return
+        yield Opened(owner=context.root)
+        yield after(timedelta(minutes=1), Withdraw(amount=event.amount), name="patience")
+        if event.amount == 5:
+            yield to("book", context.root, Annotate(note="five"))
+
+    @reacts
+    def noted(self, state: Account, event: Annotated) -> Yield:
+        yield cancel("patience")
+        yield Stashed(pocket="noted", amount=1)
+
+    @reacts
+    def impatient(self, state: Account, event: Withdraw, context: ProcessContext) -> Yield:
+        yield Stashed(pocket="waited", amount=event.amount)
+        yield to("book", context.root, Touch(), expected_sequence=-1)
+
+    @compensates
+    def refused(self, state: Account, command: Touch, refusal: Refusal) -> Any:
+        return [Stashed(pocket="refused", amount=1), to("book", refusal.root, Annotate(note="instead"))]
+
+    @applies
+    def opened(self, state: Account, event: Opened) -> None:
+        state.owner = event.owner
+        state.count += 1
+
+    @applies
+    def stashed(self, state: Account, event: Stashed) -> None:
+        state.pockets[event.pocket] = event.amount
+
+    def finished(self, state: Account) -> bool:
+        return state.count >= 3
+
+
+@pytest.fixture
+def driver() -> TopologyDriver:
+    return TopologyDriver(Topology(Purse, Book, Watch), start=NOW)
+
+
+def pockets(driver: TopologyDriver, root: str = "trip") -> dict[str, int]:
+    return dict(driver.state("watch", root).pockets)
+
+
+def test_its_root_is_the_correlation_id_and_its_state_its_events(driver: TopologyDriver) -> None:
+    driver.send(Deposit(amount=1), "p", correlation_id="trip")
+    assert driver.state("watch", "trip").owner == "trip"
+    assert driver.events("watch", "trip") == [Opened(owner="trip")]
+    (record,) = driver.records(driver.topic("watch", "events"))
+    assert record.headers["ce_causationid"] == b"/main/purse/p:0"
+    assert record.headers["ce_correlationid"] == b"trip"
+    (fed,) = driver.records(driver.topic("watch", "inbox"))
+    driver.produce(fed.topic, fed.key, fed.value, fed.headers.items())
+    assert len(driver.events("watch", "trip")) == 1
+
+
+def test_a_time_out_comes_once_and_its_refused_command_is_compensated(driver: TopologyDriver) -> None:
+    driver.send(Deposit(amount=1), "p", correlation_id="trip")
+    driver.clock.advance(timedelta(seconds=59))
+    assert pockets(driver) == {}
+    driver.clock.advance(timedelta(seconds=1))
+    assert pockets(driver) == {"waited": 1, "refused": 1, "noted": 1}
+    driver.clock.advance(timedelta(hours=1))
+    assert len(driver.events("watch", "trip")) == 4
+    (touch,) = [r for r in driver.records(driver.topic("book", "commands")) if r.headers["ce_type"] == b"bank.v1.Touch"]
+    assert touch.headers["ce_expectedsequence"] == b"-1"
+    assert touch.headers["ce_rejectto"] == b"inbox:watch:trip"
+
+
+def test_a_cancelled_time_out_does_not_come(driver: TopologyDriver) -> None:
+    driver.send(Deposit(amount=5), "p", correlation_id="trip")
+    assert pockets(driver) == {"noted": 1}
+    driver.clock.advance(timedelta(hours=1))
+    assert pockets(driver) == {"noted": 1}
+
+
+def test_a_time_out_started_again_takes_the_place_of_the_first(driver: TopologyDriver) -> None:
+    driver.send(Deposit(amount=1), "p", correlation_id="trip")
+    driver.clock.advance(timedelta(seconds=30))
+    driver.send(Deposit(amount=2), "p", correlation_id="trip")
+    driver.clock.advance(timedelta(seconds=30))
+    assert pockets(driver) == {}
+    driver.clock.advance(timedelta(seconds=30))
+    assert pockets(driver)["waited"] == 2
+
+
+def test_a_time_out_of_a_finished_process_is_ignored(driver: TopologyDriver) -> None:
+    for _ in range(3):
+        driver.send(Deposit(amount=1), "p", correlation_id="trip")
+    driver.clock.advance(timedelta(hours=1))
+    assert pockets(driver) == {}
+
+
+def test_states_of_other_roots_come_with_their_sequences(driver: TopologyDriver) -> None:
+    driver.send(Deposit(amount=100), "p", correlation_id="trip")
+    assert pockets(driver) == {"seen": 100, "at": 0, "nobody": -1}
+    driver.send(Deposit(amount=7), "p", correlation_id="trip")
+    assert driver.state("watch", "trip").owner == "trip"
+
+
+def test_what_comes_while_it_waits_follows_in_order(driver: TopologyDriver) -> None:
+    """The dead event is first in its queue; those behind it wait, and follow after it is replayed."""
+    driver.send(Deposit(amount=13), "p", correlation_id="trip")
+    driver.send(Deposit(amount=1), "p", correlation_id="trip")
+    driver.send(Deposit(amount=1), "p", correlation_id="other")
+    assert driver.events("watch", "trip") == []
+    assert driver.events("watch", "other") == [Opened(owner="other")]
+    (letter,) = driver.dead_letters("watch")
+    headers: Headers = [(h.key, h.value) for h in letter.headers]
+    headers += [("ce_replayof", f"{letter.topic}/{letter.partition}/{letter.offset}"), ("ce_discard", "1")]
+    driver.produce(driver.topic("watch", "inbox"), b"trip", letter.value, headers)
+    assert driver.events("watch", "trip") == [Opened(owner="trip")]
+
+
+def test_mistakes_are_told_at_start() -> None:
+    class Blind(ProcessManager[Account]):
+        name = "blind"
+
+        @reacts
+        def x(self, state: Account, event: Withdraw) -> Iterator[Send[Opened]]:
+            yield from ()
+
+    with pytest.raises(TopologyError) as caught:
+        Topology(Purse, Blind)
+    told = "\n".join(caught.value.mistakes)
+    assert "Blind: reacts to no event that a domain of this topology writes" in told
+    assert "Blind.x: no aggregate handles bank.v1.Opened, which it sends" in told
+    assert Known(None, -1).sequence == -1
+    assert Withdrawn.DESCRIPTOR.full_name == "bank.v1.Withdrawn"

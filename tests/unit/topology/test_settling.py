@@ -1,0 +1,299 @@
+"""Dead letters of each kind, sent again and given up: what comes of it, and that each can be settled."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+
+import pytest
+from bank_pb2 import Account, Annotate, Annotated, Deposit, Deposited, Opened, Stashed, Touch, Withdraw, Withdrawn
+from desk import Desk
+
+from headrace.schemas.headrace_v1_pb2 import DeadLetter, Settled
+from headrace.schemas.record import Headers
+from headrace.topology import (
+    After,
+    Aggregate,
+    Cascade,
+    Flag,
+    Need,
+    ProcessContext,
+    ProcessManager,
+    Refusal,
+    Rejected,
+    Saga,
+    Send,
+    Topology,
+    TopologyDriver,
+    after,
+    applies,
+    compensates,
+    handles,
+    reacts,
+    state_of,
+    to,
+)
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Mood:
+    """What the domain does at the moment; a deployment with other code, as it were."""
+
+    refuses: ClassVar[bool] = True
+    answer: ClassVar[Flag | None] = Flag.DEAD_LETTER
+    breaks: ClassVar[bool] = False
+
+
+class Purse(Aggregate[Account]):
+    domain = "purse"
+
+    @handles
+    def deposit(self, state: Account, command: Deposit) -> Deposited:
+        return Deposited(amount=command.amount, balance=state.balance + command.amount)
+
+    @compensates
+    def refused(self, state: Account, command: Annotate, refusal: Refusal) -> Withdrawn | Flag:
+        return Mood.answer or Withdrawn(amount=refusal.sequence)
+
+    @applies
+    def moved(self, state: Account, event: Deposited | Withdrawn) -> None:
+        state.balance = event.balance
+
+
+class Book(Aggregate[Account]):
+    domain = "book"
+
+    @handles
+    def annotate(self, state: Account, command: Annotate) -> Annotated:
+        if Mood.refuses:
+            raise Rejected("not now")
+        return Annotated(note=command.note)
+
+    @handles
+    def touch(self, state: Account, command: Touch) -> None:
+        raise Rejected("not to be touched")
+
+    @applies
+    def annotated(self, state: Account, event: Annotated) -> None:
+        state.note = event.note
+        state.count += 1
+
+
+class Keeper(Saga):
+    name = "keeper"
+    source = "purse"
+    on_rejection = Cascade.DEAD_LETTER
+
+    @reacts
+    def deposited(self, event: Deposited) -> Send[Annotate] | None:
+        if Mood.breaks:
+            raise ZeroDivisionError("broken")
+        return to("book", "b", Annotate(note="n")) if event.amount < 10 else None
+
+
+def wanted(state: Account, event: Withdraw) -> list[Need]:
+    return [state_of("book", "b\n")] if event.amount == 13 else []
+
+
+class Warden(ProcessManager[Account]):
+    name = "warden"
+
+    @reacts
+    def deposited(self, state: Account, event: Deposited) -> Iterator[After | Send[Touch | Annotate]]:
+        if event.amount == 20:
+            yield to("book", "b", Touch())
+        elif event.amount == 21:
+            yield to("book", "b", Annotate(note="x"))
+        elif event.amount > 10:
+            yield after(timedelta(minutes=1), Withdraw(amount=event.amount))
+
+    @reacts(needs=wanted)
+    def late(self, state: Account, event: Withdraw, context: ProcessContext) -> Send[Annotate]:
+        return to("book", "b", Annotate(note="late"))
+
+    @compensates
+    def refused(self, state: Account, command: Touch, refusal: Refusal) -> Any:
+        return Mood.answer or Stashed(pocket="refused", amount=1)
+
+    @applies
+    def stashed(self, state: Account, event: Stashed | Opened) -> None:
+        state.count += 1
+
+
+@pytest.fixture
+def driver() -> Iterator[TopologyDriver]:
+    Mood.refuses, Mood.answer, Mood.breaks = True, Flag.DEAD_LETTER, False
+    yield TopologyDriver(Topology(Purse, Book, Keeper, Warden), start=NOW)
+    Mood.refuses, Mood.answer, Mood.breaks = True, Flag.DEAD_LETTER, False
+
+
+def letters(driver: TopologyDriver, word: str) -> list[tuple[str, DeadLetter]]:
+    """Dead letters with their ids."""
+    found = driver.records(driver.topic(word, "dead-letters"))
+    wanted = [record for record in found if record.headers["ce_type"] == b"headrace.v1.DeadLetter"]
+    return [(record.headers["ce_id"].decode(), DeadLetter.FromString(record.value or b"")) for record in wanted]
+
+
+def settled(driver: TopologyDriver, word: str) -> list[tuple[str, str]]:
+    """What was said to have become of letters."""
+    found = driver.records(driver.topic(word, "dead-letters"))
+    said = [Settled.FromString(r.value or b"") for r in found if r.headers["ce_type"] == b"headrace.v1.Settled"]
+    return [(one.letter_id, one.outcome) for one in said]
+
+
+def settle(driver: TopologyDriver, word: str, number: int = 0, *, discard: bool = False) -> str:
+    """What `headrace dead-letters replay` and `discard` do; the letter's id."""
+    letter_id, letter = letters(driver, word)[number]
+    headers: Headers = [(h.key, h.value) for h in letter.headers if h.key not in ("ce_replayof", "ce_attempts")]
+    headers += [("ce_replayof", letter_id), ("ce_attempts", str(letter.attempts))]
+    if discard:
+        headers.append(("ce_discard", "1"))
+    topic = driver.topic(word, "inbox") if word == "keeper" else letter.topic
+    key = next(h.value for h in letter.headers if h.key == "ce_subject") if word == "keeper" else letter.key
+    driver.produce(topic, key, letter.value, headers, letter.partition)
+    return letter_id
+
+
+def test_a_refused_command_sent_again_is_decided_again(driver: TopologyDriver) -> None:
+    """The saga's cascade mode keeps refused commands for a person, who sends them again at a better time."""
+    driver.send(Deposit(amount=1), "p")
+    assert driver.events("book", "b") == []
+    settle(driver, "book")
+    assert len(letters(driver, "book")) == 2
+    assert letters(driver, "book")[1][1].attempts == 2
+    Mood.refuses = False
+    settle(driver, "book", 1)
+    settle(driver, "book", 1)
+    settle(driver, "book", 0)
+    assert driver.events("book", "b") == [Annotated(note="n")]
+    assert len(driver.events("purse", "p")) == 1
+
+
+def test_a_rejection_sent_again_is_compensated_again(driver: TopologyDriver) -> None:
+    driver.send(Deposit(amount=1), "p")
+    letter_id = settle(driver, "purse")
+    assert settled(driver, "purse") == [(letter_id, "replayed")]
+    assert letters(driver, "purse")[1][1].attempts == 2
+    Mood.answer = None
+    settle(driver, "purse", 1)
+    settle(driver, "purse", 1)
+    settle(driver, "purse", 0)
+    assert driver.events("purse", "p")[1:] == [Withdrawn(amount=0)]
+
+
+def test_a_rejection_that_a_process_keeps_can_be_sent_again(driver: TopologyDriver) -> None:
+    driver.send(Deposit(amount=20), "p", correlation_id="trip")
+    letter_id = settle(driver, "warden")
+    assert settled(driver, "warden") == [(letter_id, "replayed")]
+    assert len(letters(driver, "warden")) == 2
+    Mood.answer = None
+    settle(driver, "warden", 1)
+    settle(driver, "warden", 1)
+    settle(driver, "warden", 0)
+    assert driver.events("warden", "trip") == [Stashed(pocket="refused", amount=1)]
+
+
+def test_a_rejection_that_a_process_keeps_can_be_given_up(driver: TopologyDriver) -> None:
+    driver.send(Deposit(amount=20), "p", correlation_id="trip")
+    letter_id = settle(driver, "warden", discard=True)
+    assert settled(driver, "warden") == [(letter_id, "discarded")]
+    assert driver.events("warden", "trip") == []
+
+
+def test_attempts_of_a_saga_are_counted(driver: TopologyDriver) -> None:
+    Mood.breaks = True
+    driver.send(Deposit(amount=1), "p")
+    for number in range(3):
+        settle(driver, "keeper", number)
+    assert [letter.attempts for _, letter in letters(driver, "keeper")] == [1, 2, 3, 4]
+    assert [h.key for h in letters(driver, "keeper")[3][1].headers] == [
+        h.key for h in letters(driver, "keeper")[0][1].headers
+    ]
+
+
+def test_attempts_of_a_process_are_counted(driver: TopologyDriver) -> None:
+    driver.send(Deposit(amount=13), "p", correlation_id="trip")
+    driver.clock.advance(timedelta(minutes=1))
+    for number in range(2):
+        settle(driver, "warden", number)
+    assert [letter.attempts for _, letter in letters(driver, "warden")] == [1, 2, 3]
+
+
+def test_a_state_that_cannot_be_read_makes_the_event_dead(driver: TopologyDriver) -> None:
+    """Rather than wait for it for ever."""
+    driver.send(Deposit(amount=13), "p", correlation_id="trip")
+    driver.clock.advance(timedelta(minutes=1))
+    ((_, letter),) = letters(driver, "warden")
+    assert "control characters" in letter.error
+    letter_id = settle(driver, "warden", discard=True)
+    assert settled(driver, "warden") == [(letter_id, "discarded")]
+
+
+@pytest.mark.parametrize("root", ["p", "table/1", "a:1", "a/b:c/d"])
+def test_a_refusal_that_a_process_leaves_goes_to_the_aggregate_whatever_its_roots_name(
+    root: str, driver: TopologyDriver
+) -> None:
+    Mood.answer = None
+    driver.send(Deposit(amount=21), root, correlation_id="trip")
+    assert driver.events("purse", root)[1:] == [Withdrawn(amount=0)]
+
+
+@pytest.mark.parametrize("trip", ["trip", "trip:1", "a/b:c/d"])
+def test_a_refusal_of_what_a_time_out_sent_is_nobody_elses(trip: str, driver: TopologyDriver) -> None:
+    """No aggregate caused it; it is kept, and nothing is written to a topic that is not there."""
+    driver.send(Deposit(amount=15), "p", correlation_id=trip)
+    driver.clock.advance(timedelta(minutes=1))
+    ((_, letter),) = letters(driver, "warden")
+    assert "nobody to tell of it" in letter.error
+    assert driver.records(driver.topic("warden", "rejections")) == []
+
+
+def test_a_time_out_with_a_bad_name_leaves_no_event_behind() -> None:
+    """What is checked is checked before anything is staged, so that the store holds nothing that the log does not."""
+
+    class Careless(ProcessManager[Account]):
+        name = "careless"
+
+        @reacts
+        def deposited(self, state: Account, event: Deposited) -> Iterator[Opened | After]:
+            yield Opened(owner="x")
+            if event.amount == 1:
+                yield after(timedelta(minutes=1), Withdraw(), name="a/b")
+
+        @reacts
+        def late(self, state: Account, event: Withdraw) -> None:
+            return None
+
+        @applies
+        def opened(self, state: Account, event: Opened) -> None:
+            state.count += 1
+
+    driver = TopologyDriver(Topology(Purse, Careless), start=NOW)
+    driver.send(Deposit(amount=1), "p", correlation_id="trip")
+    ((_, letter),) = letters(driver, "careless")
+    assert "has no slash" in letter.error
+    settle(driver, "careless", discard=True)
+    driver.send(Deposit(amount=2), "p", correlation_id="trip")
+    (event,) = driver.records(driver.topic("careless", "events"))
+    assert event.headers["ce_id"] == b"trip:0"
+    assert driver.state("careless", "trip").count == 1
+
+
+def test_a_rejection_whose_ids_are_no_text_changes_no_state(driver: TopologyDriver) -> None:
+    Mood.answer = None
+    driver.send(Deposit(amount=1), "p")
+    driver.send(Deposit(amount=10), "p")
+    (notice,) = driver.records(driver.topic("purse", "rejections"))
+    headers: Headers = [(k, b"\xff" if k == "ce_id" else v) for k, v in notice.headers.items()]
+    driver.produce(notice.topic, notice.key, notice.value, headers)
+    assert driver.send(Deposit(amount=10), "p").events == [Deposited(amount=10, balance=20)]
+    assert len(driver.events("purse", "p")) == 4
+
+
+def test_a_refusal_to_a_topic_that_is_not_there_is_kept() -> None:
+    """Written, it would end the transaction, and its command would come again and again."""
+    desk = Desk(counts={"main.account.commands": 1})
+    desk.tell(Withdraw(amount=5), headers={"ce_rejectto": b"rejections:nowhere:r"}, id="w")
+    outcome = desk.tell(Withdraw(amount=5), headers={"ce_rejectto": b"rejections:nowhere:r"}, reply_to=None)
+    assert outcome.kind("rejections") == []
+    assert "no topic main.nowhere.rejections" in outcome.dead[0].error

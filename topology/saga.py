@@ -1,0 +1,93 @@
+"""What a workflow author declares: sagas, and the commands that they send."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Any, ClassVar, Generic, TypeVar, overload
+
+from google.protobuf.message import Message
+
+from headrace.topology.aggregate import Mark
+
+M = TypeVar("M", bound=Message)
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Cascade(Enum):
+    """What a refusal of a saga's command does, beyond reaching the aggregate that caused it."""
+
+    COMPENSATE = "compensate"
+    """The source compensates; without a handler the rejection goes to its dead letters."""
+    CONTINUE = "continue"
+    """The source may compensate; without a handler the rejection is counted, no more."""
+    DEAD_LETTER = "dead-letter"
+    """Besides, the refused command goes to the dead letters of the aggregate that refused it."""
+    FAIL_FAST = "fail-fast"
+    """The source may compensate; without a handler its root is aborted."""
+
+
+class Transient(Exception):
+    """Raised by a reaction that may succeed a little later; it is tried again before it is dead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Send(Generic[M]):
+    """A command on its way. Made by `to`."""
+
+    domain: str
+    root: str
+    message: M
+    expected_sequence: int | None = None
+
+
+def to(domain: str, root: str, message: M, *, expected_sequence: int | None = None) -> Send[M]:
+    """A command for a root of another domain.
+
+    Only a process manager, which may know it, gives the sequence that it expects the root to be at.
+    """
+    return Send(domain, root, message, expected_sequence)
+
+
+@dataclass(slots=True)
+class EventContext:
+    """What a reaction may know besides the event; the same at each replay."""
+
+    root: str
+    sequence: int
+    event_id: str
+    """The event's source, a slash and its id; unlike any other event's."""
+    correlation_id: str
+    now: datetime
+    """When the event happened, UTC."""
+    edition: str
+
+
+class Saga:
+    """Turns events of one domain into commands for others; keeps no state. Reactions must be pure.
+
+    `name` names its consumer group and topics; `source` is the domain whose events it reads.
+    """
+
+    name: ClassVar[str]
+    source: ClassVar[str]
+    on_rejection: ClassVar[Cascade] = Cascade.COMPENSATE
+
+
+@overload
+def reacts(function: F) -> F: ...
+@overload
+def reacts(*, needs: Callable[..., Any]) -> Callable[[F], F]: ...
+def reacts(function: Any = None, *, needs: Callable[..., Any] | None = None) -> Any:
+    """Marks `method(self, event[, context]) -> Send | iterable of Send | None` of a saga.
+
+    Annotated as `Iterator[Send[SomeCommand | OtherCommand]]`, it is checked at start-up that somebody handles them.
+    A process manager's is `method(self, state, event[, context])`, and yields events of its own, `after` and `cancel`
+    as well; `needs(state, event)` names states of other roots that it is to find in the context (see `state_of`).
+    """
+
+    def mark(method: F) -> F:
+        method.__headrace__ = Mark("reacts", needs=needs)  # type: ignore[attr-defined]
+        return method
+
+    return mark if function is None else mark(function)
