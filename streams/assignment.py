@@ -36,12 +36,18 @@ class Assignment:
         return self.joined and all(shard.ready for shard in tuple(self.shards.values()))  # asked by other threads too
 
     def add(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
-        """Take over partitions: hold their input back and start to restore them."""
+        """Take over partitions: hold their input back and start to restore them.
+
+        They are given an offset, and later `start_restored` seeks to the one that is committed. Without one librdkafka
+        asks for it, once; if the group's coordinator is just coming back then, it waits for the answer for ever, with
+        the partition and with its revocation.
+        """
         self.joined = True
+        places = [TopicPartition(p.topic, p.partition, OFFSET_BEGINNING) for p in partitions]
         if self.plan.settings.group_protocol == "classic":
-            consumer.assign(list(partitions))
+            consumer.assign(places)
         else:
-            consumer.incremental_assign(list(partitions))
+            consumer.incremental_assign(places)
         self._begin(consumer, {p.partition for p in partitions}, consumer.assignment())
 
     def remove(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
@@ -65,7 +71,6 @@ class Assignment:
         for shard in new:
             if old := self.shards.get(shard.partition):
                 old.close()
-                shard.renewed = True
             self.shards[shard.partition] = shard
         log.info("partitions assigned", domain=self.plan.word, partitions=[s.partition for s in new])
         self._changelogs.submit(self._restore, new)
@@ -76,7 +81,7 @@ class Assignment:
         if held:
             consumer.pause(held)
         for shard in self.shards.values():
-            shard.ready, shard.renewed = False, True
+            shard.ready = False
             shard.history.clear()  # what the doubtful transaction wrote may be on the log, and not in the store
             for step in shard.steps.values():
                 step.rolled_back()
@@ -93,16 +98,14 @@ class Assignment:
                 shard.build()
             held = [p.topic for p in consumer.assignment() if p.partition == shard.partition]
             places = [TopicPartition(topic, shard.partition, shard.offsets[topic]) for topic in held]
-            if shard.renewed:  # a new partition begins at its committed offset by itself
-                try:
-                    for place in places:
-                        consumer.seek(place)
-                except KafkaException as error:
-                    if error.args[0].code() != KafkaError._STATE:
-                        raise
-                    later.append(shard)  # the consumer itself waits for the brokers yet, and then begins somewhere
-                    continue
-                shard.renewed = False
+            try:
+                for place in places:
+                    consumer.seek(place)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError._STATE:
+                    raise
+                later.append(shard)  # the consumer has not begun with it yet
+                continue
             consumer.resume(places)
             shard.ready = True
             log.info("partition ready", domain=self.plan.word, partition=shard.partition)

@@ -79,8 +79,6 @@ class Component:
             shard = self.assignment.shards.get(message.partition() or 0)
             if shard is not None and shard.ready:
                 ours.append(message)
-            elif shard is not None:
-                shard.renewed = True
         return ours
 
     def _settle(self, timeout: float) -> bool:

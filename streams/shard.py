@@ -79,8 +79,6 @@ class Shard:
     stop: threading.Event
     ready: bool = False
     closed: bool = False
-    renewed: bool = False
-    """Whether its input is to be read again from what is committed."""
     offsets: dict[str, int] = field(default_factory=dict)
     """Committed offset of each input topic, as found before the restore."""
     history: threading.Event = field(default_factory=threading.Event)
