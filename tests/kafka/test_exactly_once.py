@@ -278,22 +278,3 @@ def test_a_broker_killed_in_the_middle_of_batches(own_kafka: EmbeddedKafka, bank
     load = asyncio.run(scenario())
     check_clients(load, bank.log().verify())
     assert len(worker.said("worker starts")) == 1, "the worker was not to start again for this"
-
-
-def test_a_broker_killed_while_a_worker_takes_over_its_partitions(own_kafka: EmbeddedKafka, bank: Deployment) -> None:
-    """The group's coordinator is just coming back when the worker asks for offsets: it asks again, and goes on."""
-    worker = bank.worker()
-
-    async def deposit() -> Reply:
-        async with bank.client() as client:
-            return await client.execute(pb.Deposit(amount=5), root="r", timeout=60)
-
-    for _ in range(3):
-        worker.start()
-        until(lambda: worker.said("partitions assigned"), "the worker got its partitions", 60)
-        own_kafka.kill()
-        own_kafka.restart()
-        worker.await_ready(90)
-        assert asyncio.run(deposit()).accepted
-        worker.kill()
-    bank.log().verify()
