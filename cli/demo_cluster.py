@@ -27,13 +27,8 @@ from headrace.streams import topics
 from headrace.streams.settings import Settings
 
 ROOM = "headrace.examples.poker:room"
-QUICK = {
-    "group.consumer.min.session.timeout.ms": 1000,
-    "group.consumer.session.timeout.ms": 1500,
-    "group.consumer.min.heartbeat.interval.ms": 200,
-    "group.consumer.heartbeat.interval.ms": 200,
-}
-"""Settings of brokers that take a worker for dead after a second or two."""
+QUICK = {"group.consumer.session.timeout.ms": 3000}
+"""Settings of brokers that soon take a worker for dead, yet leave a busy machine time for its heartbeats."""
 _READY_WITHIN = 60.0  # seconds
 _STOP_WITHIN = 10.0
 _TAIL_LINES = 15

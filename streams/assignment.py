@@ -39,16 +39,19 @@ class Assignment:
         return self.joined and all(shard.ready for shard in tuple(self.shards.values()))  # asked by other threads too
 
     def add(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
-        """Take over partitions: hold their input back and start to restore them."""
+        """Take over partitions: hold their input back and start to restore them.
+
+        They are given an offset, and later `start_restored` seeks to the one that is committed. Without one librdkafka
+        asks for it; if the group's coordinator is just coming back then, or a transaction hangs, it waits for the answer
+        for ever, with the partition and with its revocation.
+        """
         self.joined = True
-        for place in partitions:
-            # where to begin is found while the partition is restored, and sought then; without any offset the consumer
-            # would ask for the committed one itself, and wait for ever where a transaction hangs
-            place.offset = 0
+        # a number, for librdkafka takes its time to look up even the beginning
+        places = [TopicPartition(p.topic, p.partition, 0) for p in partitions]
         if self.plan.settings.group_protocol == "classic":
-            consumer.assign(list(partitions))
+            consumer.assign(places)
         else:
-            consumer.incremental_assign(list(partitions))
+            consumer.incremental_assign(places)
         self._begin(consumer, {p.partition for p in partitions}, consumer.assignment())
 
     def remove(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
