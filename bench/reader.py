@@ -77,7 +77,7 @@ def whole(settings: Settings, topic: str) -> list[Message]:
 
 def header(message: Message, name: str) -> bytes:
     """A header of a record; empty when it has none of that name."""
-    found = dict(message.headers() or ()).get(name)  # type: ignore[call-overload]
+    found = dict(message.headers() or ()).get(name)
     return found if isinstance(found, bytes) else b""
 
 
