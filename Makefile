@@ -48,7 +48,7 @@ unit: setup ## tests without Kafka
 test: setup kafka-jars ## all tests, with real Kafka
 	$(BIN)/pytest -q tests
 
-bench: setup kafka-jars ## measure: commands, latency, restore, rehydrate
+bench: setup kafka-jars ## measure: commands, latency, restore, rehydrate, workflow
 	$(BIN)/headrace bench all
 
 proto: setup ## generate Python from the .proto files
