@@ -53,7 +53,7 @@ test: setup kafka-jars ## all tests, with real Kafka
 chaos: setup kafka-jars ## the poker room in chaos for MINUTES=5
 	CHAOS_MINUTES=$(MINUTES) $(BIN)/pytest -q -s tests/kafka/test_room_chaos.py
 
-bench: setup kafka-jars ## measure: commands, latency, restore, rehydrate
+bench: setup kafka-jars ## measure: commands, latency, restore, rehydrate, workflow
 	$(BIN)/headrace bench all
 
 proto: setup ## generate Python from the .proto files

@@ -5,18 +5,12 @@ counts from the moment at which it was due. A stall thus shows in every command 
 """
 
 import asyncio
-import os
-import subprocess
-import sys
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from headrace.bench.load import Progress, at_least, deployment, quantile
-from headrace.embedded.broker import free_ports
+from headrace.bench.load import DOMAIN, POKER, Progress, at_least, deployment, quantile
+from headrace.bench.processes import worker
 from headrace.examples.poker import poker_pb2 as pb
 from headrace.examples.poker import topology
 from headrace.streams.client import Client
@@ -26,14 +20,6 @@ from headrace.streams.settings import Settings
 TARGETS = {"p50_ms": "< 10", "p99_ms": "< 50"}
 QUANTILES = (0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 1.0)
 _TIMEOUT = 30.0  # seconds after which a command counts as an error, and with these seconds
-_WORKER = """
-import logging, structlog
-structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-from headrace.examples.poker import topology
-from headrace.streams.settings import Settings
-from headrace.streams.worker import run
-run(Settings(), topology, ["player"])
-"""
 
 
 @dataclass
@@ -56,7 +42,7 @@ def run(
 ) -> dict[str, Any]:
     """Send `rate` commands a second for `seconds`, after a warm-up at the same rate that is not counted."""
     at_least("rate", rate, 1)
-    with deployment(bootstrap, partitions) as settings, _worker(settings):
+    with deployment(bootstrap, partitions) as settings, worker(settings, POKER, [DOMAIN]):
         taken = asyncio.run(_measure(progress, settings, rate, seconds, warm_up, players))
     ordered = sorted(taken.milliseconds)
     return {
@@ -111,40 +97,3 @@ async def _open_loop(client: Client, names: list[str], rate: int, count: int) ->
                 await asyncio.sleep(ahead)
             sent.create_task(one(names[number % len(names)], due))
     return taken
-
-
-@contextmanager
-def _worker(settings: Settings) -> Iterator[None]:
-    """A worker process that is ready; ended, as an operator would end it, in the end."""
-    (port,) = free_ports(1)
-    own = {
-        "HEADRACE_BOOTSTRAP": settings.bootstrap,
-        "HEADRACE_PREFIX": settings.prefix,
-        "HEADRACE_STATE_DIR": str(settings.state_dir / "worker"),
-        "HEADRACE_WEB_PORT": str(port),
-    }
-    log = settings.state_dir / "worker.log"
-    with log.open("wb") as out:
-        process = subprocess.Popen([sys.executable, "-c", _WORKER], env=os.environ | own, stdout=out, stderr=out)
-    try:
-        deadline = time.monotonic() + 60
-        while not _ready(port):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the worker did not get ready; it said: {log.read_text()[-2000:]}")
-            time.sleep(0.05)
-        yield
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _ready(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2):
-            return True
-    except OSError:
-        return False

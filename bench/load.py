@@ -12,7 +12,7 @@ from headrace.embedded import EmbeddedKafka
 from headrace.examples.poker import poker_pb2 as pb
 from headrace.examples.poker import topology
 from headrace.schemas import codecs
-from headrace.schemas.record import CORRELATION, REPLY_TO, CloudEvent
+from headrace.schemas.record import CORRELATION, REPLY_TO, CloudEvent, Headers
 from headrace.streams import topics
 from headrace.streams.alarm import Alarm
 from headrace.streams.component import Component
@@ -20,9 +20,11 @@ from headrace.streams.metrics import Metrics
 from headrace.streams.settings import Settings
 from headrace.streams.shard import Plan
 from headrace.streams.tracing import Tracing
+from headrace.topology.graph import Topology
 from headrace.topology.inspection import type_name
 
 DOMAIN = "player"
+POKER = "headrace.examples.poker:topology"
 Progress = Callable[[str], None]
 """Takes a line that tells how far a benchmark is."""
 
@@ -39,7 +41,9 @@ def cluster() -> Iterator[str]:
 
 
 @contextmanager
-def deployment(bootstrap: str, partitions: int) -> Iterator[Settings]:
+def deployment(
+    bootstrap: str, partitions: int, topology: Topology = topology, components: Sequence[str] = (DOMAIN,)
+) -> Iterator[Settings]:
     """Topics under a new prefix and a folder for stores; both are gone afterwards."""
     with TemporaryDirectory(prefix="headrace-bench-") as folder:
         settings = Settings(
@@ -50,7 +54,7 @@ def deployment(bootstrap: str, partitions: int) -> Iterator[Settings]:
             state_dir=Path(folder),
         )
         admin = topics.admin(settings)
-        specs = topics.wanted(settings, topology, [DOMAIN])
+        specs = topics.wanted(settings, topology, components)
         topics.create(admin, specs, -1)
         try:
             yield settings
@@ -82,7 +86,7 @@ def component(settings: Settings, metrics: Metrics) -> Component:
 def deposits(settings: Settings, roots: int, each: int) -> int:
     """Produce a registration and then `each` deposits for each of `roots` players, asking for answers.
 
-    The headers are those that the Client sends. The same call makes the same records. Returns their number.
+    The same call makes the same records. Returns their number.
     """
     producer = Producer(
         settings.producer(linger_ms=20, batch_num_messages=10_000, queue_buffering_max_messages=2_000_000)
@@ -93,24 +97,34 @@ def deposits(settings: Settings, roots: int, each: int) -> int:
         message = pb.DepositFunds(amount=5) if turn else pb.RegisterPlayer(name="somebody")
         payload = message.SerializeToString()
         for number in range(roots):
-            root, command_id = f"player-{number:06d}", f"{count:032x}"
+            root = player(number)
+            headers = command_headers(settings, type_name(type(message)), root, f"{count:032x}", number)
             count += 1
-            event = CloudEvent(
-                id=command_id,
-                source="/main/client/bench",
-                type=type_name(type(message)),
-                subject=root,
-                content_type=codecs.PROTOBUF,
-                extensions={
-                    CORRELATION[3:]: command_id,
-                    REPLY_TO[3:]: f"{settings.names.replies}/{number % settings.reply_partitions}",
-                },
-            )
-            producer.produce(topic, payload, root, headers=event.headers())
+            producer.produce(topic, payload, root, headers=headers)
             if count % 10_000 == 0:
                 producer.poll(0)
     producer.flush()
     return count
+
+
+def player(number: int) -> str:
+    """The root of a player."""
+    return f"player-{number:06d}"
+
+
+def command_headers(settings: Settings, kind: str, root: str, command_id: str, number: int) -> Headers:
+    """Headers as the Client sends them with a command that it awaits the answer to."""
+    return CloudEvent(
+        id=command_id,
+        source="/main/client/bench",
+        type=kind,
+        subject=root,
+        content_type=codecs.PROTOBUF,
+        extensions={
+            CORRELATION[3:]: command_id,
+            REPLY_TO[3:]: f"{settings.names.replies}/{number % settings.reply_partitions}",
+        },
+    ).headers()
 
 
 def at_least(name: str, value: int, least: int) -> None:

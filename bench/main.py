@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 from rich.console import Console
 
-from headrace.bench import commands, latency, machine, rehydrate, report, restore
+from headrace.bench import commands, latency, machine, rehydrate, report, restore, workflow
 from headrace.bench.load import Progress, cluster
 
 FOLDER = Path("bench-results")
@@ -27,6 +27,7 @@ MODULES: dict[str, ModuleType] = {
     "latency": latency,
     "restore": restore,
     "rehydrate": rehydrate,
+    "workflow": workflow,
 }
 
 

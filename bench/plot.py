@@ -1,4 +1,4 @@
-"""The results as a picture: one panel a benchmark, with its targets."""
+"""The results as a picture: a panel for each benchmark, two for workflow, with their targets."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,21 +11,21 @@ matplotlib.use("Agg")  # no display is needed
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from headrace.bench.report import NAMES, Result, machine_line
+from headrace.bench.report import Result, machine_line
 
 _ENGINE, _OTHER, _TARGET, _TEXT, _GRID = "#1f6f8b", "#b8c4cc", "#c8553d", "#22303a", "#e4e9ec"
 _STAGES = ("#1f6f8b", "#4f9db3", "#8cc0cd", "#c3dfe6")
 
 
 def draw(results: Mapping[str, Result], picture: Path) -> None:
-    """Write a PNG with a panel for each benchmark that has a result; the other panels say that there is none."""
-    figure = Figure(figsize=(13, 9), dpi=120, facecolor="white")
-    panels = figure.subplots(2, 2).flat
-    figure.subplots_adjust(left=0.07, right=0.975, top=0.9, bottom=0.09, wspace=0.22, hspace=0.42)
-    for axes, name in zip(panels, NAMES, strict=True):
+    """Write a PNG with panels for each benchmark that has a result; the other panels say that there is none."""
+    figure = Figure(figsize=(13, 13), dpi=120, facecolor="white")
+    panels = figure.subplots(3, 2).flat
+    figure.subplots_adjust(left=0.07, right=0.975, top=0.93, bottom=0.06, wspace=0.22, hspace=0.42)
+    for axes, (name, panel) in zip(panels, _PANELS, strict=True):
         _prepare(axes)
         if name in results:
-            _PANELS[name](axes, results[name])
+            panel(axes, results[name])
         else:
             _empty(axes, name)
     if results:
@@ -56,8 +56,12 @@ def _empty(axes: Any, name: str) -> None:
 
 def _verdict(result: Result, key: str) -> str:
     target = result["targets"][key]
-    sign, _, bound = target["target"].partition(" ")
-    return f"{sign.replace('>=', '≥')} {float(bound):,g} {'met' if target['met'] else 'missed'}"
+    sign = target["target"].partition(" ")[0].replace(">=", "≥")
+    return f"{sign} {_bound(result, key):,g} {'met' if target['met'] else 'missed'}"
+
+
+def _bound(result: Result, key: str) -> float:
+    return float(result["targets"][key]["target"].partition(" ")[2])
 
 
 def _thousands(axis: Any) -> None:
@@ -90,6 +94,14 @@ def _commands(axes: Any, result: Result) -> None:
 
 
 def _latency(axes: Any, result: Result) -> None:
+    _quantiles(axes, result, "Latency", "commands")
+
+
+def _chain(axes: Any, result: Result) -> None:
+    _quantiles(axes, result, "Workflow", "chains")
+
+
+def _quantiles(axes: Any, result: Result, title: str, unit: str) -> None:
     quantiles = {float(q): ms for q, ms in result["quantiles_ms"].items()}
     places = range(len(quantiles))
     values = list(quantiles.values())
@@ -104,29 +116,32 @@ def _latency(axes: Any, result: Result) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.tick_params(axis="y", which="minor", length=0)
     axes.yaxis.grid(color=_GRID)
-    for quantile, bound in ((0.5, 10), (0.99, 50)):
-        place = list(quantiles).index(quantile)
+    for quantile, key in ((0.5, "p50_ms"), (0.99, "p99_ms")):
+        bound, place = _bound(result, key), list(quantiles).index(quantile)
         axes.plot([place - 0.35, place + 0.35], [bound, bound], color=_TARGET, linewidth=2)
-        axes.annotate(f"< {bound} ms", (place, bound), xytext=(0, -12),
+        axes.annotate(f"< {bound:g} ms", (place, bound), xytext=(0, -12),
                       textcoords="offset points", ha="center", fontsize=9, color=_TARGET)  # fmt: skip
     _title(
         axes,
-        f"Latency: p50 {result['p50_ms']:.1f} ms, p99 {result['p99_ms']:.1f} ms",
-        f"{result['count']:,} commands at {result['rate']:,} a second, timed from when due; "
+        f"{title}: p50 {result['p50_ms']:.1f} ms, p99 {result['p99_ms']:.1f} ms",
+        f"{result['count']:,} {unit} at {result['rate']:,} a second, timed from when due; "
         f"{_verdict(result, 'p50_ms')}; {_verdict(result, 'p99_ms')}",
     )
 
 
-def _restore(axes: Any, result: Result) -> None:
-    values = result["restore_rounds"]
+def _rounds(axes: Any, values: list[float], bound: float) -> None:
     places = range(len(values))
     axes.bar(places, values, 0.55, color=_ENGINE)
     axes.set_xticks(list(places), [f"round {p + 1}" for p in places])
     axes.set_xlim(-0.6, len(values) + 0.1)
-    axes.set_ylim(0, max(*values, 150_000) * 1.2)
-    _target_line(axes, 150_000, "150,000")
+    axes.set_ylim(0, max(*values, bound) * 1.2)
+    _target_line(axes, bound, f"{bound:,.0f}")
     axes.yaxis.grid(color=_GRID)
     _thousands(axes.yaxis)
+
+
+def _restore(axes: Any, result: Result) -> None:
+    _rounds(axes, result["restore_rounds"], _bound(result, "records_per_second"))
     _title(
         axes,
         f"Restore: {result['records_per_second']:,} changelog records a second",
@@ -161,9 +176,21 @@ def _rehydrate(axes: Any, result: Result) -> None:
     )
 
 
-_PANELS: dict[str, Callable[[Any, Result], None]] = {
-    "commands": _commands,
-    "latency": _latency,
-    "restore": _restore,
-    "rehydrate": _rehydrate,
-}
+def _workflow(axes: Any, result: Result) -> None:
+    _rounds(axes, result["chains_rounds"], _bound(result, "chains_per_second"))
+    _title(
+        axes,
+        f"Workflow: {result['chains_per_second']:,} chains a second",
+        f"command, event, saga, command, event; {_verdict(result, 'chains_per_second')}; "
+        f"workers use {result['worker_cpu_us']:.0f} µs a chain",
+    )
+
+
+_PANELS: tuple[tuple[str, Callable[[Any, Result], None]], ...] = (
+    ("commands", _commands),
+    ("latency", _latency),
+    ("restore", _restore),
+    ("rehydrate", _rehydrate),
+    ("workflow", _workflow),
+    ("workflow", _chain),
+)

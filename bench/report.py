@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 Result = dict[str, Any]
-NAMES = ("commands", "latency", "restore", "rehydrate")
+NAMES = ("commands", "latency", "restore", "rehydrate", "workflow")
 _BEGIN, _END = "<!-- results: begin -->", "<!-- results: end -->"
 LABELS = {
     "commands_per_second": ("commands a second, engine", "{:,.0f}"),
@@ -16,10 +16,12 @@ LABELS = {
     "ratio_to_bare_loop": ("engine to bare loop", "{:.2f}"),
     "engine_cpu_us": ("processor time a command, engine (µs)", "{:.0f}"),
     "bare_cpu_us": ("processor time a command, bare loop (µs)", "{:.0f}"),
-    "p50_ms": ("answer after, median (ms)", "{:.1f}"),
-    "p99_ms": ("answer after, 99 of 100 (ms)", "{:.1f}"),
-    "max_ms": ("answer after, the slowest (ms)", "{:.1f}"),
-    "errors": ("commands without a good answer", "{:,}"),
+    "chains_per_second": ("chains a second", "{:,.0f}"),
+    "worker_cpu_us": ("processor time a chain, both workers (µs)", "{:.0f}"),
+    "p50_ms": ("done after, median (ms)", "{:.1f}"),
+    "p99_ms": ("done after, 99 of 100 (ms)", "{:.1f}"),
+    "max_ms": ("done after, the slowest (ms)", "{:.1f}"),
+    "errors": ("without a good end", "{:,}"),
     "records_per_second": ("changelog records a second", "{:,.0f}"),
     "tail_records": ("records read for a store behind by a tail", "{:,}"),
     "tail_ms": ("store behind by that tail, ready after (ms)", "{:,.0f}"),

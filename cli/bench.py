@@ -16,6 +16,7 @@ class Name(StrEnum):
     LATENCY = "latency"
     RESTORE = "restore"
     REHYDRATE = "rehydrate"
+    WORKFLOW = "workflow"
     ALL = "all"
 
 

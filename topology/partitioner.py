@@ -1,5 +1,6 @@
 """The partition of a root, as Java clients compute it for a record key (murmur2, seed 0x9747b28c)."""
 
+from functools import lru_cache
 from struct import unpack_from
 
 _M = 0x5BD1E995
@@ -20,6 +21,7 @@ def murmur2(data: bytes) -> int:
     return h ^ h >> 15
 
 
+@lru_cache(65_536)  # computed in Python it takes 3 µs, a fifth of what a saga takes for an event
 def partition_of(root: bytes, partitions: int) -> int:
     """The one partition, out of `partitions`, that holds every record of `root`."""
     return (murmur2(root) & 0x7FFFFFFF) % partitions

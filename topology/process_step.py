@@ -66,7 +66,7 @@ class ProcessStep(AggregateStep):
         self._inbox = place.names.topic(place.edition, spec.domain, "inbox")
         self._parking = Parking(store, self._component)
         takers = {domain: set(other.handlers) for domain, other in aggregates.items()}
-        self._sender = Sender(spec.domain, place, takers, spec.on_rejection.value)
+        self._sender = Sender(spec.domain, place, takers, spec.on_rejection.value, self._static_headers)
 
     def handle(self, record: Record) -> None:
         try:
@@ -191,7 +191,6 @@ class ProcessStep(AggregateStep):
                 _of_root(record, key),
                 send,
                 index,
-                self._static_headers(type_name(type(send.message)) if isinstance(send, Send) else ""),
                 reject_to,
             )
             for index, send in enumerate(commands)

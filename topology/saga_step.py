@@ -22,7 +22,7 @@ from headrace.topology import answers
 from headrace.topology.inspection import Reaction, SagaSpec, type_name
 from headrace.topology.parking import Parking
 from headrace.topology.place import Place, WorkflowAborted
-from headrace.topology.saga import EventContext, Send, Transient
+from headrace.topology.saga import EventContext, Transient
 from headrace.topology.sending import Sender, event_id
 from headrace.topology.step import PROTOBUF, Step
 from headrace.topology.store import Store
@@ -41,7 +41,7 @@ class SagaStep(Step):
         self._inbox = place.names.topic(place.edition, spec.domain, "inbox")
         self._reactions = {name.encode(): reaction for name, reaction in spec.reactions.items()}
         self._parking = Parking(store, self._component)
-        self._sender = Sender(spec.domain, place, takers, spec.on_rejection.value)
+        self._sender = Sender(spec.domain, place, takers, spec.on_rejection.value, self._static_headers)
 
     def handle(self, record: Record) -> None:
         try:
@@ -74,8 +74,7 @@ class SagaStep(Step):
             where = f"{self._spec.name}.{reaction.method}"
             reject_to = f"rejections:{self._spec.source}:{root.decode()}"
             for index, send in enumerate(self._sends(record, root, reaction)):
-                static = self._static_headers(type_name(type(send.message)) if isinstance(send, Send) else "")
-                self.outputs.append(self._sender.command(where, record, send, index, static, reject_to))
+                self.outputs.append(self._sender.command(where, record, send, index, reject_to))
                 self._counts["sends"] += 1
         except Exception as error:
             del self.outputs[length:]

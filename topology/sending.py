@@ -1,6 +1,7 @@
 """Commands of sagas and process managers as records."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from headrace.schemas.record import (
@@ -38,17 +39,18 @@ class Sender:
     takers: dict[str, set[str]]
     """Command types that each domain handles."""
     cascade: str
+    static: Callable[[str], Headers]
+    """Headers that all commands of a type have."""
+    routes: dict[tuple[str, type], tuple[str, Headers]] = field(default_factory=dict)
+    """Topic and static headers, by domain and message type, of what was sent before."""
 
-    def command(self, where: str, record: Record, send: Any, index: int, static: Headers, reject_to: str) -> Any:
+    def command(self, where: str, record: Record, send: Any, index: int, reject_to: str) -> Any:
         """The record for one command that `where` sent because of the event in `record`."""
         if not isinstance(send, Send):
             raise HandlerError(f"{where} yielded {type(send).__name__}; a reaction yields to(domain, root, command)")
-        name = type_name(type(send.message))
-        if name not in self.takers.get(send.domain, ()):
-            known = ", ".join(sorted(self.takers))
-            raise InvalidArgument(f"{where} sends {name} to {send.domain!r}, which handles none; domains: {known}")
+        topic, static = self.routes.get((send.domain, send.message.__class__)) or self._route(where, send)
         if not send.root:
-            raise InvalidArgument(f"{where} sends {name} to {send.domain} without a root")
+            raise InvalidArgument(f"{where} sends {type_name(type(send.message))} to {send.domain} without a root")
         headers = record.headers
         path = headers.get(PATH) or b""
         if path.count(b">") >= self.place.hop_limit:
@@ -71,6 +73,14 @@ class Sender:
             out.append((CASCADE, self.cascade))
         if (trace := headers.get(TRACEPARENT)) is not None:
             out.append((TRACEPARENT, trace))
-        topic = self.place.names.topic(self.place.edition, send.domain, "commands")
         partition = self.place.partition_in(topic, send.root.encode())
         return topic, send.message.SerializeToString(), send.root, partition, out
+
+    def _route(self, where: str, send: Send[Any]) -> tuple[str, Headers]:
+        name = type_name(type(send.message))
+        if name not in self.takers.get(send.domain, ()):
+            known = ", ".join(sorted(self.takers))
+            raise InvalidArgument(f"{where} sends {name} to {send.domain!r}, which handles none; domains: {known}")
+        topic = self.place.names.topic(self.place.edition, send.domain, "commands")
+        route = self.routes[send.domain, type(send.message)] = topic, self.static(name)
+        return route

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, Message, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, Message, Producer, TopicPartition
 from confluent_kafka.admin import OffsetSpec
 from rocksdict import AccessType, Options, Rdict
 
-from headrace.bench import commands, latency, main, rehydrate, restore
+from headrace.bench import chain, commands, latency, main, rehydrate, restore, workflow
 from headrace.bench.bare import BareLoop
 from headrace.bench.load import component, deployment, deposits
 from headrace.schemas.headrace_v1_pb2 import Answers
@@ -157,6 +157,45 @@ def test_rehydrate(told: list[str]) -> None:
     assert 0 < result["snapshot_ms"] < result["cold_ms"]
     assert set(result["cold_stages_ms"]) == {"read", "split", "parse", "apply"}
     assert rehydrate.TARGETS.keys() <= result.keys()
+
+
+def test_workflow(bootstrap: str, told: list[str]) -> None:
+    result = workflow.run(
+        told.append, bootstrap, roots=20, each=5, rounds=3, rate=50, seconds=2, warm_up=0.5, partitions=2
+    )
+    assert result["count"] == 100
+    assert result["errors"] == 0
+    assert 0 < result["p50_ms"] <= result["p99_ms"] <= result["max_ms"]
+    assert list(result["quantiles_ms"].values()) == sorted(result["quantiles_ms"].values())
+    assert len(result["chains_rounds"]) == 3
+    assert min(result["chains_rounds"]) <= result["chains_per_second"] <= max(result["chains_rounds"])
+    assert result["worker_cpu_us"] > 0
+    assert workflow.TARGETS.keys() <= result.keys()
+
+
+def test_a_chain_that_is_missing_or_twice_makes_the_benchmark_fail(bootstrap: str) -> None:
+    with deployment(bootstrap, 2, chain.topology, list(chain.topology.components)) as settings:
+        sender = workflow.Sender(settings, 3)
+        sender.register()
+        sender.together(3)
+        names, edition = settings.names, settings.edition
+        player, house = (names.topic(edition, domain, "events") for domain in ("player", "house"))
+        with pytest.raises(RuntimeError, match="of 3 chains 3 have no event of player"):
+            workflow.audit(settings, sender.ids)
+        producer = Producer(settings.producer())
+
+        def write(topic: str, header: str, chain_id: str) -> None:
+            headers = [("ce_type", b"poker.v1.FundsDeposited"), (header, chain_id.encode())]
+            producer.produce(topic, b"", "player", headers=headers)  # type: ignore[arg-type]
+            producer.flush()
+
+        for chain_id in sender.ids:
+            write(player, "ce_causationid", chain_id)
+            write(house, "ce_correlationid", chain_id)
+        workflow.audit(settings, sender.ids)
+        write(house, "ce_correlationid", sender.ids[0])
+        with pytest.raises(RuntimeError, match="0 have no event of house, 1 have more than one"):
+            workflow.audit(settings, sender.ids)
 
 
 def test_a_program_gets_one_object_and_a_folder_the_rest(

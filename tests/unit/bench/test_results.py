@@ -67,6 +67,29 @@ MEASURED: dict[str, dict[str, Any]] = {
         "snapshot_rounds": [0.07, 0.08, 0.09],
         "cold_rounds": [110.0, 120.0, 130.0],
     },
+    "workflow": {
+        "bench": "workflow",
+        "what": "chains",
+        "how": "by two workers",
+        "chains_per_second": 8_500,
+        "worker_cpu_us": 110.0,
+        "p50_ms": 18.5,
+        "p99_ms": 130.0,
+        "max_ms": 150.0,
+        "count": 3000,
+        "rate": 100,
+        "errors": 0,
+        "quantiles_ms": {
+            "0.5": 18.5,
+            "0.75": 20.0,
+            "0.9": 30.0,
+            "0.95": 50.0,
+            "0.99": 130.0,
+            "0.999": 149.0,
+            "1": 150.0,
+        },
+        "chains_rounds": [8_400, 8_500, 8_600],
+    },
 }
 
 
@@ -98,6 +121,15 @@ def test_a_result_says_which_targets_are_met_and_where_it_was_measured(results: 
         "p99_ms": {"target": "< 50", "met": False},
     }
     assert results["latency"]["machine"] == MACHINE
+
+
+def test_what_a_chain_misses_is_said(results: dict[str, report.Result]) -> None:
+    assert results["workflow"]["targets"] == {
+        "chains_per_second": {"target": ">= 8000", "met": True},
+        "p50_ms": {"target": "< 25", "met": True},
+        "p99_ms": {"target": "< 120", "met": False},
+    }
+    assert ("chains a second", "8,500", ">= 8000: met") in report.rows(results["workflow"])
 
 
 def test_the_latest_result_of_each_benchmark_is_kept_and_so_are_all(
@@ -167,7 +199,7 @@ def test_quantiles_are_values_that_occurred() -> None:
 
 
 def test_what_makes_no_sense_is_refused_before_anything_runs(tmp_path: Path) -> None:
-    with pytest.raises(LookupError, match="commands, latency, restore, rehydrate and all"):
+    with pytest.raises(LookupError, match="commands, latency, restore, rehydrate, workflow and all"):
         main.run("speed", True, folder=tmp_path)
     with pytest.raises(TypeError, match="latency has no option records"):
         main.run("latency", True, folder=tmp_path, records=1)
