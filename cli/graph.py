@@ -38,4 +38,20 @@ def topology(
         }
         for spec in graph.aggregates.values()
     ]
-    typer.echo(json.dumps({"topology": deployment.reference, "edition": edition, "domains": rows}))
+    workflows = [
+        {
+            "name": word,
+            "kind": kind,
+            "class": spec.name,
+            "events": [
+                {"type": name, "commands": [type_name(command) for command in reaction.sends]}
+                for name, reaction in spec.reactions.items()
+            ],
+            "reads": graph.inputs(word, names, edition),
+            "topics": [t.name for t in graph.topics(names, settings.partitions, edition, [word])],
+        }
+        for kind, specs in (("saga", graph.sagas), ("process manager", graph.processes))
+        for word, spec in specs.items()
+    ]
+    found = {"topology": deployment.reference, "edition": edition, "domains": rows, "workflows": workflows}
+    typer.echo(json.dumps(found))

@@ -6,6 +6,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from headrace.topology import picture
 from headrace.topology.aggregate import Aggregate
 from headrace.topology.aggregate_step import AggregateStep
 from headrace.topology.inspection import (
@@ -220,33 +221,12 @@ class Topology:
         return wanted
 
     def text(self, names: Names = _PLAIN, edition: str = MAIN) -> str:
-        """The graph as indented lines: each domain's commands, what they may lead to, and its topics."""
-        lines: list[str] = []
-        for spec in self.aggregates.values():
-            topic = names.topic(edition, spec.domain, "commands")
-            lines.append(f"{spec.domain} (aggregate {spec.name}, state {type_name(spec.state)})")
-            lines.append(f"  reads   {topic}")
-            for name, handler in spec.handlers.items():
-                events = ", ".join(type_name(e) for e in handler.events) or "nothing"
-                lines.append(f"    {name} -> {events}  [{handler.merge.value}]")
-            for kind in ("events", "snapshots", "dead-letters"):
-                lines.append(f"  writes  {names.topic(edition, spec.domain, kind)}")
-            lines.append(f"  answers {names.replies}")
-        return "\n".join(lines)
+        """The graph as indented lines: what each component reads, what that may lead to, and its topics."""
+        return "\n".join(picture.text(self.components, names, edition))
 
     def mermaid(self, names: Names = _PLAIN, edition: str = MAIN) -> str:
-        """The graph as a Mermaid flowchart of topics and aggregates."""
-        lines = ["flowchart LR"]
-        for spec in self.aggregates.values():
-            node = spec.domain.replace("-", "_")
-            lines.append(f"  {node}[{spec.name}]")
-            for kind in ("commands", "events", "snapshots", "dead-letters"):
-                topic = f"{node}_{kind.replace('-', '_')}"
-                lines.append(f'  {topic}[("{names.topic(edition, spec.domain, kind)}")]')
-                arrow = f"{topic} --> {node}" if kind == "commands" else f"{node} --> {topic}"
-                lines.append(f"  {arrow}")
-            lines.append(f'  {node} -.-> replies[("{names.replies}")]')
-        return "\n".join(lines)
+        """The graph as a Mermaid flowchart of topics and components."""
+        return "\n".join(picture.mermaid(self.components, names, edition))
 
 
 def _only(name: str, domains: list[str]) -> str:

@@ -45,6 +45,14 @@ def test_topology_as_json() -> None:
     assert "main.player.dead-letters" in player["topics"]
 
 
+def test_topology_as_json_shows_sagas_and_process_managers() -> None:
+    found = json.loads(run("topology", "--json", "--topology", "headrace.examples.poker:room").stdout)
+    workflows = {w["name"]: w for w in found["workflows"]}
+    assert workflows["usher"]["events"] == [{"type": "poker.v1.FundsReserved", "commands": ["poker.v1.SeatPlayer"]}]
+    assert workflows["usher"]["reads"] == ["main.player.events", "main.usher.inbox"]
+    assert (workflows["course"]["kind"], workflows["course"]["class"]) == ("process manager", "Course")
+
+
 def test_topology_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADRACE_TOPOLOGY", "bank:topology")
     assert "account (aggregate Accounts" in run("topology").stdout

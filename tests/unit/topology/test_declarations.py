@@ -9,6 +9,7 @@ import bank_pb2 as pb
 import pytest
 from bank import Accounts
 
+from headrace.examples import poker
 from headrace.topology import Aggregate, Context, Merge, Names, Topology, TopologyError, applies, given, handles
 
 
@@ -363,3 +364,29 @@ def test_the_text_says_what_each_command_may_lead_to() -> None:
     text = Topology(Accounts).text()
     assert "    bank.v1.Withdraw -> bank.v1.Withdrawn  [strict]" in text
     assert "    bank.v1.Touch -> nothing  [manual]" in text
+
+
+def test_the_text_shows_sagas_and_process_managers_with_what_they_read_and_send() -> None:
+    lines = poker.room.text().splitlines()
+    cashier = lines[lines.index("cashier (saga Cashier; refused: compensate)") :]
+    assert cashier[1:5] == [
+        "  reads   main.table.events",
+        "    poker.v1.JoinRequested -> poker.v1.ReserveFunds",
+        "    poker.v1.PlayerLeft -> poker.v1.SettleFunds",
+        "  writes  main.cashier.dead-letters",
+    ]
+    course = lines[lines.index("course (process manager Course, state poker.v1.CourseState)") :]
+    assert "  reads   main.hand.events" in course
+    assert "    poker.v1.TurnOver -> poker.v1.Act, poker.v1.Award" in course[course.index("  time-outs") :]
+    assert "    poker.v1.DepositConfirmed -> poker.v1.FundsDeposited  [fact]" in lines
+    assert "    poker.v1.TakeBet -> poker.v1.BetReverted  [refused]" in lines
+
+
+def test_the_flowchart_shows_the_way_through_a_saga() -> None:
+    lines = [line.strip() for line in poker.room.mermaid().splitlines()]
+    assert "cashier{{Cashier}}" in lines
+    assert "table_events --> cashier" in lines
+    assert "cashier --> player_commands" in lines
+    assert "hand_events --> course" in lines
+    assert "course --> hand_commands" in lines
+    assert not any("feed" in line for line in lines)
