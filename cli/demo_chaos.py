@@ -28,10 +28,10 @@ class Plan:
     @classmethod
     def make(cls, chance: random.Random, hands: int, kills: int, restarts: int) -> Self:
         """So many faults among so many hands."""
-        faults, first = kills + restarts, hands // 20
+        faults, first = kills + restarts, min(hands // 20, 100)
         moments = sorted(chance.randrange(first, max(first, hands * 9 // 10) + 1) for _ in range(faults))
         # the broker's are not among the first, so that there is something to be lost
-        return cls(moments, frozenset(chance.sample(range(faults // 4, faults), restarts)), min(first, 100))
+        return cls(moments, frozenset(chance.sample(range(faults // 4, faults), restarts)), first)
 
 
 @dataclass(slots=True)

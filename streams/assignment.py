@@ -76,6 +76,7 @@ class Assignment:
             if old := self.shards.get(shard.partition):
                 old.close()
             self.shards[shard.partition] = shard
+            shard.restores += 1
         log.info("partitions assigned", domain=self.plan.word, partitions=[s.partition for s in new])
         self._changelogs.submit(self._restore, new)
 
@@ -86,6 +87,7 @@ class Assignment:
             consumer.pause(held)
         for shard in self.shards.values():
             shard.ready = False
+            shard.restores += 1
             shard.history.clear()  # what the doubtful transaction wrote may be on the log, and not in the store
             for step in shard.steps.values():
                 step.rolled_back()
@@ -98,6 +100,9 @@ class Assignment:
             shard = self._restored.get()
             if self.shards.get(shard.partition) is not shard or shard.closed:
                 continue
+            if shard.restores > 1:  # another one was asked for since, and knows better from where to go on
+                shard.restores -= 1
+                continue
             if not shard.steps:
                 shard.build()
             held = [p.topic for p in consumer.assignment() if p.partition == shard.partition]
@@ -106,7 +111,7 @@ class Assignment:
                 later.append(shard)
                 continue
             consumer.resume(places)
-            shard.ready = True
+            shard.ready, shard.restores = True, 0
             log.info("partition ready", domain=self.plan.word, partition=shard.partition)
         for shard in later:
             self._restored.put(shard)

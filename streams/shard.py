@@ -79,6 +79,8 @@ class Shard:
     stop: threading.Event
     ready: bool = False
     closed: bool = False
+    restores: int = 0
+    """Restores that were asked for and are not done; the last one says from where its input begins."""
     offsets: dict[str, int] = field(default_factory=dict)
     """Committed offset of each input topic, as found before the restore."""
     history: threading.Event = field(default_factory=threading.Event)

@@ -1,7 +1,7 @@
 """The poker room with players who fall asleep: the clock takes their last turn, and awards the pot.
 
-A hand whose name ends in `-asleep-7` has little time after its seventh action, and as much as in any room before. So
-what the clock does is what the file says, however long anything takes.
+A hand whose name ends in `-asleep-7` has little time after its seventh action, and plenty of it before, as other hands
+have. So what the clock does is what the file says, however long anything takes.
 """
 
 import re
@@ -11,12 +11,12 @@ from typing import Any
 
 from headrace.examples.poker import Hand, Player, Table
 from headrace.examples.poker import poker_pb2 as pb
-from headrace.examples.poker.course import TIME_TO_ACT, Course, GoesOn, Yield
+from headrace.examples.poker.course import Course, GoesOn, Yield
 from headrace.examples.poker.history import HandHistory, commands
 from headrace.examples.poker.sagas import Cashier, Croupier, Dealer, Usher
 from headrace.topology import ProcessContext, Topology, after, reacts
 
-LITTLE_TIME = timedelta(seconds=1)
+LITTLE_TIME, PLENTY = timedelta(seconds=1), timedelta(hours=1)
 _ASLEEP = re.compile(r"-asleep-(\d+)$")
 _TURNS = (pb.Act.FOLD, pb.Act.CHECK_OR_CALL, pb.Act.BET_OR_RAISE_TO)
 
@@ -25,11 +25,16 @@ class ImpatientCourse(Course):
     """The course of a hand, with little time for those who are asleep."""
 
     @reacts
+    def started(self, state: pb.CourseState, event: pb.HandStarted, context: ProcessContext) -> Yield:
+        yield pb.CourseBegan(hand=context.root)
+        yield after(PLENTY, pb.TurnOver())
+
+    @reacts
     def went_on(self, state: pb.CourseState, event: GoesOn, context: ProcessContext) -> Yield:
         if context.root == state.hand and not state.over:
             asleep = _ASLEEP.search(context.root)
             late = asleep and isinstance(event, pb.ActionTaken) and event.number >= int(asleep[1])
-            yield after(LITTLE_TIME if late else TIME_TO_ACT, pb.TurnOver())
+            yield after(LITTLE_TIME if late else PLENTY, pb.TurnOver())
 
 
 def asleep(hand: HandHistory) -> HandHistory | None:

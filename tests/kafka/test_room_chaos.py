@@ -130,7 +130,7 @@ async def play(
 ) -> Played:
     """Play while faults strike."""
     async with Client(chaos_room.room, settings) as client, watching(settings) as watch:
-        playing = Play(client, watch, gate=faults.gate, orders=chaos_room.orders, at_once=64, patience=5)
+        playing = Play(client, watch, gate=faults.gate, orders=chaos_room.orders, at_once=64, patience=3)
         return await alive(playing.run(hands, brought), workers, faults)
 
 
