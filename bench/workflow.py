@@ -63,6 +63,7 @@ def run(
             sender.register()
             for reader in readers:
                 _read(reader, roots)
+            readers[0].rest()  # it looks at a round afterwards only
             for turn in range(rounds + 1):
                 chains, busy = _round(sender, *readers, roots * (each if turn else max(1, each // 2)), workers)
                 if turn:
@@ -165,7 +166,6 @@ def _read(reader: Reader, count: int) -> list[Message]:
 
 def _round(sender: Sender, first: Reader, last: Reader, count: int, workers: Sequence[int]) -> tuple[float, float]:
     """Chains a second, and microseconds of the workers' processor time a chain."""
-    first.rest()
     before = _busy(workers)
     sender.together(count)
     _read(last, count)
@@ -173,6 +173,7 @@ def _round(sender: Sender, first: Reader, last: Reader, count: int, workers: Seq
     busy = _busy(workers) - before
     first.resume()
     began = min(message.timestamp()[1] for message in _read(first, count)) / 1000
+    first.rest()
     return count / (ended - began), busy / count * 1e6
 
 
