@@ -38,12 +38,12 @@ class Assignment:
     def add(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
         """Take over partitions: hold their input back and start to restore them.
 
-        They are given an offset, and later `start_restored` seeks to the one that is committed. Without one librdkafka
-        asks for it, once; if the group's coordinator is just coming back then, it waits for the answer for ever, with
-        the partition and with its revocation.
+        They are given some offset, and later `start_restored` seeks to the one that is committed. Without one
+        librdkafka asks for it, once; if the group's coordinator is just coming back then, it waits for the answer for
+        ever, with the partition and with its revocation.
         """
         self.joined = True
-        places = [TopicPartition(p.topic, p.partition, OFFSET_BEGINNING) for p in partitions]
+        places = [TopicPartition(p.topic, p.partition, 0) for p in partitions]
         if self.plan.settings.group_protocol == "classic":
             consumer.assign(places)
         else:
