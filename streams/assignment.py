@@ -41,9 +41,9 @@ class Assignment:
     def add(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> None:
         """Take over partitions: hold their input back and start to restore them.
 
-        They are given an offset, and later `start_restored` seeks to the one that is committed. Without one librdkafka
-        asks for it; if the group's coordinator is just coming back then, or a transaction hangs, it waits for the
-        answer for ever, with the partition and with its revocation.
+        They are given some offset, and later `start_restored` seeks to the one that is committed. Without one
+        librdkafka asks for it; if the group's coordinator is just coming back then, or a transaction hangs, it waits
+        for the answer for ever, with the partition and with its revocation.
         """
         self.joined = True
         # a number, for librdkafka takes its time to look up even the beginning

@@ -93,8 +93,14 @@ class Component:
     # ---- the step, and its commit
 
     def process(self, messages: Sequence[Message]) -> None:
-        """Handle a batch in one transaction. Afterwards it is committed, or its records will come again."""
-        self._process([_record(message) for message in messages])
+        """Handle a batch in one transaction. Afterwards it is committed, or its records will come again.
+
+        What is committed already is left out, wherever the consumer thinks that it stands.
+        """
+        shards = self.assignment.shards
+        records = [_record(message) for message in messages]
+        if fresh := [r for r in records if r.offset >= shards[r.partition].offsets[r.topic]]:
+            self._process(fresh)
 
     def _process(self, records: Sequence[Record]) -> None:
         if self._recovering:

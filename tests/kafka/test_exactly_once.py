@@ -125,13 +125,18 @@ def test_invariant_1_atomic_step(point: str, bank: Deployment) -> None:
     written = ("events", "snapshots")
 
     async def deposit(command_id: str) -> Reply:
+        """Sent once, so that there is one answer at most; OutcomeUnknown when the worker dies before it comes."""
         async with bank.client() as client:
-            while True:
-                try:
-                    return await client.execute(pb.Deposit(amount=5), root="r", command_id=command_id, timeout=1)
-                except OutcomeUnknown:
-                    if not worker.alive:
-                        raise
+            call = asyncio.create_task(
+                client.execute(pb.Deposit(amount=5), root="r", command_id=command_id, timeout=60)
+            )
+            while worker.alive and not call.done():
+                await asyncio.wait([call], timeout=0.05)
+            await asyncio.wait([call], timeout=3)
+            if call.done():
+                return call.result()
+            call.cancel()
+            raise OutcomeUnknown(command_id, "r", 3)
 
     def records(isolation: str) -> dict[str, int]:
         names = {kind: bank.topic(kind) for kind in written} | {"replies": bank.settings.names.replies}
