@@ -25,3 +25,16 @@ def bootstrap(request: pytest.FixtureRequest) -> str:
         return given
     own: EmbeddedKafka = request.getfixturevalue("kafka")
     return own.bootstrap
+
+
+@pytest.fixture(scope="module")
+def own_kafka() -> Iterator[EmbeddedKafka]:
+    """A broker of the module's own, to be killed, that takes a worker for dead after a second and a half."""
+    quick = {
+        "group.consumer.min.session.timeout.ms": 1000,
+        "group.consumer.session.timeout.ms": 1500,
+        "group.consumer.min.heartbeat.interval.ms": 200,
+        "group.consumer.heartbeat.interval.ms": 200,
+    }
+    with EmbeddedKafka(properties=quick) as kafka:
+        yield kafka

@@ -6,7 +6,7 @@ import runpy
 import signal
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +14,14 @@ from typing import Any, Self
 
 import guild
 import nursery
+import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions
 from confluent_kafka.admin import AdminClient
 from logbook import Entry, end_offsets, message, murmur, read_topics
 from support import Worker, until
+from typer.testing import CliRunner, Result
 
+from headrace.cli.main import app
 from headrace.streams import topics
 from headrace.streams.client import Client
 from headrace.streams.settings import Settings
@@ -206,3 +209,17 @@ def hall_of(bootstrap: str, name: str, folder: Path, **settings: Any) -> Iterato
                 worker.kill()
         for future in admin.delete_topics([spec.name for spec in specs], request_timeout=20).values():
             future.exception(20)
+
+
+def run_on(hall: Hall, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """The command, on a deployment; it must end with `code`."""
+    monkeypatch.setenv("HEADRACE_TOPOLOGY", f"guild:{hall.name}")
+    monkeypatch.setenv("HEADRACE_BOOTSTRAP", hall.settings.bootstrap)
+    monkeypatch.setenv("HEADRACE_PREFIX", hall.settings.prefix)
+
+    def run(*arguments: str, code: int = 0) -> Result:
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == code, result.output
+        return result
+
+    return run

@@ -20,22 +20,8 @@ from headrace.streams.reply import OutcomeUnknown, Reply
 from headrace.streams.store import PartitionStore
 
 pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
-SESSION = 1.5
 DOUBT = "transaction in doubt; state is taken from Kafka anew"
 HANGS = "offsets of a transaction hang, and are taken as aborted; kafka-transactions.sh finds and ends it"
-
-
-@pytest.fixture(scope="module")
-def own_kafka() -> Iterator[EmbeddedKafka]:
-    """A broker that may be killed, and that takes a worker for dead after a second or two."""
-    quick = {
-        "group.consumer.min.session.timeout.ms": 1000,
-        "group.consumer.session.timeout.ms": int(SESSION * 1000),
-        "group.consumer.min.heartbeat.interval.ms": 200,
-        "group.consumer.heartbeat.interval.ms": 200,
-    }
-    with EmbeddedKafka(properties=quick) as kafka:
-        yield kafka
 
 
 @pytest.fixture
