@@ -3,9 +3,16 @@
 import logging
 import os
 from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
 
+import guild
 import pytest
 import structlog
+from bank_pb2 import Deposit
+from room import furnish
+
+from headrace.topology import TopologyDriver
 
 
 @pytest.fixture(autouse=True)
@@ -19,3 +26,22 @@ def undisturbed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.configure(**configuration)
+
+
+@pytest.fixture
+def in_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADRACE_STATE_DIR", str(tmp_path))
+
+
+@pytest.fixture
+def driver(in_its_folder: None, monkeypatch: pytest.MonkeyPatch) -> TopologyDriver:
+    """Three dead letters: two of the saga, an hour apart, and one of the purse, which keeps a refusal."""
+    monkeypatch.setenv("HEADRACE_TOPOLOGY", "guild:topology")
+    monkeypatch.setattr(guild.Keeper, "broken", True)
+    made = furnish(monkeypatch)
+    made.send(Deposit(amount=13), "early", correlation_id="trip")
+    made.clock.advance(timedelta(hours=1))
+    made.send(Deposit(amount=13), "late")
+    made.send(Deposit(amount=4), "late")
+    made.send(Deposit(amount=71), "kept")
+    return made
