@@ -67,7 +67,13 @@ def describe(client: AdminClient, names: Iterable[str]) -> dict[str, Topic]:
         return {}
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in here]
     answers = client.describe_configs(resources, request_timeout=10)
-    configs = {r.name: {k: e.value or "" for k, e in future.result().items()} for r, future in answers.items()}
+    configs: dict[str, dict[str, str]] = {}
+    for resource, future in answers.items():
+        try:
+            configs[resource.name] = {name: entry.value or "" for name, entry in future.result().items()}
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:  # deleted since it was listed
+                raise
     return {
         name: Topic(
             name,
@@ -76,6 +82,7 @@ def describe(client: AdminClient, names: Iterable[str]) -> dict[str, Topic]:
             configs[name],
         )
         for name in here
+        if name in configs
     }
 
 

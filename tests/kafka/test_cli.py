@@ -263,6 +263,7 @@ def test_the_demo_has_the_same_result_in_chaos(tmp_path: Path) -> None:
     environment["HEADRACE_HOME"] = str(tmp_path)
     demo = [*PROGRAM, "demo", "--chaos", "--hands", "100", "--json"]
     done = subprocess.run(demo, env=environment, capture_output=True, text=True, timeout=280, check=False)
+    print(done.stdout, done.stderr)  # noqa: T201
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert (result["hands"], result["matched"], result["mismatched"], result["rejected"]) == (100, 100, [], 0)
