@@ -21,7 +21,7 @@ from headrace.topology import (
     to,
 )
 
-TIME_TO_ACT = timedelta(seconds=30)
+TIME_TO_ACT = timedelta(minutes=2)
 GoesOn = pb.BoardDealt | pb.ActionTaken | pb.BetReverted
 Yield = Iterator[pb.CourseBegan | pb.TurnTimedOut | pb.CourseEnded | Send[pb.Act | pb.Award] | After | Cancel]
 

@@ -8,6 +8,7 @@ from room_play import ANN, BET, BOB, CALL, CY, FOLD, Room
 from headrace.examples import poker
 from headrace.examples.poker import poker_pb2 as pb
 from headrace.examples.poker import rules
+from headrace.examples.poker.course import TIME_TO_ACT
 from headrace.schemas.headrace_v1_pb2 import Reply
 from headrace.topology import Flag, Refusal
 
@@ -223,21 +224,21 @@ def test_a_bet_is_not_reverted_once_play_has_gone_on() -> None:
 
 def test_whoever_does_not_act_in_time_folds_and_the_hand_comes_to_its_end(playing: Room) -> None:
     playing.act(CY, BET, 10)
-    playing.driver.clock.advance(timedelta(seconds=29))
+    playing.driver.clock.advance(TIME_TO_ACT - timedelta(seconds=1))
     assert len(playing.hand().to_act) == 2
     playing.act(ANN, CALL)
-    playing.driver.clock.advance(timedelta(seconds=29))
+    playing.driver.clock.advance(TIME_TO_ACT - timedelta(seconds=1))
     assert playing.driver.state("course", "h").timeouts == 0
     playing.driver.clock.advance(timedelta(seconds=1))
     assert playing.driver.events("course", "h")[-1] == pb.TurnTimedOut(player=BOB, action=FOLD)
     assert playing.hand().phase == pb.HandState.BOARD_CARDS
     playing.tell("h", pb.Deal(cards=["2c", "3c", "4c"]), correlation_id="h")
-    playing.driver.clock.advance(timedelta(seconds=30))
+    playing.driver.clock.advance(TIME_TO_ACT)
     assert playing.driver.events("course", "h")[-1] == pb.TurnTimedOut(player=ANN, action=CALL)
     playing.act(CY, BET, 10)
-    playing.driver.clock.advance(timedelta(seconds=30))
+    playing.driver.clock.advance(TIME_TO_ACT)
     assert playing.hand().phase == pb.HandState.UNCONTESTED
-    playing.driver.clock.advance(timedelta(seconds=30))
+    playing.driver.clock.advance(TIME_TO_ACT)
     assert playing.hand().phase == pb.HandState.AWARDED
     assert playing.driver.state("course", "h").over
     assert playing.stacks() == {ANN: 490, BOB: 498, CY: 512}
