@@ -248,11 +248,11 @@ def test_whoever_does_not_act_in_time_folds_and_the_hand_comes_to_its_end(playin
 
 
 def test_time_runs_anew_after_a_bet_is_reverted(playing: Room) -> None:
-    playing.driver.clock.advance(timedelta(seconds=20))
+    playing.driver.clock.advance(TIME_TO_ACT * 2 / 3)
     playing.act(CY, BET, 300)
-    playing.driver.clock.advance(timedelta(seconds=20))
+    playing.driver.clock.advance(TIME_TO_ACT * 2 / 3)
     assert playing.driver.state("course", "h").timeouts == 0
-    playing.driver.clock.advance(timedelta(seconds=10))
+    playing.driver.clock.advance(TIME_TO_ACT / 3)
     assert playing.hand().seats[2].folded
 
 
