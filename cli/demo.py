@@ -69,8 +69,9 @@ def demo(
             screen.say(f"{count} worker(s) ready; {len(history):,} hands to play")
             faults = _faults(history, running, kafka, screen) if chaos else None
             played = asyncio.run(_play(settings, history, running, faults, screen))
+            hung = running.hung
         screen.say("all answered; reading the event log back")
-        checked = check(settings, history, played, follow.root)
+        checked = check(settings, history, played, follow.root, hung=hung)
     _tell(history, played, checked, faults, follow, as_json)
     if checked.mismatched:
         raise typer.Exit(NO)

@@ -24,6 +24,7 @@ from headrace.embedded.broker import free_ports
 from headrace.embedded.process import Process
 from headrace.examples.poker import room
 from headrace.streams import topics
+from headrace.streams.assignment import HANGS
 from headrace.streams.settings import Settings
 
 ROOM = "headrace.examples.poker:room"
@@ -104,6 +105,11 @@ class Workers:
                 if time.monotonic() > deadline:
                     raise self._failure(process, f"was not ready within {_READY_WITHIN:g} s")
                 time.sleep(0.05)
+
+    @property
+    def hung(self) -> bool:
+        """Whether one said that it goes on without offsets of a transaction that does not end (docs/adr/0020)."""
+        return any(HANGS.encode() in log.read_bytes() for _, _, log in self._starts if log.exists())
 
     def ready(self, number: int) -> bool:
         """Whether a worker has its partitions and handles what comes."""

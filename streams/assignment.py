@@ -13,6 +13,8 @@ from headrace.streams.restore import Restorer, backoff, take_changelog, take_his
 from headrace.streams.shard import Plan, Shard
 
 log = structlog.get_logger()
+HANGS = "offsets of a transaction hang, and are taken as aborted; kafka-transactions.sh finds and ends it"
+"""Said when input may be handled again; what sagas send for it has the ids that it had before."""
 
 
 class Assignment:
@@ -185,7 +187,7 @@ class Assignment:
         if time.monotonic() - since < patience:
             raise waits
         log.error(
-            "offsets of a transaction hang, and are taken as aborted; kafka-transactions.sh finds and ends it",
+            HANGS,
             group=self.plan.group,
             seconds=patience,
         )

@@ -16,12 +16,12 @@ from logbook import Entry, end_offsets, read_topics
 from support import Deployment, Load, Worker, check_clients, deployed, until
 
 from headrace.embedded import EmbeddedKafka
+from headrace.streams.assignment import HANGS
 from headrace.streams.reply import OutcomeUnknown, Reply
 from headrace.streams.store import PartitionStore
 
 pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
 DOUBT = "transaction in doubt; state is taken from Kafka anew"
-HANGS = "offsets of a transaction hang, and are taken as aborted; kafka-transactions.sh finds and ends it"
 
 
 @pytest.fixture

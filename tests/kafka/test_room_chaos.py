@@ -94,7 +94,7 @@ def test_a_room_in_chaos_loses_no_chip_and_does_nothing_twice(
     faults = Chaos(workers, kafka, plan, chance, print)
     played = asyncio.run(play(settings, workers, faults, hands, brought))
     workers.stop()
-    judge(played, check(settings, played.hands, played, ""))
+    judge(played, check(settings, played.hands, played, "", hung=workers.hung))
     if not MINUTES:
         assert (len(played.hands), faults.kills, faults.broker_restarts) == (HANDS, KILLS, RESTARTS)
 
