@@ -186,11 +186,7 @@ class Assignment:
         patience = 2 * self.plan.settings.transaction_timeout + 10
         if time.monotonic() - since < patience:
             raise waits
-        log.error(
-            HANGS,
-            group=self.plan.group,
-            seconds=patience,
-        )
+        log.error(HANGS, group=self.plan.group, seconds=patience)
         return found
 
     def _ask(self, places: list[TopicPartition], isolation: str) -> list[TopicPartition]:

@@ -1,8 +1,5 @@
 """Deployments of the guild on a real broker, and a reader of what they wrote that uses nothing of the engine."""
 
-import ctypes
-import os
-import runpy
 import signal
 import uuid
 from collections import Counter, defaultdict
@@ -10,10 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import guild
-import nursery
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions
 from confluent_kafka.admin import AdminClient
@@ -27,40 +23,17 @@ from headrace.streams.client import Client
 from headrace.streams.settings import Settings
 from headrace.topology import Topology
 
-_RUNNER = Path(__file__).with_name("guild_worker.py")
-_SET_PARENT_DEATH_SIGNAL = 1
-
 
 class GuildWorker(Worker):
     """A worker of the guild; `GUILD_…` variables are those of guild_worker."""
 
-    def start(self, **variables: Any) -> Self:
-        """Start the process; `variables` are for this start only."""
-        assert not self.alive, "it runs already"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.log.touch()
-        self._log_start = self.log.stat().st_size
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("HEADRACE_", "GUILD_", "OTEL_"))}
-        environment = inherited | self._variables | {name: str(value) for name, value in variables.items()}
-        self.process = nursery._server.Process(target=_run, args=(environment, str(self.log)), daemon=True)
-        self.process.start()
-        return self
+    runner = Path(__file__).with_name("guild_worker.py")
 
     def await_fault(self) -> None:
         """Wait until the process has died of the planned fault."""
         code = self.wait(40)
         assert code == -signal.SIGKILL, f"it ended with {code}, not of the fault:\n{self.tail()}"
         assert not (self.folder / "fault").exists(), f"it was killed before it came to the fault:\n{self.tail()}"
-
-
-def _run(environment: dict[str, str], log: str) -> None:
-    ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
-    os.environ.clear()
-    os.environ.update(environment)
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(file, 1)
-    os.dup2(file, 2)
-    runpy.run_path(str(_RUNNER), run_name="__main__")
 
 
 @dataclass
@@ -205,8 +178,7 @@ def hall_of(bootstrap: str, name: str, folder: Path, **settings: Any) -> Iterato
         yield hall
     finally:
         for worker in hall.workers:
-            if worker.alive:
-                worker.kill()
+            worker.bury()
         for future in admin.delete_topics([spec.name for spec in specs], request_timeout=20).values():
             future.exception(20)
 

@@ -44,6 +44,9 @@ def until(condition: Callable[[], T], what: str, seconds: float = 30.0) -> T:
 class Worker:
     """One worker process with a state folder of its own; it can be started again after its end."""
 
+    runner = Path(__file__).with_name("bank_worker.py")
+    """The program that it runs."""
+
     def __init__(self, folder: Path, settings: Settings, **variables: Any) -> None:
         self.folder = folder
         self.log = folder / "worker.log"
@@ -62,11 +65,11 @@ class Worker:
         """Start the process; `variables` are for this start only."""
         assert not self.alive, "it runs already"
         self.folder.mkdir(parents=True, exist_ok=True)
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("HEADRACE_", "BANK_", "OTEL_"))}
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("HEADRACE_", "BANK_", "GUILD_", "OTEL_"))}
         environment = inherited | self._variables | {name: str(value) for name, value in variables.items()}
         self.log.touch()
         self._log_start = self.log.stat().st_size
-        self.process = nursery.start(environment, self.log)
+        self.process = nursery.start(self.runner, environment, self.log)
         return self
 
     @property
