@@ -1,6 +1,5 @@
 """Settings of a deployment and of a worker: environment variables `HEADRACE_…`, overridden by options."""
 
-import logging
 import os
 import socket
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from headrace.streams.seldom import librdkafka
 from headrace.topology.names import MAIN, Names, is_word
 
 
@@ -98,7 +98,7 @@ class Settings(BaseSettings):
         config: dict[str, Any] = {
             "bootstrap.servers": self.bootstrap,
             "client.id": f"headrace-{socket.gethostname()}-{os.getpid()}",
-            "logger": logging.getLogger("headrace.librdkafka"),
+            "logger": librdkafka,
             "reconnect.backoff.max.ms": 500,
             "topic.metadata.propagation.max.ms": 10_000,
         }

@@ -1,5 +1,6 @@
 """The transactional producers: what one batch writes and the offsets it read, all of it or nothing."""
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -27,21 +28,28 @@ class RecordTooLarge(RuntimeError):
 class Patience:
     """Calls that may never come back, in a thread of their own; one that is caught in such a call is left behind."""
 
+    LOOK = 0.5
+    """Seconds between two looks whether it is worth while to wait longer."""
+
     def __init__(self) -> None:
         self._calls: SimpleQueue[Call | None] | None = None
 
-    def call(self, function: Callable[[], None], seconds: float) -> None:
-        """What `function` does; TimeoutError when it has not done it in time, and is still at it."""
+    def call(self, function: Callable[[], None], seconds: float, hopeless: Callable[[], bool]) -> None:
+        """What `function` does; TimeoutError when it has not done it in time, or is hopeless, and is still at it."""
         if self._calls is None:
             self._calls = SimpleQueue()
             Thread(target=_serve, args=(self._calls,), name="patience", daemon=True).start()
         answer: SimpleQueue[Exception | None] = SimpleQueue()
         self._calls.put((function, answer))
-        try:
-            error = answer.get(timeout=seconds)
-        except Empty:
-            self.close()
-            raise TimeoutError from None
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                error = answer.get(timeout=self.LOOK)
+                break
+            except Empty:
+                if hopeless() or time.monotonic() > end:
+                    self.close()
+                    raise TimeoutError from None
         if error is not None:
             raise error
 
@@ -69,6 +77,9 @@ class Transaction:
     partitions, and until the last of them is written the coordinator refuses the producer's next transaction, which
     librdkafka begins again only 20 ms later. The other producer is not held up: what it writes comes after, since the
     commit before it is decided. At no time are two transactions open that are not decided.
+
+    Producers that have lost a broker are made anew before the next transaction. They remember the broker as the one
+    that coordinates the group; asked for it, librdkafka waits for a connection that nobody opens (its issue 5511).
     """
 
     def __init__(self, settings: Settings, transactional_id: str) -> None:
@@ -82,10 +93,13 @@ class Transaction:
             linger_ms=20,
             compression_type="lz4",
         )
+        self._config["error_cb"] = self._trouble
         self._timeout = settings.transaction_timeout
         self._producers: deque[Producer] = deque()
         """The one whose turn it is stands first; empty when none is usable."""
         self._open = False
+        self._lost = False
+        """Whether a broker could not be reached since the producers were made."""
         self.offsets: dict[tuple[str, int], int] = {}
         """Offset that a tracked record got, by topic and partition; the last one in this transaction."""
         self._patience = Patience()
@@ -96,7 +110,9 @@ class Transaction:
             made = [Producer({**self._config, "transactional.id": name}) for name in self._ids]
             for producer in made:
                 producer.init_transactions(timeout)
+                producer.poll(0)  # what went wrong on the way here is over
             self._producers.extend(made)
+            self._lost = False
 
     def begin(self) -> None:
         """Open a transaction; raises Unsure when the producer is not usable."""
@@ -105,6 +121,11 @@ class Transaction:
         self.offsets = {}
         self._producers.rotate()
         try:
+            self._producers[0].poll(0)
+            if self._lost:
+                log.info("a broker was lost; the producers are made anew", producer=self._ids[0])
+                self.drop()
+                self.start(self._timeout)
             self._producers[0].begin_transaction()
         except KafkaException as error:
             raise Unsure(str(error)) from error
@@ -130,13 +151,18 @@ class Transaction:
             # without this flush the records wait behind the offsets, and replies take 100 ms instead of 4
             if producer.flush(timeout):
                 raise Unsure(f"records were not taken within {timeout:g} s")
+            if self._lost:
+                raise Unsure("a broker was lost during the transaction")
             group = consumer.consumer_group_metadata()
             # it heeds its own timeout as long as the group's coordinator is known: librdkafka's issues 5456 and 5511
-            self._patience.call(lambda: producer.send_offsets_to_transaction(offsets, group, timeout), timeout + 1)
+            self._patience.call(
+                lambda: producer.send_offsets_to_transaction(offsets, group, timeout), timeout + 1, self._hopeless
+            )
             producer.commit_transaction(timeout)
             self._open = False
         except TimeoutError as error:
-            raise Unsure(f"offsets were not taken within {timeout:g} s") from error
+            why = "before a broker was lost" if self._lost else f"within {timeout:g} s"
+            raise Unsure(f"offsets were not taken {why}") from error
         except KafkaException as error:
             raise _translated(error) from error
 
@@ -165,6 +191,14 @@ class Transaction:
         self.abort()
         self.drop()
         self._patience.close()
+
+    def _trouble(self, error: KafkaError) -> None:
+        if error.code() in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):
+            self._lost = True
+
+    def _hopeless(self) -> bool:
+        self._producers[0].poll(0)
+        return self._lost
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         if error is None:

@@ -1,0 +1,49 @@
+"""A broker comes back: work goes on at once, not after some time-out of a transaction."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import bank_pb2 as pb
+import pytest
+from support import Deployment, deployed
+
+from headrace.embedded import EmbeddedKafka
+
+pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
+
+
+@pytest.fixture
+def bank(own_kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[Deployment]:
+    """A deployment on a broker that may be killed."""
+    with deployed(own_kafka.bootstrap, tmp_path) as deployment:
+        yield deployment
+
+
+def test_commands_are_answered_soon_after_a_broker_was_killed(bank: Deployment, own_kafka: EmbeddedKafka) -> None:
+    """Producers know a coordinator that has gone; asked for it, librdkafka waits until its time is up."""
+    worker = bank.worker().start().await_ready()
+
+    async def scenario() -> list[float]:
+        took: list[float] = []
+        async with bank.client() as client:
+
+            async def deposit() -> None:
+                started = time.monotonic()
+                reply = await client.execute(pb.Deposit(amount=1), root="r", timeout=60)
+                assert reply.accepted
+                took.append(time.monotonic() - started)
+
+            for _ in range(2):  # with each of the producers
+                await deposit()
+            await asyncio.to_thread(own_kafka.kill)
+            await asyncio.to_thread(own_kafka.restart)
+            await asyncio.to_thread(worker.await_ready)
+            for _ in range(2):
+                await deposit()
+        return took[2:]
+
+    took = asyncio.run(scenario())
+    assert max(took) < 5, f"seconds that commands took after the broker was there again: {took}"
+    assert worker.metrics()['headrace_transactions_in_doubt_total{domain="account"}'] == 0
