@@ -68,6 +68,14 @@ class Assignment:
         left = {(p.topic, p.partition) for p in partitions}
         self._begin(consumer, gone, [p for p in consumer.assignment() if (p.topic, p.partition) not in left])
 
+    def lose(self) -> None:
+        """Let all partitions go, with a consumer that is no member of the group any more."""
+        self.revocations += 1
+        self.joined = False
+        for shard in self.shards.values():
+            shard.close()
+        self.shards.clear()
+
     def _begin(self, consumer: Consumer, numbers: set[int], held: Sequence[TopicPartition]) -> None:
         places = [p for p in held if p.partition in numbers]
         if not places:

@@ -36,8 +36,11 @@ class Component:
         metrics.doubts.labels(self.domain)  # to be seen at zero, too
         self._transaction = Transaction(settings, f"{plan.group}.{instance}")
         self._tracked = [plan.topic(e, kind) for e in plan.editions for kind in plan.restored]
-        self._consumer = Consumer(_group_config(plan, self._complain))
-        self._consumer.subscribe(plan.inputs, on_assign=self._assigned, on_revoke=self._revoked)
+        self._failure: Any = None
+        """What ended the consumer for good, if anything did."""
+        self._failures = 0
+        """How often that came since partitions were assigned."""
+        self._consumer = self._join()
         self._recovering = True
         self._attempt = 0
         self._complained = 0.0
@@ -55,6 +58,9 @@ class Component:
 
     def poll(self, timeout: float) -> list[Message]:
         """The next batch; empty when nothing came for `timeout` seconds. Serves assignments meanwhile."""
+        if self._failure is not None:
+            self._join_again()
+            return []
         if self._recovering and not self._settle(timeout):
             return []
         self.assignment.start_restored(self._consumer)
@@ -67,7 +73,10 @@ class Component:
         self._look_around()
         good = [m for m in messages if m.error() is None]
         if len(good) < len(messages):
-            self._errors([m for m in messages if m.error() is not None])
+            for error in (m.error() for m in messages if m.error() is not None):
+                self._complain(error)
+        if self._failure is not None:
+            return []
         if seen != self.assignment.revocations or not self.assignment.ready:
             return self._still_ours(good)
         return good
@@ -83,7 +92,9 @@ class Component:
             self._transaction.start(10)
         except KafkaException as error:
             self._complain(error.args[0])
-            self._consumer.poll(min(timeout, backoff(self._attempt)))
+            message = self._consumer.poll(min(timeout, backoff(self._attempt)))
+            if message is not None and message.error() is not None:
+                self._complain(message.error())
             self._attempt += 1
             return False
         self._recovering, self._attempt = False, 0
@@ -225,7 +236,22 @@ class Component:
 
     # ---- the group, and the end
 
+    def _join(self) -> Consumer:
+        consumer = Consumer(_group_config(self.plan, self._complain))
+        consumer.subscribe(self.plan.inputs, on_assign=self._assigned, on_revoke=self._revoked)
+        return consumer
+
+    def _join_again(self) -> None:
+        """Another consumer in place of one that has failed, as when the brokers have forgotten the group."""
+        log.error("the consumer has failed; another one joins the group", domain=self.domain, error=str(self._failure))
+        self._consumer.close()
+        self.assignment.lose()
+        self.assignment.stop.wait(backoff(self._failures))
+        self._failure, self._failures = None, self._failures + 1
+        self._consumer = self._join()
+
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._failures = 0
         self.assignment.add(consumer, partitions)
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -244,15 +270,9 @@ class Component:
 
     # ---- trouble, and figures
 
-    def _errors(self, messages: list[Message]) -> None:
-        for message in messages:
-            error = message.error()
-            assert error is not None
-            if error.fatal():
-                raise KafkaException(error)
-            self._complain(error)
-
     def _complain(self, error: Any) -> None:
+        if error.code() == KafkaError._FATAL:
+            self._failure = error
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
             self._away = True
         if time.monotonic() - self._complained > _COMPLAIN:

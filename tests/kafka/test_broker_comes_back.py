@@ -1,6 +1,7 @@
 """A broker comes back: work goes on at once, not after some time-out of a transaction."""
 
 import asyncio
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,3 +48,32 @@ def test_commands_are_answered_soon_after_a_broker_was_killed(bank: Deployment, 
     took = asyncio.run(scenario())
     assert max(took) < 5, f"seconds that commands took after the broker was there again: {took}"
     assert worker.metrics()['headrace_transactions_in_doubt_total{domain="account"}'] == 0
+
+
+def test_workers_join_again_when_the_broker_has_forgotten_their_group(
+    bank: Deployment, own_kafka: EmbeddedKafka
+) -> None:
+    """For librdkafka that is the end of a consumer; the engine takes another one, and loses and doubles nothing."""
+    workers = [bank.worker(name).start().await_ready() for name in ("one", "two")]
+
+    async def scenario() -> int:
+        async with bank.client() as client:
+
+            async def deposits() -> None:
+                calls = (client.execute(pb.Deposit(amount=1), root=f"r{n}", timeout=60) for n in range(8))
+                assert all(reply.accepted for reply in await asyncio.gather(*calls))
+
+            await deposits()
+            await asyncio.to_thread(own_kafka.kill)
+            for folder in own_kafka.data_dir.glob("**/__consumer_offsets-*"):
+                shutil.rmtree(folder)
+            await asyncio.to_thread(own_kafka.restart)
+            await deposits()
+            for worker in workers:
+                await asyncio.to_thread(worker.await_ready)
+            await deposits()
+            states = [await client.state(f"r{n}") for n in range(8)]
+            return sum(state.balance for state in states)
+
+    assert asyncio.run(scenario()) == 24
+    assert sum(worker.log.read_text().count("another one joins") for worker in workers) > 0
