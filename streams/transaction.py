@@ -14,6 +14,8 @@ from headrace.streams.settings import Settings
 from headrace.topology.step import Output
 
 log = structlog.get_logger()
+LOOK = 0.5
+"""Seconds between two looks whether it is worth while to wait longer."""
 Call = tuple[Callable[[], None], "SimpleQueue[Exception | None]"]
 
 
@@ -28,9 +30,6 @@ class RecordTooLarge(RuntimeError):
 class Patience:
     """Calls that may never come back, in a thread of their own; one that is caught in such a call is left behind."""
 
-    LOOK = 0.5
-    """Seconds between two looks whether it is worth while to wait longer."""
-
     def __init__(self) -> None:
         self._calls: SimpleQueue[Call | None] | None = None
 
@@ -44,7 +43,7 @@ class Patience:
         end = time.monotonic() + seconds
         while True:
             try:
-                error = answer.get(timeout=self.LOOK)
+                error = answer.get(timeout=LOOK)
                 break
             except Empty:
                 if hopeless() or time.monotonic() > end:
@@ -95,11 +94,14 @@ class Transaction:
         )
         self._config["error_cb"] = self._trouble
         self._timeout = settings.transaction_timeout
+        self._topic = settings.names.replies
         self._producers: deque[Producer] = deque()
         """The one whose turn it is stands first; empty when none is usable."""
         self._open = False
+        self._brokers: set[int] = set()
+        """Those that were there when the producers were made."""
         self._lost = False
-        """Whether a broker could not be reached since the producers were made."""
+        """Whether one could not be reached since, or has left."""
         self.offsets: dict[tuple[str, int], int] = {}
         """Offset that a tracked record got, by topic and partition; the last one in this transaction."""
         self._patience = Patience()
@@ -111,6 +113,7 @@ class Transaction:
             for producer in made:
                 producer.init_transactions(timeout)
                 producer.poll(0)  # what went wrong on the way here is over
+            self._brokers = self._seen(made[0], timeout)
             self._producers.extend(made)
             self._lost = False
 
@@ -149,8 +152,10 @@ class Transaction:
         producer, timeout = self._producers[0], self._timeout
         try:
             # without this flush the records wait behind the offsets, and replies take 100 ms instead of 4
-            if producer.flush(timeout):
-                raise Unsure(f"records were not taken within {timeout:g} s")
+            end = time.monotonic() + timeout
+            while producer.flush(LOOK) and not self._lost:
+                if time.monotonic() > end:
+                    raise Unsure(f"records were not taken within {timeout:g} s")
             if self._lost:
                 raise Unsure("a broker was lost during the transaction")
             group = consumer.consumer_group_metadata()
@@ -197,8 +202,15 @@ class Transaction:
             self._lost = True
 
     def _hopeless(self) -> bool:
-        self._producers[0].poll(0)
+        producer = self._producers[0]
+        producer.poll(0)
+        if not self._lost:
+            with suppress(KafkaException):
+                self._lost = not self._brokers <= self._seen(producer, LOOK)
         return self._lost
+
+    def _seen(self, producer: Producer, timeout: float) -> set[int]:
+        return set(producer.list_topics(self._topic, timeout).brokers)
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         if error is None:
