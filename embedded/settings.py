@@ -66,12 +66,12 @@ class Plan:
             "group.consumer.min.heartbeat.interval.ms": 500,
             "group.consumer.session.timeout.ms": 6000,
             "group.consumer.min.session.timeout.ms": 3000,
-            # A transaction past its timeout is aborted within a second, not within ten.
-            "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1000,
             # A killed broker is let in again, and what it led goes on, when its old session ends: by default in nine.
-            # Much shorter, and a busy machine makes brokers lose and regain what they lead while they start; a group's
-            # coordinator may then stop loading half-way and not know it (docs/adr/0021).
-            "broker.session.timeout.ms": 5000 if len(self.nodes) == 1 else 3000,
+            # Much shorter, and a busy machine makes brokers lose and regain what they lead while they start.
+            "broker.session.timeout.ms": 4000 if len(self.nodes) == 1 else 3000,
+            # Longer than that session. At its end nobody leads anything for a moment, and a transaction that is being
+            # aborted then leaves records behind that nobody ends (docs/adr/0021).
+            "transaction.abort.timed.out.transaction.cleanup.interval.ms": 10_000,
             "broker.heartbeat.interval.ms": 250,
             # Compaction looks every second, so that a test can wait for it. By default its buffer takes 128 MB of heap.
             "log.cleaner.backoff.ms": 1000,

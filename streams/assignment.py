@@ -189,9 +189,8 @@ class Assignment:
         since, self._pending = self._pending or time.monotonic(), None
         found = self._ask(places, "read_uncommitted")  # raises when it is the brokers that are away
         self._pending = since
-        # The brokers end every transaction after its timeout, looking for such each ten seconds by default. Offsets
-        # that are pending longer are nobody's: they came to the group when their transaction was over already.
-        patience = 2 * self.plan.settings.transaction_timeout + 10
+        # offsets that are pending longer are nobody's: their transaction is over
+        patience = self.plan.settings.longest_transaction
         if time.monotonic() - since < patience:
             raise waits
         log.error(HANGS, group=self.plan.group, seconds=patience)

@@ -29,6 +29,8 @@ from headrace.streams.store import EditionStore, PartitionStore
 
 log = structlog.get_logger()
 _CHUNK = 5000
+WAITS = "a restore waits for a transaction that does not end; kafka-transactions.sh finds and ends it"
+"""Said when nothing is to be read before the end of what has to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +107,15 @@ class Restorer:
         if not starts:
             return 0
         consumer = Consumer(_reader(self._settings))
-        count = 0
+        count, since = 0, time.monotonic()
         try:
             consumer.assign(starts)
             while open_tasks and not self._stop.is_set():
-                count += self._take_some(consumer, open_tasks, ends, take)
+                if found := self._take_some(consumer, open_tasks, ends, take):
+                    count, since = count + found, time.monotonic()
+                elif time.monotonic() - since > self._settings.longest_transaction:
+                    log.error(WAITS, partitions=[f"{topic}/{number}" for topic, number in open_tasks])
+                    since = time.monotonic()
         finally:
             consumer.close()
             self.remaining = 0

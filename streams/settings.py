@@ -85,6 +85,13 @@ class Settings(BaseSettings):
         """Topic names of this deployment."""
         return Names(self.prefix)
 
+    @property
+    def longest_transaction(self) -> float:
+        """Seconds after which a transaction has ended, or never will: its time-out, and until brokers look for such,
+        which they do each ten seconds by default; twice the time-out, for brokers that are busy.
+        """
+        return 2 * self.transaction_timeout + 10
+
     def producer(self, **specific: Any) -> dict[str, Any]:
         """Configuration of a producer that places records by key as Java clients do."""
         return self.client(partitioner="murmur2_random", **specific)

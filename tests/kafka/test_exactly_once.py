@@ -18,6 +18,7 @@ from support import Deployment, Load, Worker, check_clients, deployed, until
 from headrace.embedded import EmbeddedKafka
 from headrace.streams.assignment import HANGS
 from headrace.streams.reply import OutcomeUnknown, Reply
+from headrace.streams.restore import WAITS
 from headrace.streams.store import PartitionStore
 
 pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
@@ -247,6 +248,30 @@ def test_offsets_of_a_transaction_that_hangs(bank: Deployment) -> None:
     assert asyncio.run(deposit(2)).sequence == 1
     stranger.abort_transaction(30)
     member.close()
+    bank.log().verify()
+
+
+def test_a_restore_that_waits_for_a_transaction_says_so(bank: Deployment) -> None:
+    """Nobody may read beyond it; whoever operates the brokers can end it."""
+    worker = bank.worker(HEADRACE_TRANSACTION_TIMEOUT=1).start().await_ready()
+
+    async def deposit(amount: int) -> Reply:
+        async with bank.client() as client:
+            return await client.execute(pb.Deposit(amount=amount), root="r", timeout=60)
+
+    assert asyncio.run(deposit(1)).sequence == 0
+    worker.stop()
+    stranger = Producer({"bootstrap.servers": bank.settings.bootstrap, "transactional.id": f"{bank.settings.prefix}y"})
+    stranger.init_transactions(30)
+    stranger.begin_transaction()
+    stranger.produce(bank.topic("snapshots"), b"open", "somebody", 0)
+    stranger.flush(30)
+    worker.start()
+    until(lambda: worker.said(WAITS), "the worker said what it waits for")
+    assert not worker.ready
+    stranger.abort_transaction(30)
+    worker.await_ready()
+    assert asyncio.run(deposit(2)).sequence == 1
     bank.log().verify()
 
 
