@@ -10,7 +10,7 @@ import socket
 import tempfile
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Self
@@ -23,6 +23,7 @@ from headrace.embedded.jars import archive, find_jars, find_java, java_command
 from headrace.embedded.process import Process
 from headrace.embedded.settings import HOST, Node, Plan, render
 
+_NOTED_WITHIN = 15.0  # seconds
 STOP_SECONDS = 30.0
 """How long brokers may take to stop in order before they are killed."""
 
@@ -204,8 +205,37 @@ class EmbeddedKafka:
         self._processes.clear()
 
     def _launch(self, node: Node) -> Process:
+        if self.brokers == 1 and _was_killed(node):
+            self._note_death(node)
         command = java_command("kafka.Kafka", "server.properties", jvm=self._jvm)
         return self._run(f"Kafka broker {node.id}", node, command, "kafka.log", detached=self._detached)
+
+    def _note_death(self, node: Node) -> None:
+        """Let the controller of a lone broker that was killed take it for dead, before both start again.
+
+        Else the broker leads its partitions again at once, and loses them when its old session ends. A transaction that
+        is being completed at that moment is left hanging (docs/adr/0021).
+        """
+        (node.folder / "controller.properties").write_text(render(self._started().controller(node)))
+        says = "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.controller.ReplicationControlManager=info"
+        command = java_command("kafka.Kafka", "controller.properties", jvm=["-XX:TieredStopAtLevel=1", says])
+        log = node.folder / "controller.log"
+        log.unlink(missing_ok=True)
+        controller = self._run(f"the controller of broker {node.id}", node, command, log.name)
+        deadline = time.monotonic() + _NOTED_WITHIN
+
+        def wait(condition: Callable[[], bool]) -> None:
+            while not condition() and time.monotonic() < deadline:
+                if not controller.alive:
+                    raise controller.failure("ended before it knew that the broker was dead")
+                time.sleep(0.02)
+
+        # a broker that died before it was let in is dead already, and nothing is said of it
+        wait(lambda: b"Fencing broker" in log.read_bytes())
+        for _ in range(2):  # what is written next may have been on its way before that, and what comes then was not
+            size = _metadata_size(node)
+            wait(lambda size=size: _metadata_size(node) > size)  # type: ignore[misc]
+        _stop_in_order([controller])
 
     def _run(self, name: str, node: Node, command: list[str], log: str, *, detached: bool = False) -> Process:
         (node.folder / "server.properties").write_text(render(self._started().properties(node)))
@@ -250,6 +280,16 @@ def prepare() -> None:
             EmbeddedKafka(data_dir=Path(folder), jvm=[f"-XX:AOTCacheOutput={part}"]).start().stop()
         if part.exists():  # an older Java makes none
             part.replace(file)
+
+
+def _was_killed(node: Node) -> bool:
+    """Whether a broker has run on this data, and did not end in order."""
+    log = node.folder / "log"
+    return (log / "__cluster_metadata-0").exists() and not (log / ".kafka_cleanshutdown").exists()
+
+
+def _metadata_size(node: Node) -> int:
+    return sum(file.stat().st_size for file in (node.folder / "log" / "__cluster_metadata-0").glob("*.log"))
 
 
 def brokers_in(folder: Path) -> int | None:

@@ -115,12 +115,15 @@ def test_data_survives_restart_kill_and_a_second_start(tmp_path: Path) -> None:
     with EmbeddedKafka(data_dir=data, jvm=LIGHT) as kafka:
         name, bootstrap = topic(kafka.bootstrap), kafka.bootstrap
         produce(bootstrap, name, b"first")
+        controller = data / "broker-1" / "controller.log"
         kafka.restart()
         assert kafka.bootstrap == bootstrap
+        assert not controller.exists()
         produce(bootstrap, name, b"second")
         kafka.kill()
         assert kafka.pids == []
         kafka.restart()
+        assert "Fencing broker 1" in controller.read_text()
         produce(bootstrap, name, b"third")
         with pytest.raises(DataMismatch, match="cannot be used: another Kafka runs on it"):
             EmbeddedKafka(data_dir=data).start()

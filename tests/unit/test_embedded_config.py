@@ -63,6 +63,23 @@ def test_groups_join_quickly_and_topics_are_declared() -> None:
     assert settings["auto.create.topics.enable"] == "false"
 
 
+def test_the_controller_alone_is_no_broker_and_soon_takes_it_for_dead() -> None:
+    cluster = plan(1, **{"broker.session.timeout.ms": "20000", "num.partitions": "7"})
+    (node,) = cluster.nodes
+    alone, both = cluster.controller(node), cluster.properties(node)
+    assert (alone["process.roles"], alone["broker.session.timeout.ms"]) == ("controller", "300")
+    assert alone["listeners"] in both["listeners"]
+    assert str(node.port) not in alone["listeners"]
+    assert "advertised.listeners" not in alone
+    assert {name for name in alone if alone[name] != both.get(name)} == {
+        "process.roles",
+        "listeners",
+        "broker.session.timeout.ms",
+        "broker.heartbeat.interval.ms",
+        "metadata.max.idle.interval.ms",
+    }
+
+
 def test_a_setting_of_the_caller_wins() -> None:
     changed = plan(1, num_partitions="7")
     assert changed.properties(changed.nodes[0])["num.partitions"] == "7"
