@@ -230,11 +230,14 @@ class EmbeddedKafka:
                     raise controller.failure("ended before it knew that the broker was dead")
                 time.sleep(0.02)
 
+        def wait_for_a_write() -> None:
+            size = _metadata_size(node)
+            wait(lambda: _metadata_size(node) > size)
+
         # a broker that died before it was let in is dead already, and nothing is said of it
         wait(lambda: b"Fencing broker" in log.read_bytes())
-        for _ in range(2):  # what is written next may have been on its way before that, and what comes then was not
-            size = _metadata_size(node)
-            wait(lambda size=size: _metadata_size(node) > size)  # type: ignore[misc]
+        wait_for_a_write()  # may have been on its way before that
+        wait_for_a_write()
         _stop_in_order([controller])
 
     def _run(self, name: str, node: Node, command: list[str], log: str, *, detached: bool = False) -> Process:

@@ -133,9 +133,7 @@ class Assignment:
         for shard in self.shards.values():
             shard.history.set()
         self._histories.shutdown(cancel_futures=True)
-        for shard in self.shards.values():
-            shard.close()
-        self.shards.clear()
+        self.lose()
 
     # ---- in the restoring threads
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from guildhall import Hall, hall_of
+from support import Deployment, deployed
 
 from headrace.embedded import EmbeddedKafka
 
@@ -38,3 +41,17 @@ def own_kafka() -> Iterator[EmbeddedKafka]:
     }
     with EmbeddedKafka(properties=quick) as kafka:
         yield kafka
+
+
+@pytest.fixture
+def bank(own_kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[Deployment]:
+    """A deployment of the bank on the broker that may be killed; modules that kill none have one of their own."""
+    with deployed(own_kafka.bootstrap, tmp_path) as deployment:
+        yield deployment
+
+
+@pytest.fixture
+def hall(own_kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[Hall]:
+    """A deployment of purse, book and keeper, likewise."""
+    with hall_of(own_kafka.bootstrap, "topology", tmp_path) as deployment:
+        yield deployment

@@ -3,23 +3,14 @@
 import asyncio
 import shutil
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import bank_pb2 as pb
 import pytest
-from support import Deployment, deployed
+from support import Deployment
 
 from headrace.embedded import EmbeddedKafka
 
 pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
-
-
-@pytest.fixture
-def bank(own_kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[Deployment]:
-    """A deployment on a broker that may be killed."""
-    with deployed(own_kafka.bootstrap, tmp_path) as deployment:
-        yield deployment
 
 
 def test_commands_are_answered_soon_after_a_broker_was_killed(bank: Deployment, own_kafka: EmbeddedKafka) -> None:

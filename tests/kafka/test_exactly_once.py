@@ -3,7 +3,6 @@
 import asyncio
 import random
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP
@@ -13,7 +12,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from logbook import Entry, end_offsets, read_topics
-from support import Deployment, Load, Worker, check_clients, deployed, until
+from support import Deployment, Load, Worker, check_clients, until
 
 from headrace.embedded import EmbeddedKafka
 from headrace.streams.assignment import HANGS
@@ -23,13 +22,6 @@ from headrace.streams.store import PartitionStore
 
 pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
 DOUBT = "transaction in doubt; state is taken from Kafka anew"
-
-
-@pytest.fixture
-def bank(own_kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[Deployment]:
-    """A deployment on that broker."""
-    with deployed(own_kafka.bootstrap, tmp_path) as deployment:
-        yield deployment
 
 
 @dataclass
@@ -226,26 +218,34 @@ def test_a_call_to_the_brokers_that_never_returns(bank: Deployment) -> None:
     assert worker.said(DOUBT), "the call did not hang"
 
 
+async def deposit(bank: Deployment, amount: int) -> Reply:
+    """Made by a client of its own."""
+    async with bank.client() as client:
+        return await client.execute(pb.Deposit(amount=amount), root="r", timeout=60)
+
+
+def in_a_transaction(bank: Deployment) -> Producer:
+    """A producer of somebody else's, who has begun a transaction."""
+    stranger = Producer({"bootstrap.servers": bank.settings.bootstrap, "transactional.id": f"{bank.settings.prefix}x"})
+    stranger.init_transactions(30)
+    stranger.begin_transaction()
+    return stranger
+
+
 def test_offsets_of_a_transaction_that_hangs(bank: Deployment) -> None:
     """Pending longer than any transaction may last, they are nobody's; a worker that comes does not wait for ever."""
     worker = bank.worker(HEADRACE_TRANSACTION_TIMEOUT=1).start().await_ready()
 
-    async def deposit(amount: int) -> Reply:
-        async with bank.client() as client:
-            return await client.execute(pb.Deposit(amount=amount), root="r", timeout=60)
-
-    assert asyncio.run(deposit(1)).sequence == 0
+    assert asyncio.run(deposit(bank, 1)).sequence == 0
     worker.stop()
     group = {"bootstrap.servers": bank.settings.bootstrap, "group.id": f"{bank.settings.prefix}headrace.account"}
-    stranger = Producer({"bootstrap.servers": bank.settings.bootstrap, "transactional.id": f"{bank.settings.prefix}x"})
-    stranger.init_transactions(30)
-    stranger.begin_transaction()
+    stranger = in_a_transaction(bank)
     member = Consumer(group)
     places = [TopicPartition(bank.topic("commands"), number, 0) for number in range(bank.settings.partitions)]
     stranger.send_offsets_to_transaction(places, member.consumer_group_metadata(), 30)
     worker.start().await_ready(60)
     assert worker.said(HANGS), "the offsets did not hang"
-    assert asyncio.run(deposit(2)).sequence == 1
+    assert asyncio.run(deposit(bank, 2)).sequence == 1
     stranger.abort_transaction(30)
     member.close()
     bank.log().verify()
@@ -255,15 +255,9 @@ def test_a_restore_that_waits_for_a_transaction_says_so(bank: Deployment) -> Non
     """Nobody may read beyond it; whoever operates the brokers can end it."""
     worker = bank.worker(HEADRACE_TRANSACTION_TIMEOUT=1).start().await_ready()
 
-    async def deposit(amount: int) -> Reply:
-        async with bank.client() as client:
-            return await client.execute(pb.Deposit(amount=amount), root="r", timeout=60)
-
-    assert asyncio.run(deposit(1)).sequence == 0
+    assert asyncio.run(deposit(bank, 1)).sequence == 0
     worker.stop()
-    stranger = Producer({"bootstrap.servers": bank.settings.bootstrap, "transactional.id": f"{bank.settings.prefix}y"})
-    stranger.init_transactions(30)
-    stranger.begin_transaction()
+    stranger = in_a_transaction(bank)
     stranger.produce(bank.topic("snapshots"), b"open", "somebody", 0)
     stranger.flush(30)
     worker.start()
@@ -271,7 +265,7 @@ def test_a_restore_that_waits_for_a_transaction_says_so(bank: Deployment) -> Non
     assert not worker.ready
     stranger.abort_transaction(30)
     worker.await_ready()
-    assert asyncio.run(deposit(2)).sequence == 1
+    assert asyncio.run(deposit(bank, 2)).sequence == 1
     bank.log().verify()
 
 

@@ -25,13 +25,6 @@ pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
 TESTS = Path(__file__).resolve().parents[1]
 
 
-@pytest.fixture
-def hall(own_kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[Hall]:
-    """A deployment of purse, book and keeper."""
-    with hall_of(own_kafka.bootstrap, "topology", tmp_path) as hall:
-        yield hall
-
-
 # ---- process managers
 
 

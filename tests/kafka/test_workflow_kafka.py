@@ -17,10 +17,9 @@ from typing import Any
 import bank_pb2 as pb
 import pytest
 from google.protobuf.message import Message
-from guildhall import GuildWorker, Hall, Ledger, hall_of, run_on
+from guildhall import GuildWorker, Hall, Ledger, run_on
 from support import Load, until
 
-from headrace.embedded import EmbeddedKafka
 from headrace.schemas import headrace_v1_pb2 as wire
 from headrace.streams.client import Client
 from headrace.streams.reader import read
@@ -28,13 +27,6 @@ from headrace.streams.reply import OutcomeUnknown, Reply
 
 pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
 TESTS = Path(__file__).resolve().parents[1]
-
-
-@pytest.fixture
-def hall(own_kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[Hall]:
-    """A deployment of purse, book and keeper."""
-    with hall_of(own_kafka.bootstrap, "topology", tmp_path) as hall:
-        yield hall
 
 
 # ---- sagas

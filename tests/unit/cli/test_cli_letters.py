@@ -1,11 +1,9 @@
 """`headrace dead-letters` in memory: what is meant, what is shown, what is done, and what is wrong with a call."""
 
 import json
-from datetime import timedelta
 
 import guild
 import pytest
-from bank_pb2 import Deposit
 from room import furnish
 from typer.testing import CliRunner, Result
 
@@ -21,20 +19,6 @@ def run(*arguments: str) -> Result:
 def listed(*arguments: str) -> list[str]:
     """Roots of the letters that a list shows."""
     return [json.loads(line).get("root", "") for line in run("list", *arguments, "--json").stdout.splitlines()]
-
-
-@pytest.fixture
-def driver(monkeypatch: pytest.MonkeyPatch) -> TopologyDriver:
-    """Three dead letters: two of the saga, an hour apart, and one of the purse, which keeps a refusal."""
-    monkeypatch.setenv("HEADRACE_TOPOLOGY", "guild:topology")
-    monkeypatch.setattr(guild.Keeper, "broken", True)
-    made = furnish(monkeypatch)
-    made.send(Deposit(amount=13), "early", correlation_id="trip")
-    made.clock.advance(timedelta(hours=1))
-    made.send(Deposit(amount=13), "late")
-    made.send(Deposit(amount=4), "late")
-    made.send(Deposit(amount=71), "kept")
-    return made
 
 
 # ---- which are meant
