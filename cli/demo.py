@@ -64,16 +64,21 @@ def demo(
     history = read_hands(file, hands)
     follow = _most_to_tell(history)
     count = max(workers or 1, 2 if chaos else 1)
-    with _terminable(), cluster(deployment, screen, count, QUICK if chaos else {}) as (settings, kafka):
-        with demo_workers(settings, count) as running:
-            screen.say(f"{count} worker(s) ready; {len(history):,} hands to play")
-            faults = _faults(history, running, kafka, screen) if chaos else None
-            played = asyncio.run(_play(settings, history, running, faults, screen))
-            hung = running.hung
+    with (
+        _terminable(),
+        cluster(deployment, screen, count, QUICK if chaos else {}) as (settings, kafka),
+        demo_workers(settings, count) as running,
+    ):
+        screen.say(f"{count} worker(s) ready; {len(history):,} hands to play")
+        faults = _faults(history, running, kafka, screen) if chaos else None
+        played = asyncio.run(_play(settings, history, running, faults, screen))
+        running.stop()
         screen.say("all answered; reading the event log back")
-        checked = check(settings, history, played, follow.root, hung=hung)
+        checked = check(settings, history, played, follow.root, hung=running.hung)
+        running.keep_logs = bool(checked.mismatched)
     _tell(history, played, checked, faults, follow, as_json)
     if checked.mismatched:
+        typer.echo(f"the workers' logs: {running.folder}", err=True)
         raise typer.Exit(NO)
 
 

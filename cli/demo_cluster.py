@@ -81,6 +81,10 @@ class Workers:
     """Processes of `headrace worker`, each with a log; they die with this process, however it ends."""
 
     def __init__(self, settings: Settings, count: int, folder: Path, state: Path, topology: str = ROOM) -> None:
+        self.folder = folder
+        """Where the logs are."""
+        self.keep_logs = False
+        """Whether the logs stay."""
         self._ports = free_ports(count)
         folder.mkdir(parents=True, exist_ok=True)
         self._starts = [
@@ -146,7 +150,6 @@ class Workers:
 def demo_workers(settings: Settings, count: int) -> Iterator[Workers]:
     """Workers that are ready; in the end they are stopped. Their logs stay if something went wrong."""
     folder = home().parent / f"demo-{os.getpid()}"
-    keep = False
     with TemporaryDirectory(prefix="headrace-demo-") as state:
         try:
             workers = Workers(settings, count, folder, Path(state))
@@ -156,11 +159,11 @@ def demo_workers(settings: Settings, count: int) -> Iterator[Workers]:
             workers.await_ready()
             yield workers
         except Failure:
-            keep = True  # it names the logs
+            workers.keep_logs = True  # it names them
             raise
         finally:
             workers.stop()
-            if not keep:
+            if not workers.keep_logs:
                 shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import structlog
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+from timeline import timeline
 from typer.testing import CliRunner, Result
 
 from headrace.cli.main import app
@@ -263,8 +264,8 @@ def test_the_demo_has_the_same_result_in_chaos(tmp_path: Path) -> None:
     environment["HEADRACE_HOME"] = str(tmp_path)
     demo = [*PROGRAM, "demo", "--chaos", "--hands", "100", "--json"]
     done = subprocess.run(demo, env=environment, capture_output=True, text=True, timeout=280, check=False)
-    print(done.stdout, done.stderr)  # noqa: T201
-    assert done.returncode == 0, done.stderr
+    if done.returncode:
+        pytest.fail(f"exit code {done.returncode}\n{timeline(tmp_path)}\n{done.stdout[:1500]}\n{done.stderr[-1500:]}")
     result = json.loads(done.stdout)
     assert (result["hands"], result["matched"], result["mismatched"], result["rejected"]) == (100, 100, [], 0)
     assert result["chips_in"] == result["chips_out"] == 100 * 60_000

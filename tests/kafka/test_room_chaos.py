@@ -15,6 +15,7 @@ from pathlib import Path
 import chaos_room
 import pytest
 from support import until
+from timeline import timeline
 
 from headrace.cli.demo import alive
 from headrace.cli.demo_chaos import Chaos, Plan
@@ -75,6 +76,7 @@ def workers(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         yield both
     finally:
         both.stop()
+        print(timeline(tmp_path))  # noqa: T201
 
 
 @pytest.mark.timeout(900 + 180 * MINUTES)
