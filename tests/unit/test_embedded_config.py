@@ -80,6 +80,11 @@ def test_the_controller_alone_is_no_broker_and_soon_takes_it_for_dead() -> None:
     }
 
 
+@pytest.mark.parametrize(("brokers", "session"), [(1, "60000"), (3, "3000")])
+def test_a_lone_broker_outlives_a_machine_that_stands_still(brokers: int, session: str) -> None:
+    assert plan(brokers).properties(plan(brokers).nodes[0])["broker.session.timeout.ms"] == session
+
+
 def test_a_setting_of_the_caller_wins() -> None:
     changed = plan(1, num_partitions="7")
     assert changed.properties(changed.nodes[0])["num.partitions"] == "7"
