@@ -9,12 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from headrace.streams.restore import Restorer, backoff, take_changelog, take_history
+from headrace.streams.restore import Restorer, backoff, discard_foreign, take_changelog, take_history
 from headrace.streams.shard import Plan, Shard
 
 log = structlog.get_logger()
 HANGS = "offsets of a transaction hang, and are taken as aborted; kafka-transactions.sh finds and ends it"
 """Said when input may be handled again; what sagas send for it has the ids that it had before."""
+Wanted = tuple[Shard, threading.Event]
+"""What to restore, and what to set once its history is there, too."""
 
 
 class Assignment:
@@ -88,7 +90,7 @@ class Assignment:
             self.shards[shard.partition] = shard
             shard.restores += 1
         log.info("partitions assigned", domain=self.plan.word, partitions=[s.partition for s in new])
-        self._changelogs.submit(self._restore, new)
+        self._changelogs.submit(self._restore, [(shard, shard.history) for shard in new])
 
     def renew(self, consumer: Consumer) -> None:
         """After a doubtful transaction: forget what memory holds, and take every partition's state from Kafka."""
@@ -98,10 +100,12 @@ class Assignment:
         for shard in self.shards.values():
             shard.ready = False
             shard.restores += 1
-            shard.history.clear()  # what the doubtful transaction wrote may be on the log, and not in the store
+            # What the doubtful transaction wrote may be on the log, and not in the store; and a restore of the history
+            # that is in progress may not know of it, so that it is not for that one to say that all is there.
+            shard.history = threading.Event()
             for step in shard.steps.values():
                 step.rolled_back()
-        self._changelogs.submit(self._restore, list(self.shards.values()))
+        self._changelogs.submit(self._restore, [(shard, shard.history) for shard in self.shards.values()])
 
     def start_restored(self, consumer: Consumer) -> None:
         """Let the input of restored partitions flow, from where their stores stand."""
@@ -137,43 +141,45 @@ class Assignment:
 
     # ---- in the restoring threads
 
-    def _restore(self, shards: list[Shard]) -> None:
+    def _restore(self, wanted: Sequence[Wanted]) -> None:
         attempt = 0
-        while shards and not self.stop.is_set():
-            shards = [s for s in shards if self.shards.get(s.partition) is s and not s.closed]
+        while wanted and not self.stop.is_set():
+            wanted = [(s, history) for s, history in wanted if self.shards.get(s.partition) is s and not s.closed]
             try:
-                self._restore_once(shards)
+                self._restore_once(wanted)
                 return
             except KafkaException as error:
                 log.warning("restore waits for the brokers", domain=self.plan.word, error=str(error))
             except Exception:
-                if not any(s.closed for s in shards):  # a store closed under our hands is no fault
+                if not any(s.closed for s, _ in wanted):  # a store closed under our hands is no fault
                     log.exception("restore failed; tried again", domain=self.plan.word)
             self.stop.wait(backoff(attempt))
             attempt += 1
 
-    def _restore_once(self, shards: list[Shard]) -> None:
+    def _restore_once(self, wanted: Sequence[Wanted]) -> None:
+        shards = [shard for shard, _ in wanted]
         by_number = {shard.partition: shard for shard in shards}
         for place in self._committed(by_number):
             offset = place.offset if place.offset >= 0 else OFFSET_BEGINNING
             by_number[place.partition].offsets[place.topic] = offset
-        tasks = [task for s in shards for task in s.tasks("snapshots")]
-        count = self.restorer.restore(tasks, self.restorer.end_offsets(tasks), take_changelog)
+        changelogs = [task for s in shards for task in s.tasks("snapshots")]
+        tasks = [task for s in shards for kind in self.plan.restored for task in s.tasks(kind)]
+        ends = self.restorer.end_offsets(tasks)
+        discard_foreign(tasks, ends)
+        count = self.restorer.restore(changelogs, ends, take_changelog)
         log.info("changelog restored", domain=self.plan.word, partitions=len(shards), records=count)
         if self.stop.is_set():
             return
         if "events" not in self.plan.restored:
-            for shard in shards:
-                shard.history.set()
+            for shard, history in wanted:
+                history.set()
                 self._restored.put(shard)
             return
         # events written from here on are put by the step itself
         ends = self.restorer.end_offsets(task for s in shards for task in s.tasks("events"))
         for shard in shards:
             self._restored.put(shard)
-        waiting = [s for s in shards if not s.history.is_set()]
-        if waiting:
-            self._histories.submit(self._restore_history, waiting, ends)
+        self._histories.submit(self._restore_history, wanted, ends)
 
     def _committed(self, partitions: Iterable[int]) -> list[TopicPartition]:
         """Committed input offsets; waits for a transaction of the former owner that is being decided."""
@@ -213,15 +219,15 @@ class Assignment:
                 raise KafkaException(place.error)
         return found
 
-    def _restore_history(self, shards: list[Shard], ends: dict[tuple[str, int], tuple[int, int]]) -> None:
+    def _restore_history(self, wanted: Sequence[Wanted], ends: dict[tuple[str, int], tuple[int, int]]) -> None:
         restorer = Restorer(self.plan.settings, self.stop)
-        for shard in shards:
+        for shard, history in wanted:
             attempt = 0
-            while not (shard.closed or shard.history.is_set() or self.stop.is_set()):
+            while shard.history is history and not (shard.closed or history.is_set() or self.stop.is_set()):
                 try:
                     restorer.restore(shard.tasks("events"), ends, take_history)
                     if not self.stop.is_set():
-                        shard.history.set()
+                        history.set()
                 except Exception as error:
                     if not shard.closed:
                         log.warning("history waits", domain=self.plan.word, error=str(error))

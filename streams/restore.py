@@ -56,6 +56,17 @@ def take_history(store: EditionStore, messages: list[Message], checkpoints: dict
     store.restore_history([_stored(m) for m in messages], checkpoints)
 
 
+def discard_foreign(tasks: Iterable[Task], ends: dict[tuple[str, int], tuple[int, int]]) -> None:
+    """Empty the stores that are ahead of a topic of theirs: it is another one than they were made from.
+
+    For stores that nobody reads yet, and with ends that were asked for since.
+    """
+    for task in tasks:
+        if task.store.checkpoint(task.topic) > ends[task.topic, task.partition][1]:
+            log.warning("store is ahead of its topic; made anew", topic=task.topic, partition=task.partition)
+            task.store.wipe()
+
+
 class Restorer:
     """Restores stores of one component; counts what it read. One restore at a time in each object."""
 
@@ -85,7 +96,7 @@ class Restorer:
         return ends
 
     def restore(self, tasks: Sequence[Task], ends: dict[tuple[str, int], tuple[int, int]], take: Take) -> int:
-        """Read each task's partition from its checkpoint to its end; the number of records read.
+        """Read each task's partition from its checkpoint to its end, if that is not behind it; how many records.
 
         Returns early, with less, when told to stop. Raises KafkaException when the brokers answer with an error
         that does not pass.
@@ -94,15 +105,11 @@ class Restorer:
         starts: list[TopicPartition] = []
         for task in tasks:
             first, end = ends[task.topic, task.partition]
-            checkpoint = task.store.checkpoint(task.topic)
-            if checkpoint > end:
-                log.warning("store is ahead of its topic; made anew", topic=task.topic, partition=task.partition)
-                task.store.wipe()
-                checkpoint = 0
-            if max(checkpoint, first) < end:
+            start = max(task.store.checkpoint(task.topic), first)
+            if start < end:
                 open_tasks[task.topic, task.partition] = task
                 # a number even for the beginning: librdkafka takes half a second to look up what that is
-                starts.append(TopicPartition(task.topic, task.partition, max(checkpoint, first)))
+                starts.append(TopicPartition(task.topic, task.partition, start))
         self.remaining = sum(ends[p.topic, p.partition][1] - p.offset for p in starts)
         if not starts:
             return 0

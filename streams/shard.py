@@ -84,7 +84,8 @@ class Shard:
     offsets: dict[str, int] = field(default_factory=dict)
     """Committed offset of each input topic, as found before the restore."""
     history: threading.Event = field(default_factory=threading.Event)
-    """Set when the history holds all events that were there at the assignment."""
+    """Set when the history holds all events that were there at the assignment, or at the last doubt: another one each
+    time."""
     store: PartitionStore | None = None
     steps: dict[str, Step] = field(default_factory=dict)
     """By input topic."""
