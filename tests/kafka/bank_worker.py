@@ -11,21 +11,24 @@ from the group what has become of this member. Points:
     commit      its offsets are too, the transaction is open
     store       the transaction is committed, the store does not have it
 
-BANK_VERSION=2 runs a later version of the domain, whose state has one field more.
+BANK_VERSION=2 runs a later version of the domain, whose state has one field more. With BANK_LOST_ANSWERS=0.1 a tenth of
+the answers to commits are lost, so that the engine doubts them; histories are then restored slowly, to be overtaken.
 """
 
 import faulthandler
 import logging
 import os
+import random
 import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import structlog
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -37,12 +40,14 @@ if os.environ.get("BANK_VERSION") == "2":
 import bank
 from bank_pb2 import Account, Burst, Deposit, Deposited, Poison, Withdrawn
 
-from headrace.streams import topics, transaction, worker
+from headrace.streams import assignment, topics, transaction, worker
+from headrace.streams.restore import Restorer, Take, Task, take_history
 from headrace.streams.settings import Settings
 from headrace.topology import Topology, applies, handles
 
 settings = Settings()
 _FAULT = settings.state_dir / "fault"
+_LOST = float(os.environ.get("BANK_LOST_ANSWERS", "0"))
 
 
 def reach(point: str) -> None:
@@ -74,6 +79,18 @@ class FaultyProducer(Producer):
         reach("commit")
         super().commit_transaction(*arguments, **named)
         reach("store")
+        if random.random() < _LOST:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "the answer is lost, as told"))
+
+
+class SlowRestorer(Restorer):
+    """The engine's, but that the history takes its time."""
+
+    def restore(self, tasks: Sequence[Task], ends: dict[tuple[str, int], tuple[int, int]], take: Take) -> int:
+        count = super().restore(tasks, ends, take)
+        if take is take_history:
+            time.sleep(0.7)
+        return count
 
 
 class Accounts(bank.Accounts):
@@ -117,6 +134,9 @@ def main() -> int:
     engine: Any = transaction
     assert engine.Producer is Producer, "the engine takes its producer from elsewhere now"
     engine.Producer = FaultyProducer
+    if _LOST:
+        engine = assignment
+        engine.Restorer = SlowRestorer
     later_version = os.environ.get("BANK_VERSION") == "2"
     try:
         worker.run(settings, Topology(LaterAccounts if later_version else Accounts))

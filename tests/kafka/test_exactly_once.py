@@ -97,6 +97,25 @@ def test_a_worker_killed_at_random_moments(bank: Deployment, tmp_path: Path) -> 
     assert check_stores(bank, corpses) > 0
 
 
+def test_answers_to_commits_that_are_lost(bank: Deployment) -> None:
+    """One doubt follows the other, and overtakes the restore of the history that the one before it asked for.
+
+    What was committed all the same counts: states are not lost, and repeated commands get their first answers.
+    """
+    worker = bank.worker(BANK_LOST_ANSWERS=0.2).start()
+
+    async def scenario() -> Load:
+        async with bank.client() as client:
+            load = Load(client, 7, callers=32, roots=12, patience=1)
+            while len(worker.said(DOUBT)) < 10:
+                await load.progress(20)
+            await load.finish()
+            return load
+
+    load = asyncio.run(scenario())
+    check_clients(load, bank.log().verify())
+
+
 @pytest.mark.parametrize("point", ["flush", "offsets", "commit", "store"])
 def test_invariant_1_atomic_step(point: str, bank: Deployment) -> None:
     """Killed at any point of a step, what it wrote is there with its offsets, or not at all."""
