@@ -15,11 +15,13 @@ def timeline(folder: Path, lines: int = 40, width: int = 180) -> str:
 
 def _lines(log: Path) -> Iterator[str]:
     for text in log.read_text(errors="replace").splitlines():
+        if not text.startswith("{"):
+            continue
         try:
             line = json.loads(text)
-            event = str(line.pop("event"))
-        except (ValueError, KeyError):
+        except ValueError:  # cut off by a kill
             continue
+        event = str(line.get("event"))
         usual = line.get("level") == "info" and not event.startswith(_TELLING)
         if usual or event.startswith("GETPID"):  # a producer that asks again
             continue
