@@ -22,6 +22,7 @@ from bank import topology
 from confluent_kafka import Consumer, TopicPartition
 from google.protobuf.message import Message
 from logbook import Logbook
+from timeline import log_lines
 
 from headrace.embedded.broker import free_ports
 from headrace.streams import topics
@@ -168,9 +169,8 @@ class Worker:
 
     def said(self, event: str) -> list[dict[str, Any]]:
         """The log lines with this event since the last start."""
-        lines = self.log.read_bytes()[self._log_start :].decode(errors="replace").splitlines()
-        parsed = (json.loads(line) for line in lines if line.startswith("{") and line.endswith("}"))
-        return [line for line in parsed if line.get("event") == event]
+        text = self.log.read_bytes()[self._log_start :].decode(errors="replace")
+        return [line for line in log_lines(text) if line.get("event") == event]
 
     def restored_records(self) -> int:
         """Changelog records read since the last start."""

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 _TELLING = ("worker starts", "partitions assigned", "partitions revoked", "a broker was lost")
 
@@ -13,14 +15,16 @@ def timeline(folder: Path, lines: int = 40, width: int = 180) -> str:
     return "\n".join(line[:width] for line in told[-lines:])
 
 
+def log_lines(text: str) -> Iterator[dict[str, Any]]:
+    """What a worker's log says in JSON; other lines are passed over, and those that a kill has cut off."""
+    for line in text.splitlines():
+        if line.startswith("{"):
+            with suppress(ValueError):
+                yield json.loads(line)
+
+
 def _lines(log: Path) -> Iterator[str]:
-    for text in log.read_text(errors="replace").splitlines():
-        if not text.startswith("{"):
-            continue
-        try:
-            line = json.loads(text)
-        except ValueError:  # cut off by a kill
-            continue
+    for line in log_lines(log.read_text(errors="replace")):
         event = str(line.get("event"))
         usual = line.get("level") == "info" and not event.startswith(_TELLING)
         if usual or event.startswith("GETPID"):  # a producer that asks again

@@ -40,12 +40,6 @@ class FakeConsumer:
     def pause(self, places: list[TopicPartition]) -> None:
         """Nothing to do."""
 
-    def seek(self, place: TopicPartition) -> None:
-        """Nothing to do."""
-
-    def resume(self, places: list[TopicPartition]) -> None:
-        """Nothing to do."""
-
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
