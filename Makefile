@@ -2,9 +2,7 @@
 PYTHON ?= python3
 MINUTES ?= 5
 BIN := .venv/bin
-# mypy looks at each folder of tests by itself, for several have modules of one name, such as conftest.
-TESTS = $(shell find tests -name '*.py' -exec dirname {} + | sort -u)
-PACKAGES := schemas topology streams embedded connectors cli bench examples/poker
+PACKAGES := schemas topology streams testing embedded connectors cli bench examples
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -23,8 +21,9 @@ help: ## show this list
 
 # The folders under the names by which they are imported, for tools that do not ask Python where a package is.
 build/tree/.made: Makefile
-	@mkdir -p build/tree/headrace/examples
+	@mkdir -p build/tree/headrace
 	@for p in $(PACKAGES); do ln -sfn "$(CURDIR)/$$p" "build/tree/headrace/$$p"; done
+	@for f in __init__.py py.typed; do ln -sfn "$(CURDIR)/headrace/$$f" "build/tree/headrace/$$f"; done
 	@touch $@
 
 setup: .venv/.installed build/tree/.made ## virtual environment with locked dependencies
@@ -39,8 +38,8 @@ check: setup ## ruff, mypy strict, import-linter, generated code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p headrace
-	@for folder in $(TESTS); do echo "mypy $$folder"; $(BIN)/mypy $$(ls $$folder/*.py | grep -v _pb2) || exit 1; done
-	PYTHONPATH=build/tree $(BIN)/lint-imports
+	$(BIN)/mypy -p tests
+	cd build/tree && $(CURDIR)/$(BIN)/lint-imports --config $(CURDIR)/pyproject.toml
 	$(BIN)/python tests/check_generated.py
 
 unit: setup ## tests without Kafka

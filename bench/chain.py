@@ -1,8 +1,8 @@
 """The chain that `workflow` measures: what is paid into a player's account is booked in the house's ledger, too."""
 
+from headrace import EventContext, Saga, Send, Topology, reacts
 from headrace.examples.poker import Player
 from headrace.examples.poker import poker_pb2 as pb
-from headrace.topology import EventContext, Saga, Send, Topology, reacts, to
 
 
 class House(Player):
@@ -19,7 +19,7 @@ class Booking(Saga):
 
     @reacts
     def deposited(self, event: pb.FundsDeposited, context: EventContext) -> Send[pb.DepositFunds]:
-        return to("house", context.root, pb.DepositFunds(amount=event.amount))
+        return Send("house", context.root, pb.DepositFunds(amount=event.amount))
 
 
 topology = Topology(Player, House, Booking)

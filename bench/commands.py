@@ -8,9 +8,9 @@ from confluent_kafka import Message
 
 from headrace.bench.bare import BareLoop
 from headrace.bench.load import DOMAIN, Progress, at_least, component, deployment, deposits, median
-from headrace.streams.metrics import Metrics
+from headrace.streams.observability.metrics import Metrics
+from headrace.streams.runtime.worker import calm_collector
 from headrace.streams.settings import Settings
-from headrace.streams.worker import calm_collector
 
 TARGETS = {"ratio_to_bare_loop": ">= 0.6", "commands_per_second": ">= 20000"}
 _PATIENCE = 120.0  # seconds without any command, after which a loop is taken to be stuck

@@ -13,8 +13,7 @@ from headrace.bench.load import DOMAIN, POKER, Progress, at_least, deployment, q
 from headrace.bench.processes import worker
 from headrace.examples.poker import poker_pb2 as pb
 from headrace.examples.poker import topology
-from headrace.streams.client import Client
-from headrace.streams.reply import Status
+from headrace.streams.client import Client, Status
 from headrace.streams.settings import Settings
 
 TARGETS = {"p50_ms": "< 10", "p99_ms": "< 50"}

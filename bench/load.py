@@ -12,16 +12,17 @@ from headrace.embedded import EmbeddedKafka
 from headrace.examples.poker import poker_pb2 as pb
 from headrace.examples.poker import topology
 from headrace.schemas import codecs
-from headrace.schemas.record import CORRELATION, REPLY_TO, CloudEvent, Headers
-from headrace.streams import topics
-from headrace.streams.alarm import Alarm
-from headrace.streams.component import Component
-from headrace.streams.metrics import Metrics
+from headrace.schemas.headers import CORRELATION, REPLY_TO, Headers
+from headrace.schemas.record import CloudEvent
+from headrace.streams.admin import topics
+from headrace.streams.observability.alerts import Alerts
+from headrace.streams.observability.metrics import Metrics
+from headrace.streams.observability.tracing import Tracing
+from headrace.streams.runtime.component import Component
+from headrace.streams.runtime.partition import ComponentConfig
 from headrace.streams.settings import Settings
-from headrace.streams.shard import Plan
-from headrace.streams.tracing import Tracing
-from headrace.topology.graph import Topology
 from headrace.topology.inspection import type_name
+from headrace.topology.topology import Topology
 
 DOMAIN = "player"
 POKER = "headrace.examples.poker:topology"
@@ -63,9 +64,9 @@ def deployment(
                 future.exception()
 
 
-def plan(settings: Settings, folder: str) -> Plan:
+def plan(settings: Settings, folder: str) -> ComponentConfig:
     """The player component of a deployment, with a store folder of its own."""
-    return Plan(
+    return ComponentConfig(
         topology=topology,
         word=DOMAIN,
         settings=settings,
@@ -80,7 +81,7 @@ def plan(settings: Settings, folder: str) -> Plan:
 
 def component(settings: Settings, metrics: Metrics) -> Component:
     """The engine for players, as a worker runs it, to be driven by the benchmark's thread."""
-    return Component(plan(settings, "engine"), "bench", metrics, Tracing(), Alarm(""))
+    return Component(plan(settings, "engine"), "bench", metrics, Tracing(), Alerts(""))
 
 
 def deposits(settings: Settings, roots: int, each: int) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, Message, TopicPartition
 from confluent_kafka.admin import OffsetSpec
 
-from headrace.streams import topics
+from headrace.streams.admin import topics
 from headrace.streams.settings import Settings
 
 _PATIENCE = 30.0  # seconds without any record, after which a topic is taken to be broken

@@ -18,12 +18,13 @@ from headrace.examples.poker import poker_pb2 as pb
 from headrace.examples.poker import topology
 from headrace.schemas.headrace_v1_pb2 import Snapshot
 from headrace.schemas.record import Record
+from headrace.streams.runtime.worker import calm_collector
 from headrace.streams.settings import Settings
-from headrace.streams.store import PartitionStore
-from headrace.streams.worker import calm_collector
+from headrace.streams.state.rocksdb import PartitionStore
+from headrace.streams.steps.registry import make_step
+from headrace.streams.steps.state_cache import StateCache
+from headrace.streams.steps.store import Store
 from headrace.topology.inspection import AggregateSpec, type_name
-from headrace.topology.roots import Roots
-from headrace.topology.store import Store
 
 TARGETS = {"snapshot_ms": "< 1", "cold_ms": "< 250"}
 _ROOT = b"player-000000"
@@ -71,7 +72,7 @@ def _write(folder: Path, events: int) -> int:
     here = plan(settings, "")
     store = PartitionStore(folder)
     view = store.edition(settings.edition)
-    step = here.topology.step(DOMAIN, view, here.place(settings.edition, 0, time.sleep))
+    step = make_step(here.topology, DOMAIN, view, here.place(settings.edition, 0, time.sleep))
     now, balance = time.time_ns() // 1_000_000, 0
     for number in range(events):
         command = pb.DepositFunds(amount=number % 9 + 1) if number else pb.RegisterPlayer(name="somebody")
@@ -129,7 +130,7 @@ def read(folder: str, events: int, balance: int, cold: bool) -> dict[str, float]
     """Milliseconds of the load, and of its stages when it is a cold one; raises RuntimeError when it is wrong."""
     view = PartitionStore(Path(folder)).edition("main")
     spec = topology.aggregate(DOMAIN)
-    roots = Roots(spec, view, 1000)
+    roots = StateCache(spec, view, 1000)
     calm_collector()
     started = time.perf_counter()
     live = roots.load(_ROOT)

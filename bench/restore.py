@@ -11,11 +11,11 @@ from headrace.bench.load import DOMAIN, Progress, at_least, deployment, median, 
 from headrace.examples.poker import poker_pb2 as pb
 from headrace.schemas.fingerprint import fingerprint
 from headrace.schemas.headrace_v1_pb2 import Answers, Snapshot
-from headrace.streams.restore import Restorer, take_changelog
+from headrace.streams.runtime.partition import Partition
 from headrace.streams.settings import Settings
-from headrace.streams.shard import Shard
-from headrace.topology import answers
-from headrace.topology.step import Output
+from headrace.streams.state.restore import Restorer, take_changelog
+from headrace.streams.steps import replies as answers
+from headrace.streams.steps.step import Output
 
 TARGETS = {"records_per_second": ">= 150000"}
 _BATCH = 1000
@@ -71,7 +71,7 @@ def _expect(read: int, written: int) -> None:
 def _restore(settings: Settings, folder: str) -> tuple[int, float]:
     """The number of records read into the stores of this folder, and the seconds from their opening to the end."""
     stop = threading.Event()
-    shards = [Shard(plan(settings, folder), number, stop) for number in range(settings.partitions)]
+    shards = [Partition(plan(settings, folder), number, stop) for number in range(settings.partitions)]
     restorer = Restorer(settings, stop)
     started = time.perf_counter()
     tasks = [task for shard in shards for task in shard.tasks("snapshots")]

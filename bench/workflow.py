@@ -19,7 +19,7 @@ from headrace.bench.load import Progress, at_least, command_headers, deployment,
 from headrace.bench.processes import worker
 from headrace.bench.reader import Reader, header, whole
 from headrace.examples.poker import poker_pb2 as pb
-from headrace.schemas.record import CAUSATION, CORRELATION, TYPE
+from headrace.schemas.headers import CAUSATION, CORRELATION, TYPE
 from headrace.streams.settings import Settings
 from headrace.topology.inspection import type_name
 

@@ -16,9 +16,7 @@ from headrace.cli.errors import USAGE, Failure, plain, reported
 
 if TYPE_CHECKING:
     from headrace.streams.settings import Settings
-    from headrace.topology.graph import Topology
-
-DEFAULT_TOPOLOGY = "headrace.examples.poker:topology"
+    from headrace.topology.topology import Topology
 
 Domains = Annotated[
     list[str] | None, typer.Option("--domain", metavar="DOMAIN", help="Only this domain; may be given several times.")
@@ -30,7 +28,7 @@ _SHARED: dict[str, Any] = {
         str,
         typer.Option(
             metavar="MODULE:NAME",
-            help="What the deployment runs; by default HEADRACE_TOPOLOGY, else the poker example.",
+            help="What the deployment runs; by default HEADRACE_TOPOLOGY.",
         ),
     ],
     "bootstrap": Annotated[
@@ -54,7 +52,7 @@ class Deployment:
     """What the options and the environment say. Nothing is imported, read or connected to before it is asked for."""
 
     def __init__(self, topology: str = "", bootstrap: str = "", prefix: str = "") -> None:
-        self._reference = topology or os.environ.get("HEADRACE_TOPOLOGY") or DEFAULT_TOPOLOGY
+        self._reference = topology or os.environ.get("HEADRACE_TOPOLOGY", "")
         self._given = {k: v for k, v in (("bootstrap", bootstrap), ("prefix", prefix)) if v}
         self._settings: Settings | None = None
 
@@ -161,8 +159,12 @@ def on_cluster(function: Callable[..., None]) -> Callable[..., None]:
 
 def load_topology(reference: str) -> "Topology":
     """The topology at `module:name`, looked for in the working folder too. Failure says what is wrong with it."""
-    from headrace.topology.graph import Topology, TopologyError
+    from headrace.topology.topology import Topology, TopologyError
 
+    if not reference:
+        raise Failure(
+            USAGE, "no topology named; set HEADRACE_TOPOLOGY or --topology to MODULE:NAME, such as shop.orders:topology"
+        )
     module, _, name = reference.partition(":")
     if not module or not name:
         raise Failure(USAGE, f"topology {reference!r} must be written MODULE:NAME, such as shop.orders:topology")

@@ -62,13 +62,12 @@ def _known(error: Exception, bootstrap: Callable[[], str]) -> Failure | None:
     from pydantic_settings import SettingsError
 
     from headrace.embedded import EmbeddedKafkaError
-    from headrace.examples.poker.history import HistoryError
-    from headrace.streams.reply import SendFailed
+    from headrace.streams.admin.topics import TopicsUnfit
+    from headrace.streams.client import SendFailed
     from headrace.streams.settings import MissingBootstrap
-    from headrace.streams.topics import TopicsUnfit
-    from headrace.topology.graph import TopologyError
+    from headrace.topology.topology import TopologyError
 
-    if isinstance(error, (TopologyError, HistoryError)) or type(error) is LookupError:
+    if isinstance(error, TopologyError) or type(error) is LookupError:
         return Failure(USAGE, str(error))
     if isinstance(error, (MissingBootstrap, TopicsUnfit, EmbeddedKafkaError)):
         return Failure(ENVIRONMENT, str(error))

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli import ask, bench, demo, graph, letters, topics, trace, worker
+from headrace.cli import dead_letters, plugins, roots, topics, topology, trace, worker
 
 EXIT_CODES = """\b
 Exit codes:
@@ -43,18 +43,14 @@ def headrace(
     """Event sourcing and CQRS on Kafka alone."""
 
 
-app.command()(demo.demo)
 app.command()(worker.worker)
-app.command()(ask.send)
-app.command()(ask.state)
-app.command()(ask.events)
+app.command()(roots.send)
+app.command()(roots.state)
+app.command()(roots.events)
 app.add_typer(topics.app, name="topics")
-app.command("topology")(graph.topology)
-app.add_typer(letters.app, name="dead-letters")
+app.command("topology")(topology.topology)
+app.add_typer(dead_letters.app, name="dead-letters")
 app.command()(trace.trace)
-
-
-app.command()(bench.bench)
 
 
 @app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -63,6 +59,9 @@ def kafka(context: typer.Context) -> None:
     from headrace.cli import kafka as group  # with all that starts a Kafka, which only this command needs
 
     group.app(context.args, prog_name="headrace kafka")
+
+
+plugins.register(app)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ from headrace.cli.errors import USAGE, Failure
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-    from headrace.streams.reply import Event, Reply
-    from headrace.topology.graph import Topology
+    from headrace.streams.client import Event, Reply
     from headrace.topology.inspection import AggregateSpec
+    from headrace.topology.topology import Topology
 
 
 def read_text(argument: str) -> str:

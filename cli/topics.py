@@ -10,9 +10,9 @@ from headrace.cli.deployment import Deployment, Domains, Json, deployed
 from headrace.cli.errors import NO
 
 if TYPE_CHECKING:
+    from headrace.streams.admin.topics import Topic
     from headrace.streams.settings import Settings
-    from headrace.streams.topics import Topic
-    from headrace.topology.graph import TopicSpec
+    from headrace.topology.topology import TopicSpec
 
 app = typer.Typer(
     help="The topics of a deployment: create, describe, check.", no_args_is_help=True, rich_markup_mode=None
@@ -43,7 +43,7 @@ def create(
 
     Exit code 1 if some are there and differ all the same.
     """
-    from headrace.streams import topics
+    from headrace.streams.admin import topics
 
     settings, wanted, actual = _look(deployment, domain, partitions, replication=replication)
     client = topics.admin(settings)
@@ -113,8 +113,8 @@ def _look(
     deployment: Deployment, domains: list[str] | None, partitions: int | None = None, **options: Any
 ) -> tuple["Settings", list["TopicSpec"], dict[str, "Topic"]]:
     """The settings, the topics that are needed, and those of them that are there."""
-    from headrace.cli import log
-    from headrace.streams import topics
+    from headrace.cli import logs as log
+    from headrace.streams.admin import topics
 
     log.be_quiet()
     settings = deployment.settings(partitions=partitions, **options)
@@ -133,8 +133,8 @@ def _like_its_domain(spec: "TopicSpec", actual: dict[str, "Topic"]) -> "TopicSpe
 
 
 def _differences(deployment: Deployment, settings: "Settings", domains: list[str] | None) -> list[str]:
-    from headrace.cli import log
-    from headrace.streams import topics
+    from headrace.cli import logs as log
+    from headrace.streams.admin import topics
 
     log.be_quiet()
     try:

@@ -17,7 +17,7 @@ def trace(
     as_json: Json = False,
 ) -> None:
     """Print the tree of commands, events, rejections and dead letters of a correlation id, from the topics alone."""
-    from headrace.streams import tracks
+    from headrace.streams.admin import trace as tracks
 
     roots = tracks.trace(deployment.settings(), deployment.topology, correlation_id)
     if not roots:

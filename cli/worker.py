@@ -31,8 +31,8 @@ def worker(
     settings = settings.model_copy(update={"web_port": _free(settings.web_host, settings.web_port)})
     settings.client()  # no brokers named: said before anything starts
 
-    from headrace.cli import log
-    from headrace.streams import worker as engine
+    from headrace.cli import logs as log
+    from headrace.streams.runtime import worker as engine
 
     log.set_up(settings.log)
     try:

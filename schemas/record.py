@@ -9,35 +9,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-SPECVERSION = "ce_specversion"
-ID = "ce_id"
-SOURCE = "ce_source"
-TYPE = "ce_type"
-SUBJECT = "ce_subject"
-TIME = "ce_time"
-SEQUENCE = "ce_sequence"
-CORRELATION = "ce_correlationid"
-CAUSATION = "ce_causationid"
-TRACEPARENT = "ce_traceparent"
-FACT = "ce_factid"
-EXPECTED = "ce_expectedsequence"
-SYNC_MODE = "ce_syncmode"
-REPLY_TO = "ce_replyto"
-PATH = "ce_path"
-"""Sagas and process managers that led here, oldest first, each followed by `>`."""
-REJECT_TO = "ce_rejectto"
-"""Where a refusal is to be reported: kind of topic, domain and root, with colons between."""
-CASCADE = "ce_cascade"
-REPLAY_OF = "ce_replayof"
-"""Id of the dead letter that this record is sent again for."""
-ATTEMPTS = "ce_attempts"
-DISCARD = "ce_discard"
-CONTENT_TYPE = "content-type"
+from headrace.schemas.headers import CONTENT_TYPE, ID, REQUIRED, SOURCE, SPECVERSION, SUBJECT, TIME, TYPE, Headers
 
-REQUIRED = (SPECVERSION, ID, SOURCE, TYPE)
 _LAST = 253_402_300_799_999  # milliseconds, the end of the year 9999
-
-Headers = list[tuple[str, str | bytes | None]]
 
 
 class RecordError(ValueError):

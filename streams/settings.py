@@ -8,8 +8,8 @@ from typing import Any, Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from headrace.streams.seldom import librdkafka
-from headrace.topology.names import MAIN, Names, is_word
+from headrace.streams.observability.log_throttle import librdkafka
+from headrace.topology.names import MAIN, Names, is_name
 
 
 class Settings(BaseSettings):
@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     @field_validator("edition")
     @classmethod
     def _edition(cls, value: str) -> str:
-        if not is_word(value):
+        if not is_name(value):
             raise ValueError("must match [a-z][a-z0-9-]*")
         return value
 

@@ -10,7 +10,11 @@ from grpc_tools import protoc
 ROOT = Path(__file__).resolve().parent.parent
 WELL_KNOWN = Path(protoc.__file__).parent / "_proto"
 # virtual path (so that imports read headrace.…) and the folder that holds the .proto files
-FOLDERS = {"headrace/schemas": "schemas", "headrace/examples/poker": "examples/poker", "tests": "tests"}
+FOLDERS = {
+    "headrace/schemas": "schemas",
+    "headrace/examples/poker": "examples/poker",
+    "tests": "tests",
+}
 
 
 def generate(out: Path) -> dict[Path, bytes]:

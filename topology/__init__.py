@@ -1,64 +1,46 @@
-"""What an author declares, and the pure step that runs it. An author's module imports from here alone."""
+"""What an author declares. An author's module imports it from `headrace` alone."""
 
 from headrace.topology.aggregate import (
     Aggregate,
     Context,
     Flag,
     Merge,
-    Refusal,
     Rejected,
+    Rejection,
     applies,
     compensates,
     handles,
     records,
 )
-from headrace.topology.driver import TopologyDriver
-from headrace.topology.graph import Topology, TopologyError
-from headrace.topology.harness import given
 from headrace.topology.names import Names
-from headrace.topology.process import (
-    After,
-    Cancel,
-    Known,
-    Need,
-    ProcessContext,
-    ProcessManager,
-    after,
-    cancel,
-    state_of,
-)
-from headrace.topology.saga import Cascade, EventContext, Saga, Send, Transient, reacts, to
+from headrace.topology.process_manager import Cancel, ProcessContext, ProcessManager, RootState, Schedule, StateOf
+from headrace.topology.saga import Cascade, EventContext, Saga, Send, Transient, reacts
+from headrace.topology.topology import Topology, TopologyError
 
 __all__ = [
-    "After",
     "Aggregate",
     "Cancel",
     "Cascade",
     "Context",
     "EventContext",
     "Flag",
-    "Known",
     "Merge",
     "Names",
-    "Need",
     "ProcessContext",
     "ProcessManager",
-    "Refusal",
     "Rejected",
+    "Rejection",
+    "RootState",
     "Saga",
+    "Schedule",
     "Send",
+    "StateOf",
     "Topology",
-    "TopologyDriver",
     "TopologyError",
     "Transient",
-    "after",
     "applies",
-    "cancel",
     "compensates",
-    "given",
     "handles",
     "reacts",
     "records",
-    "state_of",
-    "to",
 ]

@@ -86,7 +86,7 @@ class Mark:
 
     role: str
     merge: Merge | None = None
-    needs: Callable[..., Any] | None = None
+    reads: Callable[..., Any] | None = None
 
 
 def _mark(function: F, mark: Mark) -> F:
@@ -140,8 +140,8 @@ class Flag(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """What a compensation is told about the refused command."""
+class Rejection:
+    """What a compensation is told about the rejected command."""
 
     reason: str
     code: str

@@ -9,9 +9,9 @@ from typing import Any, Union
 
 from google.protobuf.message import Message
 
-from headrace.topology.aggregate import Aggregate, Context, Flag, Mark, Merge, Refusal
-from headrace.topology.names import is_word
-from headrace.topology.process import ProcessManager
+from headrace.topology.aggregate import Aggregate, Context, Flag, Mark, Merge, Rejection
+from headrace.topology.names import is_name
+from headrace.topology.process_manager import ProcessManager
 from headrace.topology.saga import Cascade, Saga, Send
 
 MessageType = type[Message]
@@ -54,7 +54,7 @@ def inspect_aggregate(aggregate: type[Aggregate[Any]], mistakes: list[str]) -> A
     name = aggregate.__name__
     domain = getattr(aggregate, "domain", None)
     state = _state_type(aggregate)
-    if domain is None or not isinstance(domain, str) or not is_word(domain):
+    if domain is None or not isinstance(domain, str) or not is_name(domain):
         mistakes.append(f"{name}: domain is {domain!r}; give it a name that matches [a-z][a-z0-9-]*")
     if state is None:
         mistakes.append(f"{name}: names no state; write class {name}(Aggregate[YourStateMessage])")
@@ -95,7 +95,7 @@ class Reaction:
     sends: tuple[MessageType, ...]
     wants_context: bool
     method: str
-    needs: Callable[..., Any] | None = None
+    reads: Callable[..., Any] | None = None
 
 
 @dataclass(slots=True)
@@ -116,7 +116,7 @@ def inspect_saga(saga: type[Saga], mistakes: list[str]) -> SagaSpec | None:
     words = {}
     for attribute in ("name", "source"):
         word = getattr(saga, attribute, None)
-        if not isinstance(word, str) or not is_word(word):
+        if not isinstance(word, str) or not is_name(word):
             mistakes.append(f"{name}: {attribute} is {word!r}; give it a word that matches [a-z][a-z0-9-]*")
             return None
         words[attribute] = word
@@ -154,7 +154,7 @@ def _add_reactions(
             mistakes.append(f"{where}: {type_name(event)} has a reaction already, {other.method}; keep one of them")
         else:
             sends = tuple(_sent(returned))
-            reactions[type_name(event)] = Reaction(event, bound, sends, wants_context, bound.__name__, mark.needs)
+            reactions[type_name(event)] = Reaction(event, bound, sends, wants_context, bound.__name__, mark.reads)
 
 
 @dataclass(slots=True)
@@ -181,7 +181,7 @@ class FeedSpec:
 def inspect_process(process: type[ProcessManager[Any]], mistakes: list[str]) -> ProcessSpec | None:
     """The declaration of `process`; what is wrong with it is appended to `mistakes`, a line each."""
     name, word, state = process.__name__, getattr(process, "name", None), _state_type(process, ProcessManager)
-    if not isinstance(word, str) or not is_word(word):
+    if not isinstance(word, str) or not is_name(word):
         mistakes.append(f"{name}: name is {word!r}; give it a word that matches [a-z][a-z0-9-]*")
     if state is None:
         mistakes.append(f"{name}: names no state; write class {name}(ProcessManager[YourStateMessage])")
@@ -273,7 +273,7 @@ def _add_handler(
         )
         mistakes.append(f"{where}: takes {len(parameters)} arguments; @{mark.role} takes {form}")
         return
-    third = Refusal if mark.role == "compensates" else Context
+    third = Rejection if mark.role == "compensates" else Context
     if len(parameters) == 3 and parameters[2] not in (None, third):
         mistakes.append(f"{where}: takes {_text(parameters[2])} as its third argument; that is the {third.__name__}")
     commands = _check_arguments(spec, where, parameters, mistakes)

@@ -9,7 +9,7 @@ _WORD = re.compile(r"[a-z][a-z0-9-]*")
 _PREFIX = re.compile(r"([a-zA-Z0-9_-]+\.)*")
 
 
-def is_word(text: str) -> bool:
+def is_name(text: str) -> bool:
     """Whether `text` can name an edition or a domain: a small letter, then small letters, digits, hyphens."""
     return _WORD.fullmatch(text) is not None
 
@@ -26,7 +26,7 @@ class Names:
 
     def topic(self, edition: str, domain: str, kind: str) -> str:
         """`{prefix}{edition}.{domain}.{kind}`; ValueError when one of them is not a legal name."""
-        if not is_word(edition) or not is_word(domain):
+        if not is_name(edition) or not is_name(domain):
             raise ValueError(f"edition {edition!r} and domain {domain!r} must match [a-z][a-z0-9-]*")
         if kind not in KINDS:
             raise ValueError(f"no topic kind {kind!r}; there are {', '.join(KINDS)}")
@@ -37,7 +37,7 @@ class Names:
         if not topic.startswith(self.prefix):
             return None
         parts = topic[len(self.prefix) :].split(".")
-        if len(parts) != 3 or parts[2] not in KINDS or not (is_word(parts[0]) and is_word(parts[1])):
+        if len(parts) != 3 or parts[2] not in KINDS or not (is_name(parts[0]) and is_name(parts[1])):
             return None
         return parts[0], parts[1], parts[2]
 

@@ -1,7 +1,7 @@
 """What a workflow author declares: sagas, and the commands that they send."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Any, ClassVar, Generic, TypeVar, overload
@@ -33,20 +33,15 @@ class Transient(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Send(Generic[M]):
-    """A command on its way. Made by `to`."""
-
-    domain: str
-    root: str
-    message: M
-    expected_sequence: int | None = None
-
-
-def to(domain: str, root: str, message: M, *, expected_sequence: int | None = None) -> Send[M]:
     """A command for a root of another domain.
 
     Only a process manager, which may know it, gives the sequence that it expects the root to be at.
     """
-    return Send(domain, root, message, expected_sequence)
+
+    domain: str
+    root: str
+    message: M
+    expected_sequence: int | None = field(default=None, kw_only=True)
 
 
 @dataclass(slots=True)
@@ -77,17 +72,17 @@ class Saga:
 @overload
 def reacts(function: F) -> F: ...
 @overload
-def reacts(*, needs: Callable[..., Any]) -> Callable[[F], F]: ...
-def reacts(function: Any = None, *, needs: Callable[..., Any] | None = None) -> Any:
+def reacts(*, reads: Callable[..., Any]) -> Callable[[F], F]: ...
+def reacts(function: Any = None, *, reads: Callable[..., Any] | None = None) -> Any:
     """Marks `method(self, event[, context]) -> Send | iterable of Send | None` of a saga.
 
     Annotated as `Iterator[Send[SomeCommand | OtherCommand]]`, it is checked at start-up that somebody handles them.
-    A process manager's is `method(self, state, event[, context])`, and yields events of its own, `after` and `cancel`
-    as well; `needs(state, event)` names states of other roots that it is to find in the context (see `state_of`).
+    A process manager's is `method(self, state, event[, context])`, and yields events of its own, `Schedule` and
+    `Cancel` as well; `reads(state, event)` names the states of other roots (`StateOf`) that it finds in the context.
     """
 
     def mark(method: F) -> F:
-        method.__headrace__ = Mark("reacts", needs=needs)  # type: ignore[attr-defined]
+        method.__headrace__ = Mark("reacts", reads=reads)  # type: ignore[attr-defined]
         return method
 
     return mark if function is None else mark(function)

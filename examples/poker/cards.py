@@ -7,8 +7,8 @@ from itertools import product
 from pokerkit import Hand as Strength
 from pokerkit import StandardHighHand
 
+from headrace import Rejected
 from headrace.examples.poker import poker_pb2 as pb
-from headrace.topology import Rejected
 
 UNKNOWN = "??"
 BITS = {rank + suit: 1 << i for i, (rank, suit) in enumerate(product("23456789TJQKA", "cdhs"))} | {UNKNOWN: 0}

@@ -3,32 +3,28 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
-from headrace.examples.poker import poker_pb2 as pb
-from headrace.topology import (
-    After,
+from headrace import (
     Cancel,
-    Need,
     ProcessContext,
     ProcessManager,
-    Refusal,
+    Rejection,
+    Schedule,
     Send,
-    after,
+    StateOf,
     applies,
-    cancel,
     compensates,
     reacts,
-    state_of,
-    to,
 )
+from headrace.examples.poker import poker_pb2 as pb
 
 TIME_TO_ACT = timedelta(minutes=2)
 GoesOn = pb.BoardDealt | pb.ActionTaken | pb.BetReverted
-Yield = Iterator[pb.CourseBegan | pb.TurnTimedOut | pb.CourseEnded | Send[pb.Act | pb.Award] | After | Cancel]
+Yield = Iterator[pb.CourseBegan | pb.TurnTimedOut | pb.CourseEnded | Send[pb.Act | pb.Award] | Schedule | Cancel]
 
 
-def the_hand(state: pb.CourseState, event: pb.TurnOver) -> list[Need]:
+def the_hand(state: pb.CourseState, event: pb.TurnOver) -> list[StateOf]:
     """Events do not say whose turn it is; the hand does."""
-    return [state_of("hand", state.hand)]
+    return [StateOf("hand", state.hand)]
 
 
 class Course(ProcessManager[pb.CourseState]):
@@ -40,35 +36,35 @@ class Course(ProcessManager[pb.CourseState]):
     def started(self, state: pb.CourseState, event: pb.HandStarted, context: ProcessContext) -> Yield:
         if event.table and not state.hand:
             yield pb.CourseBegan(hand=context.root)
-            yield after(TIME_TO_ACT, pb.TurnOver())
+            yield Schedule(TIME_TO_ACT, pb.TurnOver())
 
     @reacts
     def went_on(self, state: pb.CourseState, event: GoesOn, context: ProcessContext) -> Yield:
         if context.root == state.hand and not state.over:
-            yield after(TIME_TO_ACT, pb.TurnOver())
+            yield Schedule(TIME_TO_ACT, pb.TurnOver())
 
-    @reacts(needs=the_hand)
+    @reacts(reads=the_hand)
     def timed_out(self, state: pb.CourseState, event: pb.TurnOver, context: ProcessContext) -> Yield:
-        found = context.known[state_of("hand", state.hand)]
+        found = context.states[StateOf("hand", state.hand)]
         hand: pb.HandState = found.state
         if hand.phase == pb.HandState.BETTING:
             seat = hand.seats[hand.to_act[0]]
             action = pb.Act.FOLD if seat.bet < hand.highest_bet else pb.Act.CHECK_OR_CALL
             yield pb.TurnTimedOut(player=seat.player, action=action)
             act = pb.Act(player=seat.player, action=action)
-            yield to("hand", state.hand, act, expected_sequence=found.sequence)
+            yield Send("hand", state.hand, act, expected_sequence=found.sequence)
         elif hand.phase in (pb.HandState.SHOWDOWN, pb.HandState.UNCONTESTED):
-            yield to("hand", state.hand, pb.Award(), expected_sequence=found.sequence)
-        yield after(TIME_TO_ACT, pb.TurnOver())
+            yield Send("hand", state.hand, pb.Award(), expected_sequence=found.sequence)
+        yield Schedule(TIME_TO_ACT, pb.TurnOver())
 
     @reacts
     def awarded(self, state: pb.CourseState, event: pb.HandAwarded, context: ProcessContext) -> Yield:
         if context.root == state.hand:
             yield pb.CourseEnded()
-            yield cancel(pb.TurnOver)
+            yield Cancel(pb.TurnOver)
 
     @compensates
-    def too_late(self, state: pb.CourseState, command: pb.Act | pb.Award, refusal: Refusal) -> None:
+    def too_late(self, state: pb.CourseState, command: pb.Act | pb.Award, refusal: Rejection) -> None:
         """The player acted after all; the clock runs already."""
 
     @applies

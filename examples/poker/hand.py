@@ -1,8 +1,8 @@
 """One hand of no-limit Texas hold'em, from blinds to pots. Its rules are in `rules`, `betting` and `showdown`."""
 
+from headrace import Aggregate, Flag, Rejected, Rejection, applies, compensates, handles
 from headrace.examples.poker import betting, rules, showdown
 from headrace.examples.poker import poker_pb2 as pb
-from headrace.topology import Aggregate, Flag, Refusal, Rejected, applies, compensates, handles
 
 State = pb.HandState
 
@@ -47,7 +47,7 @@ class Hand(Aggregate[pb.HandState]):
         return event
 
     @compensates
-    def bet_refused(self, state: State, command: pb.TakeBet, refusal: Refusal) -> pb.BetReverted | Flag:
+    def bet_refused(self, state: State, command: pb.TakeBet, refusal: Rejection) -> pb.BetReverted | Flag:
         if not state.before or state.actions != command.number:
             return Flag.ESCALATE  # play has gone on, so that a person has to see to it
         return pb.BetReverted(

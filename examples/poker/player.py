@@ -1,7 +1,7 @@
 """A player and the money on the account: what may be spent, and what is reserved for a table."""
 
+from headrace import Aggregate, Rejected, Rejection, applies, compensates, handles, records
 from headrace.examples.poker import poker_pb2 as pb
-from headrace.topology import Aggregate, Refusal, Rejected, applies, compensates, handles, records
 
 MOST = 10**15
 """Units that an account may hold: far from where 64 bits end, so that sums stay exact."""
@@ -68,7 +68,7 @@ class Player(Aggregate[pb.PlayerState]):
         return pb.FundsDeposited(amount=fact.amount, new_balance=state.bankroll + fact.amount)
 
     @compensates
-    def not_seated(self, state: pb.PlayerState, command: pb.SeatPlayer, refusal: Refusal) -> list[pb.FundsReleased]:
+    def not_seated(self, state: pb.PlayerState, command: pb.SeatPlayer, refusal: Rejection) -> list[pb.FundsReleased]:
         if refusal.root not in state.staked:
             return []
         amount = state.staked[refusal.root]

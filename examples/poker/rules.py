@@ -6,9 +6,9 @@ what would be legal. They agree with the simulation of PokerKit, which the tests
 
 from typing import NamedTuple
 
+from headrace import Rejected
 from headrace.examples.poker import cards
 from headrace.examples.poker import poker_pb2 as pb
-from headrace.topology import Rejected
 
 State = pb.HandState
 Taken = pb.ActionTaken

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from headrace import EventContext, Saga, Send, reacts
 from headrace.examples.poker import poker_pb2 as pb
-from headrace.topology import EventContext, Saga, Send, reacts, to
 
 
 class Cashier(Saga):
@@ -14,11 +14,11 @@ class Cashier(Saga):
 
     @reacts
     def requested(self, event: pb.JoinRequested, context: EventContext) -> Send[pb.ReserveFunds]:
-        return to("player", event.player, pb.ReserveFunds(key=context.root, amount=event.buy_in, for_table=True))
+        return Send("player", event.player, pb.ReserveFunds(key=context.root, amount=event.buy_in, for_table=True))
 
     @reacts
     def left(self, event: pb.PlayerLeft, context: EventContext) -> Send[pb.SettleFunds]:
-        return to("player", event.player, pb.SettleFunds(key=context.root, amount=event.stack))
+        return Send("player", event.player, pb.SettleFunds(key=context.root, amount=event.stack))
 
 
 class Usher(Saga):
@@ -30,7 +30,7 @@ class Usher(Saga):
     @reacts
     def reserved(self, event: pb.FundsReserved, context: EventContext) -> Iterator[Send[pb.SeatPlayer]]:
         if event.for_table:
-            yield to("table", event.key, pb.SeatPlayer(player=context.root, amount=event.amount))
+            yield Send("table", event.key, pb.SeatPlayer(player=context.root, amount=event.amount))
 
 
 class Dealer(Saga):
@@ -41,7 +41,7 @@ class Dealer(Saga):
 
     @reacts
     def opened(self, event: pb.HandOpened) -> Send[pb.StartHand]:
-        return to("hand", event.hand, event.start)
+        return Send("hand", event.hand, event.start)
 
 
 class Croupier(Saga):
@@ -54,10 +54,10 @@ class Croupier(Saga):
     def acted(self, event: pb.ActionTaken, context: EventContext) -> Iterator[Send[pb.TakeBet]]:
         if event.table and event.added:
             bet = pb.TakeBet(hand=context.root, player=event.player, amount=event.added, number=event.number)
-            yield to("table", event.table, bet)
+            yield Send("table", event.table, bet)
 
     @reacts
     def awarded(self, event: pb.HandAwarded, context: EventContext) -> Iterator[Send[pb.SettleHand]]:
         if event.table:
             result = pb.SettleHand(hand=context.root, players=event.players, stacks=event.finishing_stacks)
-            yield to("table", event.table, result)
+            yield Send("table", event.table, result)

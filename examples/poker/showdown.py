@@ -1,9 +1,9 @@
 """Who wins what: cards shown or mucked, pots and side pots, and their division among the best hands."""
 
+from headrace import Rejected
 from headrace.examples.poker import cards, rules
 from headrace.examples.poker import poker_pb2 as pb
 from headrace.examples.poker.cards import Strength
-from headrace.topology import Rejected
 
 State = pb.HandState
 

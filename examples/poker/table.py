@@ -1,8 +1,8 @@
 """A table: who sits there with how many chips. Stacks are moved by whole hands, once these are awarded."""
 
+from headrace import Aggregate, Context, Flag, Rejected, Rejection, applies, compensates, handles
 from headrace.examples.poker import poker_pb2 as pb
 from headrace.examples.poker.rules import MOST_PLAYERS
-from headrace.topology import Aggregate, Context, Flag, Refusal, Rejected, applies, compensates, handles
 
 
 class Table(Aggregate[pb.TableState]):
@@ -77,17 +77,19 @@ class Table(Aggregate[pb.TableState]):
         return pb.PlayerLeft(player=command.player, stack=seat.stack)
 
     @compensates
-    def not_reserved(self, state: pb.TableState, command: pb.ReserveFunds, refusal: Refusal) -> list[pb.JoinCancelled]:
+    def not_reserved(
+        self, state: pb.TableState, command: pb.ReserveFunds, refusal: Rejection
+    ) -> list[pb.JoinCancelled]:
         if refusal.root not in state.joining:
             return []
         return [pb.JoinCancelled(player=refusal.root, reason=refusal.reason)]
 
     @compensates
-    def not_started(self, state: pb.TableState, command: pb.StartHand, refusal: Refusal) -> pb.HandCancelled:
+    def not_started(self, state: pb.TableState, command: pb.StartHand, refusal: Rejection) -> pb.HandCancelled:
         return pb.HandCancelled(hand=refusal.root, reason=refusal.reason)
 
     @compensates
-    def not_settled(self, state: pb.TableState, command: pb.SettleFunds, refusal: Refusal) -> pb.PlayerSeated | Flag:
+    def not_settled(self, state: pb.TableState, command: pb.SettleFunds, refusal: Rejection) -> pb.PlayerSeated | Flag:
         if refusal.root in state.seats or refusal.root in state.joining:
             return Flag.ESCALATE
         return pb.PlayerSeated(player=refusal.root, stack=command.amount)  # the chips stay where they are

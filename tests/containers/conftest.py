@@ -4,7 +4,8 @@ import shutil
 import subprocess
 
 import pytest
-from engine import docker
+
+from tests.support.docker_engine import docker
 
 KAFKA = "apache/kafka:4.3.1"
 _CONFIGURATION = "/etc/kafka/docker"

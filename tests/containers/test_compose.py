@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine import docker
-from support import until
 
 from headrace.embedded.broker import free_ports
+from tests.support.deployment import until
+from tests.support.docker_engine import docker
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(900)]  # the first build fetches all that is locked
 

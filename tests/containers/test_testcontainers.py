@@ -4,16 +4,16 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
-import bank_pb2 as pb
 import pytest
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
-from support import deployed, until
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 
 from headrace.embedded.broker import free_ports
-from headrace.streams.reply import Status
+from headrace.streams.client import Status
+from tests.support import bank_pb2 as pb
+from tests.support.deployment import deployed, until
 
 pytestmark = pytest.mark.containers
 

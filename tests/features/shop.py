@@ -4,35 +4,30 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-import shop_pb2 as pb
-
-from headrace.topology import (
-    After,
+from headrace import (
     Aggregate,
     Cancel,
     Cascade,
     Context,
     EventContext,
     Flag,
-    Need,
     ProcessContext,
     ProcessManager,
-    Refusal,
     Rejected,
+    Rejection,
     Saga,
+    Schedule,
     Send,
+    StateOf,
     Topology,
     Transient,
-    after,
     applies,
-    cancel,
     compensates,
     handles,
     reacts,
     records,
-    state_of,
-    to,
 )
+from tests.features import shop_pb2 as pb
 
 # ---- faults, which the scenarios make and mend
 
@@ -110,7 +105,7 @@ class Orders(Aggregate[pb.Order]):
         return pb.OrderPaid(amount=fact.amount)
 
     @compensates
-    def unavailable(self, state: pb.Order, command: pb.ReserveItem, refusal: Refusal) -> pb.ItemUnavailable | Flag:
+    def unavailable(self, state: pb.Order, command: pb.ReserveItem, refusal: Rejection) -> pb.ItemUnavailable | Flag:
         flags = {
             "discontinued": Flag.REVOKE,
             "miscounted": Flag.DEAD_LETTER,
@@ -213,12 +208,12 @@ class Picking(Saga):
     def placed(self, event: pb.OrderPlaced, context: EventContext) -> Iterator[Send[pb.ReserveItem]]:
         faults.meet("picking", context.root)
         for item in event.items:
-            yield to("stock", item, pb.ReserveItem(order=context.root))
+            yield Send("stock", item, pb.ReserveItem(order=context.root))
 
 
 def made(event: pb.ExtraOrdered, context: EventContext) -> Send[pb.MakeExtra]:
     """The order's workshop makes it."""
-    return to("workshop", context.root, pb.MakeExtra(extra=event.extra, text=event.text))
+    return Send("workshop", context.root, pb.MakeExtra(extra=event.extra, text=event.text))
 
 
 class Extras(Saga):
@@ -279,16 +274,16 @@ class Subscription(Saga):
     def made(self, event: pb.ExtraMade, context: EventContext) -> Send[pb.OrderExtra] | None:
         if event.extra != "magazine":
             return None
-        return to("order", context.root, pb.OrderExtra(extra=event.extra, text=event.text))
+        return Send("order", context.root, pb.OrderExtra(extra=event.extra, text=event.text))
 
 
 # ---- the process manager
 
 
-def order_if_complete(state: pb.Fulfilment, event: pb.OrderPaid | pb.ItemReserved) -> list[Need]:
+def order_if_complete(state: pb.Fulfilment, event: pb.OrderPaid | pb.ItemReserved) -> list[StateOf]:
     """The order, when there is nothing else to wait for."""
     complete = state.reserved if isinstance(event, pb.OrderPaid) else state.paid
-    return [state_of("order", state.order)] if state.order and complete else []
+    return [StateOf("order", state.order)] if state.order and complete else []
 
 
 class Fulfilments(ProcessManager[pb.Fulfilment]):
@@ -299,25 +294,25 @@ class Fulfilments(ProcessManager[pb.Fulfilment]):
     @reacts
     def placed(
         self, state: pb.Fulfilment, event: pb.OrderPlaced, context: ProcessContext
-    ) -> Iterator[pb.FulfilmentStarted | After | Send[pb.ReserveItem]]:
+    ) -> Iterator[pb.FulfilmentStarted | Schedule | Send[pb.ReserveItem]]:
         if event.seconds_to_pay == 0:
             return
         faults.meet("fulfilment", context.root)
         yield pb.FulfilmentStarted(order=event.order)
-        yield after(timedelta(seconds=event.seconds_to_pay), pb.PaymentOverdue())
+        yield Schedule(timedelta(seconds=event.seconds_to_pay), pb.PaymentOverdue())
         if event.sample:
-            yield to("stock", event.sample, pb.ReserveItem(order=event.order))
+            yield Send("stock", event.sample, pb.ReserveItem(order=event.order))
 
-    @reacts(needs=order_if_complete)
+    @reacts(reads=order_if_complete)
     def paid(
         self, state: pb.Fulfilment, event: pb.OrderPaid, context: ProcessContext
     ) -> Iterator[pb.PaymentSeen | pb.ShippingAsked | Cancel | Send[pb.ShipParcel]]:
         if state.order:
-            yield cancel(pb.PaymentOverdue)
+            yield Cancel(pb.PaymentOverdue)
             yield pb.PaymentSeen()
             yield from self._ship(state, context)
 
-    @reacts(needs=order_if_complete)
+    @reacts(reads=order_if_complete)
     def reserved(
         self, state: pb.Fulfilment, event: pb.ItemReserved, context: ProcessContext
     ) -> Iterator[pb.ReservationSeen | pb.ShippingAsked | Send[pb.ShipParcel]]:
@@ -325,17 +320,17 @@ class Fulfilments(ProcessManager[pb.Fulfilment]):
         yield from self._ship(state, context)
 
     def _ship(self, state: pb.Fulfilment, context: ProcessContext) -> Iterator[pb.ShippingAsked | Send[pb.ShipParcel]]:
-        order = context.known.get(state_of("order", state.order))
+        order = context.states.get(StateOf("order", state.order))
         if order is not None:
             yield pb.ShippingAsked(address=order.state.address, order_sequence=order.sequence)
-            yield to("parcel", state.order, pb.ShipParcel(address=order.state.address))
+            yield Send("parcel", state.order, pb.ShipParcel(address=order.state.address))
 
     @reacts
     def overdue(
         self, state: pb.Fulfilment, event: pb.PaymentOverdue
     ) -> Iterator[pb.PaymentMissed | Send[pb.CancelOrder]]:
         yield pb.PaymentMissed()
-        yield to("order", state.order, pb.CancelOrder(reason="not paid in time"))
+        yield Send("order", state.order, pb.CancelOrder(reason="not paid in time"))
 
     @reacts
     def over(self, state: pb.Fulfilment, event: pb.ParcelShipped | pb.OrderCancelled) -> pb.FulfilmentEnded | None:
@@ -343,10 +338,10 @@ class Fulfilments(ProcessManager[pb.Fulfilment]):
 
     @compensates
     def not_shipped(
-        self, state: pb.Fulfilment, command: pb.ShipParcel, refusal: Refusal
+        self, state: pb.Fulfilment, command: pb.ShipParcel, refusal: Rejection
     ) -> Iterator[pb.ShippingRefused | Send[pb.CancelOrder]]:
         yield pb.ShippingRefused(reason=refusal.reason)
-        yield to("order", state.order, pb.CancelOrder(reason=f"not shipped: {refusal.reason}"))
+        yield Send("order", state.order, pb.CancelOrder(reason=f"not shipped: {refusal.reason}"))
 
     @applies
     def started(self, state: pb.Fulfilment, event: pb.FulfilmentStarted) -> None:

@@ -4,17 +4,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
-import shop
-import shop_pb2
 from google.protobuf import json_format
 from google.protobuf.message import Message
 from pytest_bdd import given, parsers, then, when
-from world import Answer, World
 
 from headrace.schemas import headrace_v1_pb2
-from headrace.schemas.headrace_v1_pb2 import Rejection
+from headrace.schemas.headrace_v1_pb2 import Rejection as WireRejection
 from headrace.schemas.record import Record
-from headrace.streams.letters import Letter
+from headrace.streams.admin.dead_letters import Letter
+from tests.features import shop, shop_pb2
+from tests.features.world import Answer, World
 
 Table = Sequence[Sequence[str]]
 Column = Callable[[Any], str]
@@ -117,8 +116,8 @@ RECORD: dict[str, Column] = {
 }
 
 
-def rejection(record: Record) -> Rejection:
-    return Rejection.FromString(record.value or b"")
+def rejection(record: Record) -> WireRejection:
+    return WireRejection.FromString(record.value or b"")
 
 
 REJECTION: dict[str, Column] = {
@@ -173,7 +172,7 @@ def send(
 
 @given(parsers.re(FACT))
 @when(parsers.re(FACT))
-def state_fact(
+def record_fact(
     world: World,
     answers: list[Answer],
     kind: str,
@@ -184,7 +183,7 @@ def state_fact(
     external: str | None,
 ) -> None:
     fact = message(kind, data)
-    answers.append(world.state_fact(domain, root, fact, external_id=external or "", correlation_id=correlation or ""))
+    answers.append(world.record_fact(domain, root, fact, external_id=external or "", correlation_id=correlation or ""))
 
 
 @when(parsers.re(rf"the last (?P<kind>event|rejection) of {ROOT} is delivered again"))

@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import shop
 from google.protobuf.message import Message
 
 from headrace.schemas.record import Record
-from headrace.streams import letters, tracks
-from headrace.streams.letters import Filter, Letter
+from headrace.streams.admin import dead_letters as letters
+from headrace.streams.admin import trace as tracks
+from headrace.streams.admin.dead_letters import Filter, Letter
 from headrace.streams.settings import Settings
+from tests.features import shop
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class World(ABC):
         """Send a command and wait for the answer; an empty id is any, an empty correlation that of the command."""
 
     @abstractmethod
-    def state_fact(self, domain: str, root: str, fact: Message, *, external_id: str, correlation_id: str) -> Answer:
+    def record_fact(self, domain: str, root: str, fact: Message, *, external_id: str, correlation_id: str) -> Answer:
         """State a fact and wait for the answer."""
 
     @abstractmethod

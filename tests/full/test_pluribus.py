@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
-from poker_play import ended
+
+from tests.support.poker_play import ended
 
 SHARED = Path(os.environ.get("HEADRACE_SHARED", Path(__file__).resolve().parents[3] / "shared"))
 ALL = SHARED / "data" / "pluribus.phhs"

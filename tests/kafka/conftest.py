@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from guildhall import Hall, hall_of
-from support import Deployment, deployed
 
 from headrace.embedded import EmbeddedKafka
+from tests.support.deployment import Deployment, deployed
+from tests.support.workflow_deployment import Hall, hall_of
 
 
 @pytest.fixture(scope="session")

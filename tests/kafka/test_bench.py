@@ -14,8 +14,8 @@ from headrace.bench import chain, commands, latency, main, rehydrate, restore, w
 from headrace.bench.bare import BareLoop
 from headrace.bench.load import component, deployment, deposits
 from headrace.schemas.headrace_v1_pb2 import Answers
-from headrace.streams import topics
-from headrace.streams.metrics import Metrics
+from headrace.streams.admin import topics
+from headrace.streams.observability.metrics import Metrics
 from headrace.streams.settings import Settings
 
 pytestmark = pytest.mark.kafka

@@ -4,11 +4,11 @@ import asyncio
 import shutil
 import time
 
-import bank_pb2 as pb
 import pytest
-from support import Deployment
 
 from headrace.embedded import EmbeddedKafka
+from tests.support import bank_pb2 as pb
+from tests.support.deployment import Deployment
 
 pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
 

@@ -7,16 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import bank_pb2 as pb
 import pytest
-from bank import topology
 from google.protobuf.message import Message as Protobuf
-from logbook import murmur, read_topics
 from pydantic import SecretStr
-from support import Deployment, deployed, until
 
-from headrace.streams.client import Client
-from headrace.streams.reply import OutcomeUnknown, Reply, Status
+from headrace.streams.client import Client, OutcomeUnknown, Reply, Status
+from tests.support import bank_pb2 as pb
+from tests.support.bank import topology
+from tests.support.deployment import Deployment, deployed, until
+from tests.support.independent_reader import murmur, read_topics
 
 pytestmark = pytest.mark.kafka
 

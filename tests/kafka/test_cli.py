@@ -19,13 +19,13 @@ from typing import Any
 import pytest
 import structlog
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
-from timeline import timeline
 from typer.testing import CliRunner, Result
 
 from headrace.cli.main import app
 from headrace.embedded.broker import free_ports
-from headrace.streams.topics import create
-from headrace.topology.graph import TopicSpec
+from headrace.streams.admin.topics import create
+from headrace.topology.topology import TopicSpec
+from tests.support.log_timeline import timeline
 
 pytestmark = pytest.mark.kafka
 PROGRAM = [sys.executable, "-m", "headrace.cli.main"]

@@ -15,12 +15,12 @@ from uuid import uuid4
 import pytest
 from confluent_kafka.admin import AclBinding, AclOperation, AclPermissionType, AdminClient, ResourcePatternType
 from confluent_kafka.admin import ResourceType as Kind
-from pages import PAGES, ROOT, blocks, commands, write_files
-from support import until
 
 from headrace.embedded import EmbeddedKafka
 from headrace.embedded.broker import free_ports
 from headrace.embedded.settings import HOST, Node, Plan
+from tests.support.deployment import until
+from tests.support.pages import PAGES, ROOT, blocks, commands, write_files
 
 pytestmark = pytest.mark.kafka
 

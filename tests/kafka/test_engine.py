@@ -9,18 +9,18 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-import bank_pb2 as pb
 import pytest
 from confluent_kafka import Message, Producer
-from logbook import murmur, read_topics
 from opentelemetry import trace
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import TracerProvider
-from support import Deployment, Load, check_clients, deployed, until
 
 from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
-from headrace.streams.reply import Reply
+from headrace.streams.client import Reply
 from headrace.topology.partitioner import partition_of
+from tests.support import bank_pb2 as pb
+from tests.support.deployment import Deployment, Load, check_clients, deployed, until
+from tests.support.independent_reader import murmur, read_topics
 
 pytestmark = pytest.mark.kafka
 

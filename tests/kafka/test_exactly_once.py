@@ -7,41 +7,41 @@ from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP
 
-import bank_pb2 as pb
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
-from logbook import Entry, end_offsets, read_topics
-from support import Deployment, Load, Worker, check_clients, until
 
 from headrace.embedded import EmbeddedKafka
-from headrace.streams.assignment import HANGS
-from headrace.streams.reply import OutcomeUnknown, Reply
-from headrace.streams.restore import WAITS
-from headrace.streams.store import PartitionStore
+from headrace.streams.client import OutcomeUnknown, Reply
+from headrace.streams.runtime.assignment import HANGS
+from headrace.streams.state.restore import WAITS
+from headrace.streams.state.rocksdb import PartitionStore
+from tests.support import bank_pb2 as pb
+from tests.support.deployment import Deployment, Load, Worker, check_clients, until
+from tests.support.independent_reader import Entry, end_offsets, read_topics
 
 pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
 DOUBT = "transaction in doubt; state is taken from Kafka anew"
 
 
 @dataclass
-class Corpse:
+class CrashedStore:
     """The stores of a killed worker as it left them, and how far the changelog went at that time."""
 
     stores: dict[int, Path]
     ends: dict[tuple[str, int], int]
 
 
-def keep_stores(bank: Deployment, worker: Worker, folder: Path) -> Corpse:
+def keep_stores(bank: Deployment, worker: Worker, folder: Path) -> CrashedStore:
     """Copy a dead worker's stores, before it starts again."""
     ends = end_offsets(AdminClient({"bootstrap.servers": bank.settings.bootstrap}), [bank.topic("snapshots")])
     kept = worker.folder / "0" / f"{bank.settings.prefix}account"
     if kept.exists():
         shutil.copytree(kept, folder)
-    return Corpse({int(path.name): path for path in sorted(folder.glob("*"))}, ends)
+    return CrashedStore({int(path.name): path for path in sorted(folder.glob("*"))}, ends)
 
 
-def check_stores(bank: Deployment, corpses: list[Corpse]) -> int:
+def check_stores(bank: Deployment, corpses: list[CrashedStore]) -> int:
     """Invariant 2: a store holds what the changelog held up to its checkpoint, no more. Records they hold in all."""
     topic = bank.topic("snapshots")
     records = read_topics(bank.settings.bootstrap, [topic])[topic]
@@ -70,7 +70,7 @@ def test_a_worker_killed_at_random_moments(bank: Deployment, tmp_path: Path) -> 
     """Twenty times kill -9 under load; two workers in turn, each started again at once. Invariants 1 to 4."""
     chance = random.Random(20)
     workers = [bank.worker("one"), bank.worker("two")]
-    corpses: list[Corpse] = []
+    corpses: list[CrashedStore] = []
 
     async def scenario() -> Load:
         async with bank.client() as client:

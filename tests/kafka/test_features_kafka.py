@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-import shop
 from confluent_kafka import (
     OFFSET_BEGINNING,
     Consumer,
@@ -29,26 +28,27 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient
 from google.protobuf.message import Message
-from logbook import end_offsets
 from opentelemetry.context import attach, detach
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_bdd import scenarios
-from support import until
-from world import Answer, World
 
 from headrace.embedded.broker import free_ports
 from headrace.schemas.record import Record
-from headrace.streams import topics
-from headrace.streams.client import Client
-from headrace.streams.reply import Reply
+from headrace.streams.admin import topics
+from headrace.streams.client import Client, Reply
 from headrace.streams.settings import Settings
+from tests.features import shop
+from tests.features.world import Answer, World
+from tests.support.deployment import until
+from tests.support.independent_reader import end_offsets
 
-pytest_plugins = ["shop_steps"]
+pytest_plugins = ["tests.features.shop_steps"]
 pytestmark = pytest.mark.kafka
 scenarios("../features")
 
-FEATURES = Path(__file__).resolve().parents[1] / "features"
+ROOT = Path(__file__).resolve().parents[2]
+FEATURES = ROOT / "tests" / "features"
 T = TypeVar("T")
 _SET_PARENT_DEATH_SIGNAL = 1
 
@@ -80,10 +80,10 @@ class KafkaWorld(World):
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("HEADRACE_", "OTEL_"))} | {
             "HEADRACE_BOOTSTRAP": self.settings.bootstrap,
             "HEADRACE_PREFIX": self.settings.prefix,
-            "HEADRACE_TOPOLOGY": "shop:topology",
+            "HEADRACE_TOPOLOGY": "tests.features.shop:topology",
             "HEADRACE_STATE_DIR": str(self._folder / "state"),
             "HEADRACE_WEB_PORT": str(self._port),
-            "PYTHONPATH": str(FEATURES),
+            "PYTHONPATH": str(ROOT),
         }
         with self._log.open("wb") as log:
             self._worker = subprocess.Popen(
@@ -160,10 +160,10 @@ class KafkaWorld(World):
 
         return _answer(self._do(execute()))
 
-    def state_fact(self, domain: str, root: str, fact: Message, *, external_id: str, correlation_id: str) -> Answer:
+    def record_fact(self, domain: str, root: str, fact: Message, *, external_id: str, correlation_id: str) -> Answer:
         self._rest()
         self._changed = True
-        stating = self._client.state_fact(
+        stating = self._client.record_fact(
             fact,
             root=root,
             external_id=external_id,

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import bank_pb2 as pb
 import pytest
 from confluent_kafka import Producer
-from guildhall import GuildWorker, Hall, hall_of
-from support import until
 
 from headrace.embedded import EmbeddedKafka
+from tests.support import bank_pb2 as pb
+from tests.support.deployment import until
+from tests.support.workflow_deployment import GuildWorker, Hall, hall_of
 
 pytestmark = pytest.mark.kafka
 TOKEN = "a token of this test"  # noqa: S105

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
-import bank_pb2 as pb
 import pytest
-from logbook import Entry, Logbook
-from support import Load, deployed
 
 from headrace.schemas import headrace_v1_pb2 as wire
+from tests.support import bank_pb2 as pb
+from tests.support.deployment import Load, deployed
+from tests.support.independent_reader import Entry, Logbook
 
 pytestmark = pytest.mark.kafka
 Topics = dict[str, list[Entry]]

@@ -12,14 +12,14 @@ from pathlib import Path
 from signal import SIGKILL
 from typing import Any
 
-import bank_pb2 as pb
 import pytest
-from guildhall import Hall, Ledger, hall_of, run_on
-from logbook import Entry
-from support import until
 
 from headrace.embedded import EmbeddedKafka
 from headrace.schemas import headrace_v1_pb2 as wire
+from tests.support import bank_pb2 as pb
+from tests.support.deployment import until
+from tests.support.independent_reader import Entry
+from tests.support.workflow_deployment import Hall, Ledger, hall_of, run_on
 
 pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
 TESTS = Path(__file__).resolve().parents[1]
@@ -212,7 +212,7 @@ def test_a_trace_shows_commands_events_rejections_compensations_and_dead_letters
             for amount in (1, 7, 71, 13):
                 await client.execute(pb.Deposit(amount=amount), root="p", correlation_id="trip", timeout=30)
             await client.execute(pb.Deposit(amount=1), root="p", correlation_id="another")
-            await client.state_fact(
+            await client.record_fact(
                 pb.Stash(pocket="x", amount=1), root="p", external_id="bank-1", correlation_id="trip"
             )
 

@@ -7,9 +7,7 @@ from pathlib import Path
 from signal import SIGTERM
 from typing import Any
 
-import bank_pb2 as pb
 import pytest
-from bank import topology
 from confluent_kafka import Producer
 from confluent_kafka.admin import (
     AdminClient,
@@ -19,14 +17,16 @@ from confluent_kafka.admin import (
     NewPartitions,
     ResourceType,
 )
-from logbook import Logbook
-from support import Deployment, Worker, deployed, until
 
 from headrace.embedded import EmbeddedKafka
 from headrace.schemas.headrace_v1_pb2 import DeadLetter
 from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
-from headrace.streams import topics
-from headrace.streams.reply import Reply, Status
+from headrace.streams.admin import topics
+from headrace.streams.client import Reply, Status
+from tests.support import bank_pb2 as pb
+from tests.support.bank import topology
+from tests.support.deployment import Deployment, Worker, deployed, until
+from tests.support.independent_reader import Logbook
 
 pytestmark = pytest.mark.kafka
 Headers = dict[str, str | bytes | None]

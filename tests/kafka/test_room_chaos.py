@@ -12,22 +12,22 @@ from dataclasses import replace
 from itertools import count, islice
 from pathlib import Path
 
-import chaos_room
 import pytest
-from support import until
-from timeline import timeline
 
-from headrace.cli.demo import alive
-from headrace.cli.demo_chaos import Chaos, Plan
-from headrace.cli.demo_check import Checked, check
-from headrace.cli.demo_cluster import QUICK, Workers
-from headrace.cli.demo_play import Play, Played, funds, read_hands
-from headrace.cli.demo_watch import watching
 from headrace.embedded import EmbeddedKafka
+from headrace.examples.poker.demo.chaos import Chaos, Plan
+from headrace.examples.poker.demo.check import Checked, check
+from headrace.examples.poker.demo.cluster import QUICK, Workers
+from headrace.examples.poker.demo.command import alive
+from headrace.examples.poker.demo.play import Play, Played, funds, read_hands
+from headrace.examples.poker.demo.watch import watching
 from headrace.examples.poker.history import HandHistory
-from headrace.streams import topics
+from headrace.streams.admin import topics
 from headrace.streams.client import Client
 from headrace.streams.settings import Settings
+from tests.support import chaos_room
+from tests.support.deployment import until
+from tests.support.log_timeline import timeline
 
 pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
 HANDS, KILLS, RESTARTS = 2000, 20, 2
@@ -69,7 +69,7 @@ def settings(kafka: EmbeddedKafka) -> Settings:
 @pytest.fixture
 def workers(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workers]:
     """Two of them, ready."""
-    monkeypatch.setenv("PYTHONPATH", str(Path(chaos_room.__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", str(Path(chaos_room.__file__).parents[2]))
     both = Workers(settings, 2, tmp_path, tmp_path / "state", "chaos_room:room")
     try:
         both.await_ready()

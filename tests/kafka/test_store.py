@@ -7,22 +7,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import bank_pb2 as pb
-import later
 import pytest
-from bank import topology
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
-from logbook import EMPTY, Logbook, plain, read_topics
 from rocksdict import AccessType, Options, Rdict
-from support import Deployment, Load, Worker, check_clients, deployed, until
 
 from headrace.embedded import EmbeddedKafka
 from headrace.schemas.headrace_v1_pb2 import Snapshot
-from headrace.streams import topics
-from headrace.streams.reply import Event
+from headrace.streams.admin import topics
+from headrace.streams.client import Event
+from headrace.streams.runtime.partition import ComponentConfig, Partition
 from headrace.streams.settings import Settings
-from headrace.streams.shard import Plan, Shard
-from headrace.streams.store import PartitionStore, StoreError
+from headrace.streams.state.rocksdb import PartitionStore, StoreError
+from tests.support import bank_pb2 as pb
+from tests.support import schema_v2 as later
+from tests.support.bank import topology
+from tests.support.deployment import Deployment, Load, Worker, check_clients, deployed, until
+from tests.support.independent_reader import EMPTY, Logbook, plain, read_topics
 
 pytestmark = pytest.mark.kafka
 Contents = dict[int, dict[bytes, bytes]]
@@ -270,8 +270,10 @@ def test_history_comes_back_behind_the_states(bank: Deployment) -> None:
 
 def test_a_partition_taken_away_while_it_waits_to_be_restored_leaves_its_store_alone(tmp_path: Path) -> None:
     """The restoring thread may come to open the store after the partition was revoked, and given back as a new one."""
-    plan = Plan(topology, "account", Settings(bootstrap="nowhere:1"), tmp_path, ["main"], 1, 1, {}, 1_000_000)
-    taken = Shard(plan, 0, threading.Event())
+    plan = ComponentConfig(
+        topology, "account", Settings(bootstrap="nowhere:1"), tmp_path, ["main"], 1, 1, {}, 1_000_000
+    )
+    taken = Partition(plan, 0, threading.Event())
     taken.close()
     with pytest.raises(StoreError, match="was taken away"):
         taken.tasks("snapshots")

@@ -14,16 +14,15 @@ from pathlib import Path
 from signal import SIGKILL
 from typing import Any
 
-import bank_pb2 as pb
 import pytest
 from google.protobuf.message import Message
-from guildhall import GuildWorker, Hall, Ledger, run_on
-from support import Load, until
 
 from headrace.schemas import headrace_v1_pb2 as wire
-from headrace.streams.client import Client
-from headrace.streams.reader import read
-from headrace.streams.reply import OutcomeUnknown, Reply
+from headrace.streams.client import Client, OutcomeUnknown, Reply
+from headrace.streams.state.topic_reader import read
+from tests.support import bank_pb2 as pb
+from tests.support.deployment import Load, until
+from tests.support.workflow_deployment import GuildWorker, Hall, Ledger, run_on
 
 pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
 TESTS = Path(__file__).resolve().parents[1]
@@ -116,7 +115,7 @@ def test_a_fact_is_recorded_once_for_ever(hall: Hall) -> None:
                 while True:
                     fact = pb.Stash(pocket=external_id, amount=amount)
                     try:
-                        return external_id, await client.state_fact(
+                        return external_id, await client.record_fact(
                             fact, root="p", external_id=external_id, timeout=patience
                         )
                     except OutcomeUnknown:

@@ -6,20 +6,21 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-import guild
 import pytest
 import structlog
-from bank_pb2 import Deposit
-from room import furnish
 
-from headrace.topology import TopologyDriver
+from headrace.testing import TopologyDriver
+from tests.support import workflow_domain as guild
+from tests.support.bank_pb2 import Deposit
+from tests.support.cli_in_memory import furnish
 
 
 @pytest.fixture(autouse=True)
 def undisturbed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No HEADRACE_… variables; what the command does to logging is undone."""
+    """No HEADRACE_… variables but for the topology; what the command does to logging is undone."""
     for name in [name for name in os.environ if name.startswith("HEADRACE_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("HEADRACE_TOPOLOGY", "headrace.examples.poker:topology")
     root, configuration = logging.getLogger(), structlog.get_config()
     handlers, level = list(root.handlers), root.level
     yield
@@ -36,7 +37,7 @@ def in_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def driver(in_its_folder: None, monkeypatch: pytest.MonkeyPatch) -> TopologyDriver:
     """Three dead letters: two of the saga, an hour apart, and one of the purse, which keeps a refusal."""
-    monkeypatch.setenv("HEADRACE_TOPOLOGY", "guild:topology")
+    monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.workflow_domain:topology")
     monkeypatch.setattr(guild.Keeper, "broken", True)
     made = furnish(monkeypatch)
     made.send(Deposit(amount=13), "early", correlation_id="trip")

@@ -14,22 +14,22 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from headrace.cli import demo_check
-from headrace.cli.demo_books import HandBook
-from headrace.cli.demo_chaos import Chaos, Plan
-from headrace.cli.demo_check import Checked, check, chips
-from headrace.cli.demo_play import Play, Played, funds, read_hands
-from headrace.cli.demo_story import tell
-from headrace.cli.demo_watch import Undone, Watch, signs
 from headrace.cli.main import app
 from headrace.examples.poker import poker_pb2 as pb
 from headrace.examples.poker import room
+from headrace.examples.poker.demo import check as demo_check
+from headrace.examples.poker.demo.accounts import HandBook
+from headrace.examples.poker.demo.chaos import Chaos, Plan
+from headrace.examples.poker.demo.check import Checked, check, chips
+from headrace.examples.poker.demo.play import Play, Played, funds, read_hands
+from headrace.examples.poker.demo.story import tell
+from headrace.examples.poker.demo.watch import Undone, Watch, signs
 from headrace.examples.poker.history import HandHistory, commands
 from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
 from headrace.schemas.record import CloudEvent
-from headrace.streams.reply import OutcomeUnknown, Reply
+from headrace.streams.client import OutcomeUnknown, Reply
 from headrace.streams.settings import Settings
-from headrace.topology import TopologyDriver
+from headrace.testing import TopologyDriver
 
 
 def run(*arguments: str) -> Result:
@@ -104,7 +104,7 @@ class Engine:
         reply = self.driver.send(command, root, domain=domain, command_id=command_id, correlation_id=correlation_id)
         return await self._answer(domain, command_id, root, reply.wire)
 
-    async def state_fact(self, fact: Any, *, root: str, domain: str, external_id: str, timeout: float) -> Reply:
+    async def record_fact(self, fact: Any, *, root: str, domain: str, external_id: str, timeout: float) -> Reply:
         extensions = {"factid": external_id, "replyto": "headrace.replies/0"}
         about = CloudEvent(id=uuid.uuid4().hex, source="/bank", type=fact.DESCRIPTOR.full_name, extensions=extensions)
         topic = self.driver.topic(domain, "facts")

@@ -21,7 +21,14 @@ def run(*arguments: str) -> Result:
 # ---- headrace topology
 
 
-def test_topology_prints_the_poker_example_by_default() -> None:
+def test_no_topology_named_is_exit_2(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HEADRACE_TOPOLOGY")
+    result = run("topology")
+    assert result.exit_code == 2
+    assert "set HEADRACE_TOPOLOGY or --topology" in result.stderr
+
+
+def test_topology_prints_that_of_the_environment() -> None:
     result = run("topology")
     assert result.exit_code == 0
     assert "hand (aggregate Hand, state poker.v1.HandState)" in result.stdout
@@ -54,7 +61,7 @@ def test_topology_as_json_shows_sagas_and_process_managers() -> None:
 
 
 def test_topology_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HEADRACE_TOPOLOGY", "bank:topology")
+    monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.bank:topology")
     assert "account (aggregate Accounts" in run("topology").stdout
 
 
@@ -175,9 +182,9 @@ def test_unknown_and_unnamed_domains_are_exit_2() -> None:
 
 
 def test_the_only_domain_need_not_be_named() -> None:
-    assert Deployment("bank:topology").domain(None) == "account"
+    assert Deployment("tests.support.bank:topology").domain(None) == "account"
     with pytest.raises(LookupError, match="unknown domain 'casino'"):
-        Deployment("bank:topology").domain("casino")
+        Deployment("tests.support.bank:topology").domain("casino")
 
 
 def test_a_web_port_in_use_is_exit_3() -> None:

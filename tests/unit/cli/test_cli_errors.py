@@ -9,11 +9,10 @@ from confluent_kafka import KafkaError, KafkaException
 
 from headrace.cli.errors import Failure, reported
 from headrace.embedded import JavaMissing
-from headrace.examples.poker.history import HistoryError
-from headrace.streams.reply import OutcomeUnknown, SendFailed
+from headrace.streams.admin.topics import TopicsUnfit
+from headrace.streams.client import OutcomeUnknown, SendFailed
 from headrace.streams.settings import MissingBootstrap
-from headrace.streams.topics import TopicsUnfit
-from headrace.topology.graph import TopologyError
+from headrace.topology.topology import TopologyError
 
 
 def kafka(code: int, text: str = "why") -> KafkaException:
@@ -25,7 +24,7 @@ def kafka(code: int, text: str = "why") -> KafkaException:
     [
         (Failure(1, "no"), 1, "no"),
         (TopologyError(["this", "that"]), 2, "  - this\n  - that"),
-        (HistoryError("a.phhs, hand 3: odd"), 2, "a.phhs, hand 3: odd"),
+        (Failure(2, "a.phhs, hand 3: odd"), 2, "a.phhs, hand 3: odd"),
         (LookupError("unknown domain"), 2, "unknown domain"),
         (MissingBootstrap("no brokers"), 3, "no brokers"),
         (TopicsUnfit(["main.x.events is missing"]), 3, "headrace topics create"),

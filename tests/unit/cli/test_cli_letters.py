@@ -2,14 +2,14 @@
 
 import json
 
-import guild
 import pytest
-from room import furnish
 from typer.testing import CliRunner, Result
 
 from headrace.cli.main import app
-from headrace.streams import letters
-from headrace.topology import TopologyDriver
+from headrace.streams.admin import dead_letters as letters
+from headrace.testing import TopologyDriver
+from tests.support import workflow_domain as guild
+from tests.support.cli_in_memory import furnish
 
 
 def run(*arguments: str) -> Result:
@@ -122,7 +122,7 @@ def test_what_is_no_command_at_all_can_be_settled(key: bytes | None, driver: Top
 
 def test_what_is_no_event_at_all_can_be_settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process manager's feed, and its inbox, keep what somebody put there who should not."""
-    monkeypatch.setenv("HEADRACE_TOPOLOGY", "guild:timed")
+    monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.workflow_domain:timed")
     made = furnish(monkeypatch, guild.timed)
     made.produce("main.purse.events", b"x", b"junk", [("ce_type", b"bank.v1.Deposited")])
     made.produce("main.warden.inbox", b"x", b"junk", [("ce_type", b"bank.v1.Deposited")])
@@ -180,7 +180,7 @@ def test_an_unknown_component_is_exit_2(driver: TopologyDriver) -> None:
 
 
 def test_no_letters_is_exit_1(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HEADRACE_TOPOLOGY", "guild:topology")
+    monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.workflow_domain:topology")
     furnish(monkeypatch)
     result = run("list")
     assert (result.exit_code, result.stderr) == (1, "headrace: no dead letters\n")

@@ -7,7 +7,7 @@ from typing import Any
 
 CODE = """
 import logging, structlog
-from headrace.cli import log
+from headrace.cli import logs as log
 early = structlog.get_logger()
 log.set_up({level!r})
 early.info("worker starts", domains=["player"])

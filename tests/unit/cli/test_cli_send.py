@@ -11,7 +11,7 @@ from headrace.cli.errors import Failure
 from headrace.cli.main import app
 from headrace.examples.poker import poker_pb2 as pb
 from headrace.examples.poker import topology
-from headrace.streams.reply import Event
+from headrace.streams.client import Event
 
 
 def send(*arguments: str) -> Result:

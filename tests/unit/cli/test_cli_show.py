@@ -6,7 +6,7 @@ import pytest
 
 from headrace.cli import show
 from headrace.examples.poker import poker_pb2 as pb
-from headrace.streams.reply import Event
+from headrace.streams.client import Event
 
 
 def event(fact_id: str) -> Event:

@@ -4,13 +4,13 @@ import json
 from datetime import timedelta
 from typing import Any
 
-import guild
 import pytest
-from bank_pb2 import Deposit
-from room import furnish
 from typer.testing import CliRunner, Result
 
 from headrace.cli.main import app
+from tests.support import workflow_domain as guild
+from tests.support.bank_pb2 import Deposit
+from tests.support.cli_in_memory import furnish
 
 
 def run(*arguments: str) -> Result:
@@ -28,7 +28,7 @@ def tree(correlation: str) -> list[Any]:
 
 
 def test_a_process_with_a_time_out_and_a_refusal_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HEADRACE_TOPOLOGY", "guild:timed")
+    monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.workflow_domain:timed")
     driver = furnish(monkeypatch, guild.timed)
     driver.send(Deposit(amount=5), "p", correlation_id="trip")
     driver.clock.advance(timedelta(seconds=2))
@@ -45,7 +45,7 @@ def test_a_process_with_a_time_out_and_a_refusal_of_its_own(monkeypatch: pytest.
 
 
 def test_states_that_a_process_asks_for_hang_below_its_event(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HEADRACE_TOPOLOGY", "guild:timed")
+    monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.workflow_domain:timed")
     driver = furnish(monkeypatch, guild.timed)
     driver.send(Deposit(amount=1), "treasury")
     driver.send(Deposit(amount=100), "p", correlation_id="trip")
@@ -56,7 +56,7 @@ def test_states_that_a_process_asks_for_hang_below_its_event(monkeypatch: pytest
 
 def test_a_refusal_that_a_process_passes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """It lies in the inbox and, left to the purse, with the purse's rejections; the purse compensates the second."""
-    monkeypatch.setenv("HEADRACE_TOPOLOGY", "guild:timed")
+    monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.workflow_domain:timed")
     driver = furnish(monkeypatch, guild.timed)
     driver.send(Deposit(amount=7), "p", correlation_id="trip")
     passed = ("rejection purse Rejection", ("event purse Withdrawn",)), ("rejection warden Rejection",)
@@ -64,7 +64,7 @@ def test_a_refusal_that_a_process_passes_on(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_dead_event_of_a_process_hangs_below_its_event(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HEADRACE_TOPOLOGY", "guild:timed")
+    monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.workflow_domain:timed")
     driver = furnish(monkeypatch, guild.timed)
     driver.send(Deposit(amount=100), "p", correlation_id="trip")  # the treasury has no state, and its balance is asked
     found = tree("trip")
@@ -72,7 +72,7 @@ def test_a_dead_event_of_a_process_hangs_below_its_event(monkeypatch: pytest.Mon
 
 
 def test_a_dead_letter_settled_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HEADRACE_TOPOLOGY", "guild:topology")
+    monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.workflow_domain:topology")
     monkeypatch.setattr(guild.Keeper, "broken", True)
     driver = furnish(monkeypatch)
     driver.send(Deposit(amount=13), "p", correlation_id="trip")
@@ -86,7 +86,7 @@ def test_a_dead_letter_settled_is_told_of(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_nothing_is_exit_1(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HEADRACE_TOPOLOGY", "guild:topology")
+    monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.workflow_domain:topology")
     furnish(monkeypatch)
     result = run("nobody")
     assert (result.exit_code, result.stdout) == (1, "")

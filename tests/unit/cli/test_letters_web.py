@@ -4,17 +4,17 @@ import asyncio
 import json
 from typing import Any
 
-import guild
 import pytest
 from aiohttp.test_utils import TestClient
-from letters_pages import ALL, ask, command, replay, roots, served
-from pages import ROOT, blocks
-from room import furnish
 
 from headrace.schemas.headrace_v1_pb2 import DeadLetter
-from headrace.streams import letters
-from headrace.streams.letters_web import BODY
-from headrace.topology import TopologyDriver
+from headrace.streams.admin import dead_letters as letters
+from headrace.streams.admin.dead_letters_http import BODY
+from headrace.testing import TopologyDriver
+from tests.support import workflow_domain as guild
+from tests.support.cli_in_memory import furnish
+from tests.support.dead_letters_pages import ALL, ask, command, replay, roots, served
+from tests.support.pages import ROOT, blocks
 
 pytestmark = pytest.mark.usefixtures("in_its_folder")
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient
 from confluent_kafka import KafkaError, KafkaException
-from letters_pages import ALL, TOKEN, ask, replay, roots, served
 
-from headrace.streams import letters
+from headrace.streams.admin import dead_letters as letters
 from headrace.streams.settings import Settings
-from headrace.topology import TopologyDriver
+from headrace.testing import TopologyDriver
+from tests.support.dead_letters_pages import ALL, TOKEN, ask, replay, roots, served
 
 pytestmark = pytest.mark.usefixtures("in_its_folder")
 

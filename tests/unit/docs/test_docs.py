@@ -6,18 +6,19 @@ import shlex
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 from grpc_tools import protoc
-from pages import PAGES, ROOT, Block, anchors, blocks, commands, links, prose, write_files
 
-from headrace.cli import errors, kafka
+from headrace.cli import errors, kafka, plugins
 from headrace.cli.main import app
-from headrace.streams.metrics import Metrics
+from headrace.streams.observability.metrics import Metrics
 from headrace.streams.settings import Settings
+from tests.support.pages import PAGES, ROOT, Block, anchors, blocks, commands, links, prose, write_files
 
 README, OPERATING, CONCEPTS = ROOT / "README.md", ROOT / "docs/operating.md", ROOT / "docs/concepts.md"
 OWN = [page for page in PAGES if "docs/adr/0" not in page.as_posix()]
@@ -168,8 +169,11 @@ def test_metrics_are_described() -> None:
 def command_line(words: list[str]) -> None:
     """Fail unless `headrace {words}` names a command and options that it has."""
     root: Any = typer.main.get_command(app)
+    brought = {one.name: one for one in entry_points(group=plugins.GROUP)}
     if words[:1] == ["kafka"]:
         root, words = typer.main.get_command(kafka.app), words[1:]
+    elif words and words[0] in brought:
+        root, words = typer.main.get_command(plugins.load(brought[words[0]])), words[1:]
     while words and hasattr(root, "commands"):
         if words[0] in ("--help", "-h", "--version"):
             return

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pages import ROOT, Block, blocks, commands, write_files
 from typer.testing import CliRunner
 
 from headrace.cli.main import app
 from headrace.schemas.record import Record
-from headrace.streams import letters, tracks
-from headrace.streams.metrics import Metrics
-from headrace.topology import TopologyDriver
-from headrace.topology.place import Written
+from headrace.streams.admin import dead_letters as letters
+from headrace.streams.admin import trace as tracks
+from headrace.streams.observability.metrics import Metrics
+from headrace.streams.steps.context import Written
+from headrace.testing import TopologyDriver
+from tests.support.pages import ROOT, Block, blocks, commands, write_files
 
 ALERTS = (ROOT / "docs/alerts.yaml").read_text()
 

@@ -8,19 +8,21 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-import shop
 from google.protobuf.message import Message
 from pytest_bdd import scenarios
-from world import Answer, World
 
+from headrace.schemas.headers import CORRELATION, FACT, REPLY_TO, TRACEPARENT, TYPE
 from headrace.schemas.headrace_v1_pb2 import Reply
-from headrace.schemas.record import CORRELATION, FACT, REPLY_TO, TRACEPARENT, TYPE, CloudEvent, Record
-from headrace.streams import letters, tracks
+from headrace.schemas.record import CloudEvent, Record
+from headrace.streams.admin import dead_letters as letters
+from headrace.streams.admin import trace as tracks
 from headrace.streams.settings import Settings
-from headrace.topology import TopologyDriver
-from headrace.topology.request import request
+from headrace.testing import TopologyDriver
+from headrace.testing.request import request
+from tests.features import shop
+from tests.features.world import Answer, World
 
-pytest_plugins = ["shop_steps"]
+pytest_plugins = ["tests.features.shop_steps"]
 scenarios("../../features")
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -68,7 +70,7 @@ class MemoryWorld(World):
         self.driver.produce(record.topic, record.key, record.value, [*record.headers.items(), *traced])
         return self._answer()
 
-    def state_fact(self, domain: str, root: str, fact: Message, *, external_id: str, correlation_id: str) -> Answer:
+    def record_fact(self, domain: str, root: str, fact: Message, *, external_id: str, correlation_id: str) -> Answer:
         topic = self.driver.topic(domain, "facts")
         identity = f"fact-{len(self.driver.records(topic))}"
         extensions = {FACT[3:]: external_id, CORRELATION[3:]: correlation_id or identity}

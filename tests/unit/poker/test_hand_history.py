@@ -4,10 +4,10 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from poker_play import replay
 
 from headrace.examples.poker import history
 from headrace.examples.poker import poker_pb2 as pb
+from tests.support.poker_play import replay
 
 HAND = """
 variant = 'NT'

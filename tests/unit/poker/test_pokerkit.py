@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from poker_play import replay, tell
 from pokerkit import Automation, HandHistory, Mode, NoLimitTexasHoldem
 
+from headrace import Rejected
 from headrace.examples.poker import cards, history, rules
 from headrace.examples.poker import poker_pb2 as pb
-from headrace.topology import Rejected
+from tests.support.poker_play import replay, tell
 
 AUTOMATIC = tuple(
     automation

@@ -8,11 +8,11 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from room_play import ANN, BET, BOB, CALL, CY, FOLD, Room
 
 from headrace.examples import poker
 from headrace.examples.poker import history, rules
 from headrace.examples.poker import poker_pb2 as pb
+from tests.support.room_play import ANN, BET, BOB, CALL, CY, FOLD, Room
 
 SAMPLE = Path(poker.__file__).with_name("sample.phhs")
 

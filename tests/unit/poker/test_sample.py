@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from poker_play import ended
-
 from headrace.examples import poker
+from tests.support.poker_play import ended
 
 SAMPLE = Path(poker.__file__).with_name("sample.phhs")
 

@@ -8,11 +8,10 @@ from typing import Any
 
 import fastavro
 import pytest
-import shapes_pb2 as pb
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from headrace.schemas import avro
-from headrace.schemas.codecs import AVRO, DecodeError, decode, encode
+from headrace.schemas.codecs import AVRO, DecodeError, avro, decode, encode
+from tests.support import shapes_pb2 as pb
 
 
 def published(message_type: Any) -> Any:

@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-import shapes_pb2 as pb
 from cloudevents.core.bindings.kafka import KafkaMessage, from_binary, to_binary
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent as TheirEvent
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from headrace.schemas import record
 from headrace.schemas.codecs import content_types, decode, encode
 from headrace.schemas.record import CloudEvent
+from tests.support import shapes_pb2 as pb
 
 text = st.text(min_size=1, max_size=20)
 extensions = {

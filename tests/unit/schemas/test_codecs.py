@@ -4,11 +4,9 @@ import json
 from typing import Any
 
 import pytest
-import shapes_pb2 as pb
 from google.protobuf.message import Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import messages
 
 from headrace.schemas.codecs import (
     AVRO,
@@ -20,6 +18,8 @@ from headrace.schemas.codecs import (
     decoder_for,
     encode,
 )
+from tests.support import shapes_pb2 as pb
+from tests.support.strategies import messages
 
 every_content_type = pytest.mark.parametrize("content_type", content_types())
 

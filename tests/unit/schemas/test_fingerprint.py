@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import shapes_pb2
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_tools import protoc
 
 from headrace.schemas.fingerprint import canonical, fingerprint
+from tests.support import shapes_pb2
 
 MAIN = """
 syntax = "proto3";

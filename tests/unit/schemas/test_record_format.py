@@ -13,12 +13,12 @@ from headrace.examples.poker.player import Player
 from headrace.schemas.codecs import content_types, decode, encode
 from headrace.schemas.headrace_v1_pb2 import Reply
 from headrace.schemas.record import CloudEvent, Record
-from headrace.topology.aggregate_step import AggregateStep
-from headrace.topology.graph import Topology
+from headrace.streams.steps.aggregate import AggregateStep
+from headrace.streams.steps.context import StepContext
+from headrace.testing.memory_store import MemoryStore
 from headrace.topology.names import Names
 from headrace.topology.partitioner import partition_of
-from headrace.topology.place import Place
-from headrace.topology.store import MemoryStore
+from headrace.topology.topology import Topology
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs/record-format.md").read_text()
 
@@ -57,7 +57,7 @@ def test_the_command_leads_to_the_event() -> None:
     topic, rows = record(0)
     (_, key), *headers, (_, value) = rows
     partition = partition_of(key, 12)
-    place = Place(Names(), "main", partition, partitions=12, reply_partitions=4)
+    place = StepContext(Names(), "main", partition, partitions=12, reply_partitions=4)
     step = AggregateStep(Topology(Player).aggregate("player"), MemoryStore(), place)
     step.handle(Record(topic, partition, 0, 1714564800500, key, value, dict(headers)))
     (event_topic, event, event_key, _, event_headers), (reply_topic, reply, reply_key, reply_partition, _) = (
@@ -97,7 +97,7 @@ def test_partitions() -> None:
 
 
 def test_every_header_is_described() -> None:
-    source = (Path(__file__).resolve().parents[3] / "schemas/record.py").read_text()
+    source = (Path(__file__).resolve().parents[3] / "schemas/headers.py").read_text()
     names = re.findall(r'= "(ce_\w+|content-type)"', source)
     assert len(names) > 10
     assert [name for name in names if f"| `{name}`" not in PAGE] == []

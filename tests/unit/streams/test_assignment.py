@@ -5,17 +5,17 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import bank
 import pytest
 from confluent_kafka import TopicPartition
 
-from headrace.streams import assignment as module
-from headrace.streams.assignment import Assignment
-from headrace.streams.restore import Restorer, Task, take_history
+from headrace.streams.runtime import assignment as module
+from headrace.streams.runtime.assignment import Assignment
+from headrace.streams.runtime.partition import ComponentConfig
 from headrace.streams.settings import Settings
-from headrace.streams.shard import Plan
-from headrace.streams.store import PartitionStore
-from headrace.topology.store import Staged
+from headrace.streams.state.restore import Restorer, Task, take_history
+from headrace.streams.state.rocksdb import PartitionStore
+from headrace.streams.steps.store import Staged
+from tests.support import bank
 
 SECONDS = 10.0
 COMMANDS = TopicPartition("main.account.commands", 0)
@@ -68,7 +68,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
 def assignment(reads: Reads, tmp_path: Path) -> Iterator[Assignment]:
     """Of the bank's accounts."""
     settings = Settings(bootstrap="nowhere:1")
-    plan = Plan(bank.topology, "account", settings, tmp_path, ["main"], 1, 1, {}, 1_000_000)
+    plan = ComponentConfig(bank.topology, "account", settings, tmp_path, ["main"], 1, 1, {}, 1_000_000)
     made = Assignment(plan)
     yield made
     reads.end.release(10)

@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from headrace.streams import topics
+from headrace.streams.admin import topics
 
 
 class Cluster:

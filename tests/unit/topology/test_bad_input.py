@@ -3,23 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-import bank_pb2 as pb
 import pytest
-from desk import ANSWER, NOW, Desk, Reply, without
 
+from headrace.schemas.headers import CONTENT_TYPE, CORRELATION, EXPECTED, ID, REPLY_TO, SOURCE, SPECVERSION, TYPE
 from headrace.schemas.headrace_v1_pb2 import DeadLetter, Query
-from headrace.schemas.record import (
-    CONTENT_TYPE,
-    CORRELATION,
-    EXPECTED,
-    ID,
-    REPLY_TO,
-    SOURCE,
-    SPECVERSION,
-    TYPE,
-    Record,
-)
-from headrace.topology.place import SnapshotTooLarge
+from headrace.schemas.record import Record
+from headrace.streams.steps.context import SnapshotTooLarge
+from tests.support import bank_pb2 as pb
+from tests.support.step_fixture import ANSWER, NOW, Desk, Reply, without
 
 Bad = Callable[[Desk], Record]
 
@@ -264,7 +255,7 @@ def test_a_state_too_large_fails_its_own_command_only() -> None:
     with pytest.raises(SnapshotTooLarge):
         desk.step.finish(NOW)
     desk.step.rolled_back()
-    desk.step.careful = True
+    desk.step.enforce_state_size = True
     outcome = desk.run(*batch)
     assert [r.status for r in outcome.replies] == [Reply.ACCEPTED, Reply.FAILED, Reply.ACCEPTED, Reply.ACCEPTED]
     assert outcome.replies[1].code == "too-large"
@@ -277,13 +268,13 @@ def test_a_state_too_large_fails_its_own_command_only() -> None:
 def test_with_care_a_batch_always_ends(size: int) -> None:
     """However near to the limit a state comes: what care lets through, the end of the batch does too."""
     desk = Desk(max_bytes=10_000)
-    desk.step.careful = True
+    desk.step.enforce_state_size = True
     desk.tell(pb.Swell(bytes=size), pb.Deposit(amount=1))
 
 
 def test_a_reply_too_large_leaves_its_events_out() -> None:
     desk = Desk(max_bytes=10_000)
-    desk.step.careful = True
+    desk.step.enforce_state_size = True
     outcome = desk.tell(*[pb.Deposit(amount=1)] * 3, pb.Transfer(amounts=[1] * 400))
     assert outcome.written.events == 403
     reply = outcome.replies[-1]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import bank_pb2 as pb
 import pytest
-from bank import Accounts
 
+from headrace import Aggregate, Context, Merge, Names, Topology, TopologyError, applies, handles
 from headrace.examples import poker
-from headrace.topology import Aggregate, Context, Merge, Names, Topology, TopologyError, applies, given, handles
+from headrace.testing import given
+from tests.support import bank_pb2 as pb
+from tests.support.bank import Accounts
 
 
 def mistakes(*components: Any) -> list[str]:

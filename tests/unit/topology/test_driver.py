@@ -3,15 +3,16 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import bank_pb2 as pb
 import pytest
-from bank import Accounts
-from fields import Fields
 
-from headrace.schemas.record import ID, SOURCE, SPECVERSION, TYPE
-from headrace.topology import Names, Topology, TopologyDriver
-from headrace.topology.driver import _ENDLESS
+from headrace import Names, Topology
+from headrace.schemas.headers import ID, SOURCE, SPECVERSION, TYPE
+from headrace.testing import TopologyDriver
+from headrace.testing.driver import _ENDLESS
 from headrace.topology.partitioner import partition_of
+from tests.support import bank_pb2 as pb
+from tests.support.bank import Accounts
+from tests.support.fields import Fields
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 BANK = Topology(Accounts)

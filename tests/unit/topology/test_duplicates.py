@@ -1,10 +1,10 @@
 """A command that comes again gets its first answer again, and nothing else happens."""
 
-import bank_pb2 as pb
 import pytest
-from desk import Desk, Outcome, Reply
 
-from headrace.schemas.record import CORRELATION
+from headrace.schemas.headers import CORRELATION
+from tests.support import bank_pb2 as pb
+from tests.support.step_fixture import Desk, Outcome, Reply
 
 
 def twice(desk: Desk, together: bool, first: pb.Transfer | pb.Withdraw, **more: str | None) -> tuple[Reply, Outcome]:

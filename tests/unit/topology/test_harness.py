@@ -5,12 +5,13 @@ from datetime import UTC, datetime
 from random import random
 from typing import Any
 
-import bank_pb2 as pb
 import pytest
-from bank import Accounts
 
-from headrace.topology import Aggregate, Context, TopologyError, applies, given, handles
-from headrace.topology.place import HandlerError, TooLarge
+from headrace import Aggregate, Context, TopologyError, applies, handles
+from headrace.streams.steps.context import HandlerError, TooLarge
+from headrace.testing import given
+from tests.support import bank_pb2 as pb
+from tests.support.bank import Accounts
 
 ANN = pb.Opened(owner="Ann")
 

@@ -1,13 +1,13 @@
 """Events as the store keeps them, and their fold."""
 
-import bank_pb2 as pb
 import pytest
-from desk import BANK
 from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.schemas.codecs import encode
-from headrace.topology.history import Appliers, fold, to_event, to_events, unpack
+from headrace.schemas.stored_event import Appliers, fold, to_event, to_events, unpack
+from tests.support import bank_pb2 as pb
+from tests.support.step_fixture import BANK
 
 APPLIERS: Appliers = {name.encode(): entry for name, entry in BANK.appliers.items()}
 

@@ -2,19 +2,20 @@
 
 from typing import Any
 
-import bank_pb2 as pb
 import pytest
-from desk import ANSWER, NOW, Desk, Outcome, Reply, header
 from google.protobuf.message import Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headrace import Aggregate, Context, applies, handles
+from headrace.schemas.headers import EXPECTED, ID, REPLY_TO, TYPE
 from headrace.schemas.headrace_v1_pb2 import Query
-from headrace.schemas.record import EXPECTED, ID, REPLY_TO, TYPE, Record
-from headrace.topology import Aggregate, Context, applies, handles
+from headrace.schemas.record import Record
+from headrace.streams.steps.context import Written
+from headrace.testing.request import raw
 from headrace.topology.partitioner import partition_of
-from headrace.topology.place import Written
-from headrace.topology.request import raw
+from tests.support import bank_pb2 as pb
+from tests.support.step_fixture import ANSWER, NOW, Desk, Outcome, Reply, header
 
 NOTHING = Written(0, 0, 0, 0, 0, 0, 0)
 ANSWERS = (b"headrace.replies/0", b"headrace.replies/1")

@@ -2,20 +2,20 @@
 
 from typing import Any
 
-import bank_pb2 as pb
 import pytest
-from desk import BANK, NOW, Desk, Outcome, Reply, header
 from google.protobuf.message import Message
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from headrace import Aggregate, applies, handles
 from headrace.schemas.fingerprint import fingerprint
 from headrace.schemas.headrace_v1_pb2 import Snapshot
-from headrace.topology import Aggregate, applies, handles
-from headrace.topology.history import fold
-from headrace.topology.place import SnapshotTooLarge
-from headrace.topology.store import MemoryStore
+from headrace.schemas.stored_event import fold
+from headrace.streams.steps.context import SnapshotTooLarge
+from headrace.testing.memory_store import MemoryStore
+from tests.support import bank_pb2 as pb
+from tests.support.step_fixture import BANK, NOW, Desk, Outcome, Reply, header
 
 ROOTS = ("a", "b")
 AMOUNTS = st.integers(0, 9)
@@ -62,10 +62,10 @@ class Bank(RuleBasedStateMachine):
             staged = self.desk.step.finish(NOW)
         except SnapshotTooLarge:
             self.desk.step.rolled_back()
-            self.desk.step.careful = True
+            self.desk.step.enforce_state_size = True
             self.outputs = self.desk.handle(*self.batch)
             staged = self.desk.step.finish(NOW)
-            self.desk.step.careful = False
+            self.desk.step.enforce_state_size = False
         self.desk.store.put(staged)
         self.desk.step.committed()
         self.log.extend(output for output in self.outputs if output[0].endswith("events"))

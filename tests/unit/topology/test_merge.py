@@ -2,15 +2,15 @@
 
 from typing import Any
 
-import bank_pb2 as pb
 import pytest
-from desk import Desk, Reply
-from fields import Fields
 from hypothesis import given
 from hypothesis import strategies as st
-from shapes_pb2 import Shapes
 
-from headrace.topology.merge import changed, overlap
+from headrace.streams.steps.merge import changed, overlap
+from tests.support import bank_pb2 as pb
+from tests.support.fields import Fields
+from tests.support.shapes_pb2 import Shapes
+from tests.support.step_fixture import Desk, Reply
 
 
 def conflict(reply: Reply) -> None:

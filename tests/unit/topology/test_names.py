@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.topology import Names
-from headrace.topology.names import KINDS, event_key, is_word
+from headrace import Names
+from headrace.topology.names import KINDS, event_key, is_name
 from headrace.topology.partitioner import murmur2, partition_of
 
 WORDS = st.text("az09-", max_size=9).map(lambda rest: f"a{rest}")
@@ -37,7 +37,7 @@ def test_an_illegal_prefix_is_refused(prefix: str) -> None:
 
 @pytest.mark.parametrize("word", ["", "Main", "1st", "-a", "a_b", "a.b", "a b", "ä", "main\n"])
 def test_illegal_editions_and_domains_are_refused(word: str) -> None:
-    assert not is_word(word)
+    assert not is_name(word)
     with pytest.raises(ValueError, match=r"must match \[a-z\]"):
         Names().topic(word, "player", "events")
     with pytest.raises(ValueError, match=r"must match \[a-z\]"):

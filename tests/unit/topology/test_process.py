@@ -5,38 +5,45 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from bank_pb2 import Account, Annotate, Annotated, Deposit, Deposited, Opened, Stashed, Touch, Withdraw, Withdrawn
-from guild import Book, Purse
 
-from headrace.schemas.record import Headers
-from headrace.topology import (
-    After,
+from headrace import (
     Cancel,
-    Known,
-    Need,
     ProcessContext,
     ProcessManager,
-    Refusal,
+    Rejection,
+    RootState,
+    Schedule,
     Send,
+    StateOf,
     Topology,
-    TopologyDriver,
     TopologyError,
-    after,
     applies,
-    cancel,
     compensates,
     reacts,
-    state_of,
-    to,
 )
+from headrace.schemas.headers import Headers
+from headrace.testing import TopologyDriver
+from tests.support.bank_pb2 import (
+    Account,
+    Annotate,
+    Annotated,
+    Deposit,
+    Deposited,
+    Opened,
+    Stashed,
+    Touch,
+    Withdraw,
+    Withdrawn,
+)
+from tests.support.workflow_domain import Book, Purse
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-Yield = Iterator[Opened | Stashed | Send[Annotate | Touch] | After | Cancel]
+Yield = Iterator[Opened | Stashed | Send[Annotate | Touch] | Schedule | Cancel]
 
 
-def purse_of(state: Account, event: Deposited) -> list[Need]:
+def purse_of(state: Account, event: Deposited) -> list[StateOf]:
     """For large deposits, two states are wanted."""
-    return [state_of("purse", "p"), state_of("purse", "nobody")] if event.amount >= 100 else []
+    return [StateOf("purse", "p"), StateOf("purse", "nobody")] if event.amount >= 100 else []
 
 
 class Watch(ProcessManager[Account]):
@@ -44,34 +51,34 @@ class Watch(ProcessManager[Account]):
 
     name = "watch"
 
-    @reacts(needs=purse_of)
+    @reacts(reads=purse_of)
     def deposited(self, state: Account, event: Deposited, context: ProcessContext) -> Yield:
         if event.amount == 13:
             raise ZeroDivisionError("thirteen")
         if event.amount >= 100:
-            known = context.known[state_of("purse", "p")]
+            known = context.states[StateOf("purse", "p")]
             yield Stashed(pocket="seen", amount=known.state.balance)
             yield Stashed(pocket="at", amount=known.sequence)
-            yield Stashed(pocket="nobody", amount=context.known[state_of("purse", "nobody")].sequence)
+            yield Stashed(pocket="nobody", amount=context.states[StateOf("purse", "nobody")].sequence)
             return
         yield Opened(owner=context.root)
-        yield after(timedelta(minutes=1), Withdraw(amount=event.amount), name="patience")
+        yield Schedule(timedelta(minutes=1), Withdraw(amount=event.amount), name="patience")
         if event.amount == 5:
-            yield to("book", context.root, Annotate(note="five"))
+            yield Send("book", context.root, Annotate(note="five"))
 
     @reacts
     def noted(self, state: Account, event: Annotated) -> Yield:
-        yield cancel("patience")
+        yield Cancel("patience")
         yield Stashed(pocket="noted", amount=1)
 
     @reacts
     def impatient(self, state: Account, event: Withdraw, context: ProcessContext) -> Yield:
         yield Stashed(pocket="waited", amount=event.amount)
-        yield to("book", context.root, Touch(), expected_sequence=-1)
+        yield Send("book", context.root, Touch(), expected_sequence=-1)
 
     @compensates
-    def refused(self, state: Account, command: Touch, refusal: Refusal) -> Any:
-        return [Stashed(pocket="refused", amount=1), to("book", refusal.root, Annotate(note="instead"))]
+    def refused(self, state: Account, command: Touch, refusal: Rejection) -> Any:
+        return [Stashed(pocket="refused", amount=1), Send("book", refusal.root, Annotate(note="instead"))]
 
     @applies
     def opened(self, state: Account, event: Opened) -> None:
@@ -178,5 +185,5 @@ def test_mistakes_are_told_at_start() -> None:
     told = "\n".join(caught.value.mistakes)
     assert "Blind: reacts to no event that a domain of this topology writes" in told
     assert "Blind.x: no aggregate handles bank.v1.Opened, which it sends" in told
-    assert Known(None, -1).sequence == -1
+    assert RootState(None, -1).sequence == -1
     assert Withdrawn.DESCRIPTOR.full_name == "bank.v1.Withdrawn"

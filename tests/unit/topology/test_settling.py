@@ -5,33 +5,41 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import pytest
-from bank_pb2 import Account, Annotate, Annotated, Deposit, Deposited, Opened, Stashed, Touch, Withdraw, Withdrawn
-from desk import Desk
 
-from headrace.schemas.headrace_v1_pb2 import DeadLetter, Settled
-from headrace.schemas.record import Headers
-from headrace.topology import (
-    After,
+from headrace import (
     Aggregate,
     Cascade,
     Flag,
-    Need,
     ProcessContext,
     ProcessManager,
-    Refusal,
     Rejected,
+    Rejection,
     Saga,
+    Schedule,
     Send,
+    StateOf,
     Topology,
-    TopologyDriver,
-    after,
     applies,
     compensates,
     handles,
     reacts,
-    state_of,
-    to,
 )
+from headrace.schemas.headers import Headers
+from headrace.schemas.headrace_v1_pb2 import DeadLetter, Settled
+from headrace.testing import TopologyDriver
+from tests.support.bank_pb2 import (
+    Account,
+    Annotate,
+    Annotated,
+    Deposit,
+    Deposited,
+    Opened,
+    Stashed,
+    Touch,
+    Withdraw,
+    Withdrawn,
+)
+from tests.support.step_fixture import Desk
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -52,7 +60,7 @@ class Purse(Aggregate[Account]):
         return Deposited(amount=command.amount, balance=state.balance + command.amount)
 
     @compensates
-    def refused(self, state: Account, command: Annotate, refusal: Refusal) -> Withdrawn | Flag:
+    def refused(self, state: Account, command: Annotate, refusal: Rejection) -> Withdrawn | Flag:
         return Mood.answer or Withdrawn(amount=refusal.sequence)
 
     @applies
@@ -88,31 +96,31 @@ class Keeper(Saga):
     def deposited(self, event: Deposited) -> Send[Annotate] | None:
         if Mood.breaks:
             raise ZeroDivisionError("broken")
-        return to("book", "b", Annotate(note="n")) if event.amount < 10 else None
+        return Send("book", "b", Annotate(note="n")) if event.amount < 10 else None
 
 
-def wanted(state: Account, event: Withdraw) -> list[Need]:
-    return [state_of("book", "b\n")] if event.amount == 13 else []
+def wanted(state: Account, event: Withdraw) -> list[StateOf]:
+    return [StateOf("book", "b\n")] if event.amount == 13 else []
 
 
 class Warden(ProcessManager[Account]):
     name = "warden"
 
     @reacts
-    def deposited(self, state: Account, event: Deposited) -> Iterator[After | Send[Touch | Annotate]]:
+    def deposited(self, state: Account, event: Deposited) -> Iterator[Schedule | Send[Touch | Annotate]]:
         if event.amount == 20:
-            yield to("book", "b", Touch())
+            yield Send("book", "b", Touch())
         elif event.amount == 21:
-            yield to("book", "b", Annotate(note="x"))
+            yield Send("book", "b", Annotate(note="x"))
         elif event.amount > 10:
-            yield after(timedelta(minutes=1), Withdraw(amount=event.amount))
+            yield Schedule(timedelta(minutes=1), Withdraw(amount=event.amount))
 
-    @reacts(needs=wanted)
+    @reacts(reads=wanted)
     def late(self, state: Account, event: Withdraw, context: ProcessContext) -> Send[Annotate]:
-        return to("book", "b", Annotate(note="late"))
+        return Send("book", "b", Annotate(note="late"))
 
     @compensates
-    def refused(self, state: Account, command: Touch, refusal: Refusal) -> Any:
+    def refused(self, state: Account, command: Touch, refusal: Rejection) -> Any:
         return Mood.answer or Stashed(pocket="refused", amount=1)
 
     @applies
@@ -255,10 +263,10 @@ def test_a_time_out_with_a_bad_name_leaves_no_event_behind() -> None:
         name = "careless"
 
         @reacts
-        def deposited(self, state: Account, event: Deposited) -> Iterator[Opened | After]:
+        def deposited(self, state: Account, event: Deposited) -> Iterator[Opened | Schedule]:
             yield Opened(owner="x")
             if event.amount == 1:
-                yield after(timedelta(minutes=1), Withdraw(), name="a/b")
+                yield Schedule(timedelta(minutes=1), Withdraw(), name="a/b")
 
         @reacts
         def late(self, state: Account, event: Withdraw) -> None:

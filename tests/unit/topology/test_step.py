@@ -2,14 +2,14 @@
 
 from datetime import UTC, datetime
 
-import bank_pb2 as pb
 import pytest
-from desk import NOW, Desk, Reply, header
 
 from headrace.schemas.codecs import encode
+from headrace.schemas.headers import CONTENT_TYPE, CORRELATION, TRACEPARENT
 from headrace.schemas.headrace_v1_pb2 import Query
-from headrace.schemas.record import CONTENT_TYPE, CORRELATION, TRACEPARENT
-from headrace.topology.history import unpack
+from headrace.schemas.stored_event import unpack
+from tests.support import bank_pb2 as pb
+from tests.support.step_fixture import NOW, Desk, Reply, header
 
 
 def test_an_accepted_command() -> None:
@@ -176,7 +176,7 @@ def test_a_query_for_an_unknown_root() -> None:
 
 def test_a_query_result_holds_as_many_events_as_fit() -> None:
     desk = Desk(max_bytes=10_000)
-    desk.step.careful = True
+    desk.step.enforce_state_size = True
     desk.tell(pb.Swell(bytes=1_000, times=4))
     desk.tell(*(pb.Annotate(note="n" * 2_000) for _ in range(4)))
     part = desk.tell(Query(limit=100)).result

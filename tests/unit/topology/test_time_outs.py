@@ -4,23 +4,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from bank_pb2 import Account, Annotate, Annotated, Deposit, Deposited, Open, Opened, Stashed, Withdraw
-from guild import Book, Purse
 
+from headrace import Cancel, EventContext, ProcessManager, Schedule, Topology, applies, reacts
+from headrace.schemas.headers import Headers
 from headrace.schemas.headrace_v1_pb2 import DeadLetter
-from headrace.schemas.record import Headers
-from headrace.topology import (
-    After,
-    Cancel,
-    EventContext,
-    ProcessManager,
-    Topology,
-    TopologyDriver,
-    after,
-    applies,
-    cancel,
-    reacts,
-)
+from headrace.testing import TopologyDriver
+from tests.support.bank_pb2 import Account, Annotate, Annotated, Deposit, Deposited, Open, Opened, Stashed, Withdraw
+from tests.support.workflow_domain import Book, Purse
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -33,24 +23,24 @@ class Clerk(ProcessManager[Account]):
     broken = True
 
     @reacts
-    def deposited(self, state: Account, event: Deposited) -> Iterator[After | Cancel]:
+    def deposited(self, state: Account, event: Deposited) -> Iterator[Schedule | Cancel]:
         if event.amount == 13 and Clerk.broken:
             raise ZeroDivisionError("thirteen")
         if event.amount == 99:
-            yield after(timedelta(days=365 * 1000), Withdraw(amount=99))
+            yield Schedule(timedelta(days=365 * 1000), Withdraw(amount=99))
         elif event.amount == 98:
-            yield cancel(Withdraw)
+            yield Cancel(Withdraw)
         else:
-            yield after(MINUTE, Withdraw(amount=event.amount))
-            yield after(MINUTE, Open(owner="second"))
+            yield Schedule(MINUTE, Withdraw(amount=event.amount))
+            yield Schedule(MINUTE, Open(owner="second"))
 
     @reacts
-    def first(self, state: Account, event: Open) -> Iterator[Opened | Cancel | After]:
+    def first(self, state: Account, event: Open) -> Iterator[Opened | Cancel | Schedule]:
         yield Opened(owner=event.owner)
         if state.note == "cancel":
-            yield cancel(Withdraw)
+            yield Cancel(Withdraw)
         if state.note == "again":
-            yield after(MINUTE, Withdraw(amount=77))
+            yield Schedule(MINUTE, Withdraw(amount=77))
 
     @reacts
     def second(self, state: Account, event: Withdraw, context: EventContext) -> Iterator[Stashed]:

@@ -3,13 +3,15 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-import guild
 import pytest
-from bank_pb2 import Account, Annotate, Annotated, Deposit, Deposited, Stash, Stashed, Touch, Withdrawn
 
+from headrace import Aggregate, Saga, Send, Topology, TopologyError, applies, handles, reacts
+from headrace.schemas.headers import Headers
 from headrace.schemas.headrace_v1_pb2 import Aborted, DeadLetter, Reply, Revoked
-from headrace.schemas.record import Headers, Record
-from headrace.topology import Aggregate, Saga, Send, Topology, TopologyDriver, TopologyError, applies, handles, reacts
+from headrace.schemas.record import Record
+from headrace.testing import TopologyDriver
+from tests.support import workflow_domain as guild
+from tests.support.bank_pb2 import Account, Annotate, Annotated, Deposit, Deposited, Stash, Stashed, Touch, Withdrawn
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -202,7 +204,7 @@ def event_types(driver: TopologyDriver) -> list[str]:
 # ---- facts
 
 
-def state_fact(driver: TopologyDriver, fact: Stash, external_id: str | None, root: str = "p") -> Reply:
+def record_fact(driver: TopologyDriver, fact: Stash, external_id: str | None, root: str = "p") -> Reply:
     headers: Headers = [
         ("ce_specversion", "1.0"),
         ("ce_id", f"id-{len(driver.records(driver.topic('purse', 'facts')))}"),
@@ -217,9 +219,9 @@ def state_fact(driver: TopologyDriver, fact: Stash, external_id: str | None, roo
 
 
 def test_a_fact_is_recorded_once_for_its_external_id(driver: TopologyDriver) -> None:
-    first = state_fact(driver, Stash(pocket="a", amount=5), "bank-1")
-    again = state_fact(driver, Stash(pocket="a", amount=6), "bank-1")
-    other = state_fact(driver, Stash(pocket="a", amount=7), "bank-2")
+    first = record_fact(driver, Stash(pocket="a", amount=5), "bank-1")
+    again = record_fact(driver, Stash(pocket="a", amount=6), "bank-1")
+    other = record_fact(driver, Stash(pocket="a", amount=7), "bank-2")
     assert [r.status for r in (first, again, other)] == [Reply.ACCEPTED] * 3
     assert (again.already_processed, again.events) == (True, first.events)
     assert driver.events("purse", "p") == [Stashed(pocket="a", amount=5), Stashed(pocket="a", amount=7)]
@@ -227,9 +229,9 @@ def test_a_fact_is_recorded_once_for_its_external_id(driver: TopologyDriver) -> 
 
 
 def test_bad_facts_are_refused_and_nothing_is_stored(driver: TopologyDriver) -> None:
-    assert "ce_factid is missing" in state_fact(driver, Stash(), None).reason
-    assert "records no bank.v1.Deposit" in state_fact(driver, Deposit(), "x").reason  # type: ignore[arg-type]
-    rejecting = state_fact(driver, Stash(amount=-1), "y")
+    assert "ce_factid is missing" in record_fact(driver, Stash(), None).reason
+    assert "records no bank.v1.Deposit" in record_fact(driver, Deposit(), "x").reason  # type: ignore[arg-type]
+    rejecting = record_fact(driver, Stash(amount=-1), "y")
     assert (rejecting.status, "rejects a fact" in rejecting.reason) == (Reply.FAILED, True)
     assert driver.events("purse", "p") == []
     assert len(driver.dead_letters("purse")) == 3

@@ -1,0 +1,44 @@
+"""Commands that other packages bring: entry points of the group `headrace.commands`, each a function or a Typer app.
+
+They are imported when they run, so that `headrace --help` does not wait for them.
+"""
+
+from importlib.metadata import EntryPoint, entry_points
+
+import typer
+
+from headrace.cli.errors import ENVIRONMENT
+
+GROUP = "headrace.commands"
+
+
+def register(app: typer.Typer) -> None:
+    """Add what the installed packages bring to `app`, in the order of names."""
+    for entry_point in sorted(entry_points(group=GROUP), key=lambda one: one.name):
+        _add(app, entry_point)
+
+
+def _add(app: typer.Typer, entry_point: EntryPoint) -> None:
+    @app.command(
+        entry_point.name,
+        help=f"From {entry_point.module}; `headrace {entry_point.name} --help` says more.",
+        add_help_option=False,
+        context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    )
+    def command(context: typer.Context) -> None:
+        try:
+            loaded = load(entry_point)
+        except ModuleNotFoundError as error:
+            typer.echo(f"headrace {entry_point.name} needs {error.name}, which is not installed", err=True)
+            raise typer.Exit(ENVIRONMENT) from None
+        loaded(context.args, prog_name=f"headrace {entry_point.name}")
+
+
+def load(entry_point: EntryPoint) -> typer.Typer:
+    """The app of a command, imported; ModuleNotFoundError when something that it needs is not installed."""
+    loaded = entry_point.load()
+    if isinstance(loaded, typer.Typer):
+        return loaded
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command(context_settings={"help_option_names": ["-h", "--help"]})(loaded)
+    return app

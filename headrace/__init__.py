@@ -1,0 +1,78 @@
+"""The front door: what an author of a domain imports.
+
+Names are imported when they are first used, so that a module that declares an aggregate loads neither Kafka's client
+nor RocksDB. What tests need stands in `headrace.testing`.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from headrace.streams.client import Client as Client
+    from headrace.topology import Aggregate as Aggregate
+    from headrace.topology import Cancel as Cancel
+    from headrace.topology import Cascade as Cascade
+    from headrace.topology import Context as Context
+    from headrace.topology import EventContext as EventContext
+    from headrace.topology import Flag as Flag
+    from headrace.topology import Merge as Merge
+    from headrace.topology import Names as Names
+    from headrace.topology import ProcessContext as ProcessContext
+    from headrace.topology import ProcessManager as ProcessManager
+    from headrace.topology import Rejected as Rejected
+    from headrace.topology import Rejection as Rejection
+    from headrace.topology import RootState as RootState
+    from headrace.topology import Saga as Saga
+    from headrace.topology import Schedule as Schedule
+    from headrace.topology import Send as Send
+    from headrace.topology import StateOf as StateOf
+    from headrace.topology import Topology as Topology
+    from headrace.topology import TopologyError as TopologyError
+    from headrace.topology import Transient as Transient
+    from headrace.topology import applies as applies
+    from headrace.topology import compensates as compensates
+    from headrace.topology import handles as handles
+    from headrace.topology import reacts as reacts
+    from headrace.topology import records as records
+
+__all__ = [
+    "Aggregate",
+    "Cancel",
+    "Cascade",
+    "Client",
+    "Context",
+    "EventContext",
+    "Flag",
+    "Merge",
+    "Names",
+    "ProcessContext",
+    "ProcessManager",
+    "Rejected",
+    "Rejection",
+    "RootState",
+    "Saga",
+    "Schedule",
+    "Send",
+    "StateOf",
+    "Topology",
+    "TopologyError",
+    "Transient",
+    "applies",
+    "compensates",
+    "handles",
+    "reacts",
+    "records",
+]
+_HOMES = {"Client": "headrace.streams.client"}
+"""Where a name is imported from, if not from `headrace.topology`."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'headrace' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES.get(name, "headrace.topology")), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

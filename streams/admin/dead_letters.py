@@ -1,0 +1,184 @@
+"""Dead letters: found in their topics, and settled by sending their inputs again or giving them up."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from confluent_kafka import Producer
+
+from headrace.schemas.headers import ATTEMPTS, CORRELATION, DISCARD, REPLAY_OF, SUBJECT, TYPE, Headers
+from headrace.schemas.headrace_v1_pb2 import DeadLetter, Settled
+from headrace.schemas.record import rfc3339
+from headrace.streams.client.reply import SendFailed
+from headrace.streams.settings import Settings
+from headrace.streams.state.topic_reader import read
+from headrace.streams.steps import replies as answers
+from headrace.topology.inspection import FeedSpec, SagaSpec
+from headrace.topology.topology import Topology
+
+LETTER, SETTLED = b"headrace.v1.DeadLetter", b"headrace.v1.Settled"
+
+
+class SettleFailed(SendFailed):
+    """The brokers did not take what settles a dead letter; it stays open."""
+
+
+class NotReplayable(SettleFailed):
+    """A letter whose input cannot be sent again; it can only be discarded."""
+
+
+@dataclass(slots=True)
+class Letter:
+    """A dead letter of one component, and what became of it."""
+
+    id: str
+    """Topic, partition and offset of the input; of a time-out, which has no offset, its own id."""
+    word: str
+    """The component: domain of an aggregate, name of a saga or process manager."""
+    body: DeadLetter
+    settled: str = ""
+    """`replayed` or `discarded`; empty while it is open."""
+
+    @property
+    def headers(self) -> dict[str, bytes]:
+        """Headers of the input."""
+        return {header.key: header.value for header in self.body.headers}
+
+    @property
+    def root(self) -> str:
+        """The root that the input was about, as far as it says so."""
+        return (self.headers.get(SUBJECT) or self.body.key).decode(errors="replace")
+
+    def data(self) -> dict[str, Any]:
+        """For a list: all but the input itself."""
+        return {
+            "id": self.id,
+            "component": self.body.component,
+            "root": self.root,
+            "type": self.headers.get(TYPE, b"").decode(errors="replace"),
+            "error_class": self.body.error_class,
+            "error": self.body.error,
+            "attempts": self.body.attempts,
+            "first_failed": rfc3339(self.body.first_failed),
+            "last_failed": rfc3339(self.body.last_failed),
+            "correlation_id": self.headers.get(CORRELATION, b"").decode(errors="replace"),
+            "settled": self.settled,
+        }
+
+    def whole(self) -> dict[str, Any]:
+        """All of it: its input with headers, and why it failed."""
+        return self.data() | {
+            "key": self.body.key.decode(errors="replace"),
+            "headers": {name: value.decode(errors="replace") for name, value in self.headers.items()},
+            "value_hex": self.body.value.hex(),
+            "detail": self.body.detail,
+        }
+
+
+def moment(text: str) -> datetime:
+    """A time as a person writes it, in RFC 3339; ValueError says what is wrong with it."""
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError(f"{text!r} names no time zone; write 2026-01-31T12:00:00Z")
+    return time
+
+
+def outcome(*, discard: bool, dry_run: bool) -> str:
+    """What is said of a letter that was settled, or would be."""
+    return ("would be " if dry_run else "") + ("discarded" if discard else "sent again")
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which letters are meant; what is empty does not restrict."""
+
+    ids: frozenset[str] = frozenset()
+    root: str = ""
+    error_class: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    settled: bool = False
+    """Whether those that are settled are meant too."""
+
+    def takes(self, letter: Letter) -> bool:
+        """Whether a letter is meant."""
+        body = letter.body
+        return (
+            (self.settled or not letter.settled)
+            and (not self.ids or letter.id in self.ids)
+            and (not self.root or letter.root == self.root)
+            and (not self.error_class or body.error_class == self.error_class)
+            and (self.since is None or body.last_failed >= self.since.timestamp() * 1000)
+            and (self.until is None or body.last_failed <= self.until.timestamp() * 1000)
+        )
+
+
+def find(settings: Settings, topology: Topology, words: Iterable[str], wanted: Filter) -> list[Letter]:
+    """Letters of some components, oldest first; a later failure of the same input takes the place of the first.
+
+    Raises TimeoutError or KafkaException when the topics cannot be read to their end.
+    """
+    words = dict.fromkeys(words)  # one named twice is not settled twice
+    found = [letter for word in words for letter in _letters(settings, topology, word).values() if wanted.takes(letter)]
+    return sorted(found, key=lambda letter: (letter.body.last_failed, letter.id))
+
+
+def _letters(settings: Settings, topology: Topology, word: str) -> dict[str, Letter]:
+    topology.component(word)
+    letters: dict[str, Letter] = {}
+    for message in read(settings, settings.names.topic(settings.edition, word, "dead-letters")):
+        headers: dict[str, Any] = dict(message.headers() or ())
+        value = message.value() or b""
+        if headers.get(TYPE) == SETTLED:
+            settled = Settled.FromString(value)
+            if letter := letters.get(settled.letter_id):
+                letter.settled = letter.settled or settled.outcome
+        elif headers.get(TYPE) == LETTER:
+            body = DeadLetter.FromString(value)
+            name = answers.place_of(answers.letter_record(body))
+            # an input sent again is another record; if it fails again it is a letter of its own
+            letters[name] = Letter(name, word, body)
+    return letters
+
+
+def settle(settings: Settings, topology: Topology, letters: Iterable[Letter], *, discard: bool) -> Iterator[Letter]:
+    """Send the inputs of letters again, with their ids, or give them up; yields each that the brokers have taken.
+
+    A replay is handled like any input, once, since its id is the first one's; what it comes to is news. A component
+    that keeps events in order goes on with those behind the letter. Raises SettleFailed.
+    """
+    producer = Producer(settings.producer(enable_idempotence=True))
+    failures: list[Any] = []
+    for letter in letters:
+        topic, value, key, headers = _again(settings, topology, letter, discard)
+        producer.produce(
+            topic,
+            value,
+            key,
+            letter.body.partition,
+            headers=headers,
+            on_delivery=lambda error, _: failures.append(error) if error else None,
+        )
+        if producer.flush(30) or failures:
+            producer.purge()  # not after all, while nobody looks any more
+            raise SettleFailed(f"{letter.id} was not sent: {failures[0] if failures else 'the brokers do not answer'}")
+        yield letter
+
+
+def _again(settings: Settings, topology: Topology, letter: Letter, discard: bool) -> tuple[Any, Any, Any, Headers]:
+    """Topic, value, key and headers of the record that settles a letter."""
+    names, edition, spec, body = settings.names, settings.edition, topology.component(letter.word), letter.body
+    value = None if body.value_missing else body.value
+    headers: Headers = [(h.key, h.value) for h in body.headers if h.key not in (REPLAY_OF, ATTEMPTS, DISCARD)]
+    headers += [(REPLAY_OF, letter.id), (ATTEMPTS, str(body.attempts))]
+    if discard:
+        headers.append((DISCARD, "1"))
+    if isinstance(spec, SagaSpec):
+        return names.topic(edition, letter.word, "inbox"), value, letter.root.encode(), headers
+    if not isinstance(spec, FeedSpec):
+        return body.topic, value, None if body.key_missing else body.key, headers
+    if not discard:
+        raise NotReplayable(f"{letter.id}: a feed keeps nothing to replay; its input is in {body.topic}")
+    settled = Settled(letter_id=letter.id, outcome="discarded").SerializeToString()
+    return names.topic(edition, letter.word, "dead-letters"), settled, body.key, [(TYPE, SETTLED)]

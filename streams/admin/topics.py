@@ -1,0 +1,198 @@
+"""What the cluster's topics are, how they differ from what the topology needs, and making them."""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
+
+from headrace.streams.settings import Settings
+from headrace.topology.topology import TopicSpec, Topology, replies_topic
+
+# what a topic's setting must be for the engine to be right; others, such as retention, are the operator's
+_CHECKED = ("cleanup.policy", "max.message.bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic as the cluster has it."""
+
+    name: str
+    partitions: int
+    replication: int
+    config: dict[str, str] = field(default_factory=dict)
+
+
+class TopicsUnfit(RuntimeError):
+    """The cluster's topics are not what the topology needs; `problems` holds a line each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        lines = "\n".join(f"  - {p}" for p in problems)
+        super().__init__(
+            f"{len(problems)} topic(s) are not as the topology needs them:\n{lines}\n"
+            "`headrace topics create` makes missing topics, `headrace topics create --repair` changes settings"
+        )
+        self.problems = list(problems)
+
+
+def admin(settings: Settings) -> AdminClient:
+    """An admin client of the deployment's cluster."""
+    return AdminClient(settings.client())
+
+
+def wanted(settings: Settings, topology: Topology, domains: Iterable[str] | None = None) -> list[TopicSpec]:
+    """All topics that a deployment of `topology` needs."""
+    return [
+        *topology.topics(settings.names, settings.partitions, settings.edition, domains),
+        replies_topic(settings.names, settings.reply_partitions),
+    ]
+
+
+def describe(client: AdminClient, names: Iterable[str]) -> dict[str, Topic]:
+    """Those of the named topics that are there. Raises KafkaException when the cluster does not answer."""
+    found = client.list_topics(timeout=10).topics
+    here = [name for name in names if name in found and found[name].error is None]
+    if not here:
+        return {}
+    resources = [ConfigResource(ResourceType.TOPIC, name) for name in here]
+    answers = client.describe_configs(resources, request_timeout=10)
+    configs: dict[str, dict[str, str]] = {}
+    for resource, future in answers.items():
+        try:
+            configs[resource.name] = {name: entry.value or "" for name, entry in future.result().items()}
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:  # deleted since it was listed
+                raise
+    return {
+        name: Topic(
+            name,
+            len(found[name].partitions),
+            min((len(p.replicas) for p in found[name].partitions.values()), default=0),
+            configs[name],
+        )
+        for name in here
+        if name in configs
+    }
+
+
+def problems(wanted: Sequence[TopicSpec], actual: dict[str, Topic], *, fixed_partitions: bool) -> list[str]:
+    """How the cluster differs from what is needed, a line each.
+
+    Topics of one domain must have the same number of partitions; a certain number only if `fixed_partitions`.
+    """
+    lines: list[str] = []
+    first: dict[str, TopicSpec] = {}
+    for spec in wanted:
+        topic = actual.get(spec.name)
+        if topic is None:
+            lines.append(f"{spec.name} is missing")
+            continue
+        domain = spec.name.rsplit(".", 1)[0]
+        leader = first.setdefault(domain, spec)
+        if fixed_partitions and topic.partitions != spec.partitions:
+            lines.append(f"{spec.name} has {topic.partitions} partitions, not {spec.partitions}")
+        elif leader.name in actual and topic.partitions != actual[leader.name].partitions:
+            lines.append(
+                f"{spec.name} has {topic.partitions} partitions, but {leader.name} has "
+                f"{actual[leader.name].partitions}; topics of one domain need the same number"
+            )
+        for name in _CHECKED:
+            need, have = spec.config.get(name), topic.config.get(name, "")
+            if need is None or have == need or (name == "max.message.bytes" and int(have or 0) >= int(need)):
+                continue
+            lines.append(f"{spec.name} has {name}={have}, not {need}")
+    return lines
+
+
+def create(client: AdminClient, specs: Iterable[TopicSpec], replication: int) -> list[str]:
+    """Make topics; the names of those that were not there before. Raises KafkaException naming the topic."""
+    new = [
+        NewTopic(s.name, num_partitions=s.partitions, replication_factor=replication, config=s.config) for s in specs
+    ]
+    if not new:
+        return []
+    made: list[str] = []
+    for name, future in client.create_topics(new, request_timeout=30, operation_timeout=30).items():
+        try:
+            future.result()
+            made.append(name)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
+    _await_leaders(client, [topic for topic in new if topic.topic in made])
+    return made
+
+
+def _await_leaders(client: AdminClient, made: Sequence[NewTopic], seconds: float = 30) -> None:
+    """Made is not usable yet: the brokers learn of a topic, and its leaders of their part, a moment later."""
+    places = {TopicPartition(t.topic, p): OffsetSpec.earliest() for t in made for p in range(t.num_partitions)}
+    deadline = time.monotonic() + seconds
+    while places:
+        answers = client.list_offsets(places, request_timeout=10)
+        errors = {place: error for place, future in answers.items() if (error := future.exception()) is not None}
+        if errors and time.monotonic() > deadline:
+            raise next(iter(errors.values()))
+        places = dict.fromkeys(errors, OffsetSpec.earliest())
+        time.sleep(0.05 if errors else 0)
+
+
+def repair(client: AdminClient, wanted: Sequence[TopicSpec], actual: dict[str, Topic]) -> list[str]:
+    """Set settings that differ, and add partitions to topics that hold nothing yet; what was done, a line each."""
+    done: list[str] = []
+    for spec in wanted:
+        topic = actual.get(spec.name)
+        if topic is None:
+            continue
+        wrong = {k: v for k, v in spec.config.items() if k in _CHECKED and topic.config.get(k) != v}
+        if wrong:
+            entries = [ConfigEntry(k, v, incremental_operation=AlterConfigOpType.SET) for k, v in wrong.items()]
+            resource = ConfigResource(ResourceType.TOPIC, spec.name, incremental_configs=entries)
+            for future in client.incremental_alter_configs([resource]).values():
+                future.result()
+            done.append(f"{spec.name}: set " + ", ".join(f"{k}={v}" for k, v in wrong.items()))
+        if topic.partitions < spec.partitions and _empty(client, topic):
+            for future in client.create_partitions([NewPartitions(spec.name, spec.partitions)]).values():
+                future.result()
+            done.append(f"{spec.name}: {spec.partitions} partitions instead of {topic.partitions}")
+    return done
+
+
+def _empty(client: AdminClient, topic: Topic) -> bool:
+    places = {TopicPartition(topic.name, p): OffsetSpec.latest() for p in range(topic.partitions)}
+    answers = client.list_offsets(places, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=10)
+    return all(future.result().offset == 0 for future in answers.values())
+
+
+def fit(settings: Settings, topology: Topology, domains: Iterable[str] | None = None) -> dict[str, Topic]:
+    """The topics a worker needs, as they are; raises TopicsUnfit when they do not fit."""
+    needed = wanted(settings, topology, domains)
+    actual = describe(admin(settings), [spec.name for spec in needed])
+    found = problems(needed, actual, fixed_partitions="partitions" in settings.model_fields_set)
+    # the replies topic may have any number of partitions
+    found = [line for line in found if not line.startswith(f"{settings.names.replies} has")]
+    for word in topology.components if domains is None else domains:
+        inputs = [name for name in topology.inputs(word, settings.names, settings.edition) if name in actual]
+        counts = {name: actual[name].partitions for name in inputs}
+        if len(set(counts.values())) > 1:
+            text = ", ".join(f"{name} ({count})" for name, count in counts.items())
+            found.append(f"the inputs of {word} need the same number of partitions: {text}")
+    if found:
+        raise TopicsUnfit(list(dict.fromkeys(found)))
+    return actual
+
+
+def reply_partitions(consumer: Consumer, topic: str) -> int:
+    """Partitions of the replies topic; 0 when it is missing."""
+    metadata: Any = consumer.list_topics(topic, timeout=10).topics.get(topic)
+    return 0 if metadata is None or metadata.error else len(metadata.partitions)

@@ -1,0 +1,170 @@
+"""What one cause led to: the tree of a correlation id, from the topics alone."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from headrace.schemas.headers import CAUSATION, CORRELATION, FACT, ID, SOURCE, SUBJECT, TYPE
+from headrace.schemas.headrace_v1_pb2 import DeadLetter, Settled
+from headrace.schemas.headrace_v1_pb2 import Rejection as WireRejection
+from headrace.schemas.record import rfc3339
+from headrace.streams.settings import Settings
+from headrace.streams.state.topic_reader import read
+from headrace.topology.topology import Topology
+
+_KINDS = ("commands", "facts", "events", "rejections", "inbox", "dead-letters")
+_REJECTION, _SETTLED = b"headrace.v1.Rejection", b"headrace.v1.Settled"
+
+
+@dataclass(slots=True)
+class Node:
+    """One record of the correlation, and what it led to."""
+
+    kind: str
+    """command, fact, event, rejection, time-out or dead letter."""
+    id: str
+    """Unique in the deployment: an event's has its source before it."""
+    causes: tuple[str, ...]
+    """Id of what led to it; where there are several, of the first that is there."""
+    domain: str
+    root: str
+    type: str
+    time: int
+    """Milliseconds, as the broker has it."""
+    note: str = ""
+    children: "list[Node]" = field(default_factory=list)
+
+    def data(self) -> dict[str, Any]:
+        """For JSON, with all below it."""
+        return {
+            "kind": self.kind,
+            "id": self.id,
+            "domain": self.domain,
+            "root": self.root,
+            "type": self.type,
+            "time": rfc3339(self.time),
+            "note": self.note,
+            "children": [child.data() for child in self.children],
+        }
+
+
+def trace(settings: Settings, topology: Topology, correlation_id: str) -> list[Node]:
+    """The roots of the tree, oldest first; empty when no record has that correlation id.
+
+    Reads every topic of the topology's components in this edition to its end; raises as `reader.read` does.
+    """
+    nodes = _nodes(settings, topology, correlation_id.encode())
+    nodes.sort(key=lambda node: node.time)
+    by_id: dict[str, Node] = {}
+    for node in nodes:
+        # a rejection may lie in an inbox and, passed on, in a rejections topic: what it led to knows which
+        for name in (f"{node.domain} {node.id}", node.id):
+            by_id.setdefault(name, node)
+    for node in list(nodes):
+        if node.causes and node.causes[0] not in by_id and (time_out := _time_out(node.causes[0])):
+            by_id[time_out.id] = time_out
+            nodes.append(time_out)
+    nodes.sort(key=lambda node: node.time)
+    roots: list[Node] = []
+    for node in nodes:
+        names = [name for cause in node.causes for name in (f"{node.domain} {cause}", cause)]
+        parent = next((by_id[name] for name in names if name in by_id and by_id[name] is not node), None)
+        (roots if parent is None else parent.children).append(node)
+    return roots
+
+
+def _time_out(cause: str) -> Node | None:
+    """The time-out that a cause names; it is on no topic, and what started it is not known."""
+    _, _, word, rest = (*cause.split("/", 3), "", "", "")[:4]
+    kind, _, rest = rest.partition("/")
+    root, name, due = ("", "", *rest.rsplit("/", 2))[-3:]
+    if kind != "timer" or not root or not due.isdecimal():
+        return None
+    return Node("time-out", cause, (), word, root, name, int(due))
+
+
+def _nodes(settings: Settings, topology: Topology, correlation: bytes) -> list[Node]:
+    wanted = {t.name for t in topology.topics(settings.names, 1, settings.edition)}
+    # one reads by waiting mostly: for 49 small topics 0.4 s, and 3.2 s one after the other
+    with ThreadPoolExecutor(8) as threads:
+        reading = [
+            threads.submit(_in_topic, settings, name, parts[1], parts[2], correlation)
+            for name in sorted(wanted)
+            if (parts := settings.names.split(name)) and parts[2] in _KINDS
+        ]
+        return [node for topic in reading for node in topic.result()]
+
+
+def _in_topic(settings: Settings, topic: str, word: str, kind: str, correlation: bytes) -> list[Node]:
+    nodes: list[Node] = []
+    letters: dict[str, Node] = {}
+    for message in read(settings, topic):
+        headers: dict[str, Any] = dict(message.headers() or ())
+        if headers.get(TYPE) == _SETTLED:
+            settled = Settled.FromString(message.value() or b"")
+            if letter := letters.pop(settled.letter_id, None):
+                letter.note = f"{settled.outcome}; {letter.note}"
+        elif kind == "inbox" and headers.get(TYPE) != _REJECTION:
+            continue  # events, which are on their own topics too
+        elif (headers.get(CORRELATION) or headers.get(ID)) == correlation:
+            node = _node(kind, word, headers, message.value() or b"", message.timestamp()[1])
+            letters[node.id] = node
+            nodes.append(node)
+    return nodes
+
+
+def _node(kind: str, word: str, headers: dict[str, bytes], value: bytes, timestamp: int) -> Node:
+    def text(name: str) -> str:
+        return (headers.get(name) or b"").decode(errors="replace")
+
+    causes = (text(CAUSATION),) if CAUSATION in headers else ()
+    word_for = "rejection" if kind == "inbox" else kind.removesuffix("s").replace("-", " ")
+    node = Node(word_for, text(ID), causes, word, text(SUBJECT), text(TYPE), timestamp)
+    if kind in ("events", "commands"):
+        # a process manager names a rejection as it names events, by its source too
+        source, found, command = text(CAUSATION).partition("/rejection/")
+        node.causes = (*causes, f"rejection/{command}") if found and source else causes
+    if kind == "events":
+        node.id = f"{text(SOURCE)}/{text(ID)}"
+        node.note = f"fact {text(FACT)}" if FACT in headers else ""
+    elif word_for == "rejection":
+        rejection = WireRejection.FromString(value)
+        node.note = f"{rejection.component} {rejection.root} refused {rejection.command_type}: {rejection.reason}"
+    elif kind == "dead-letters" and node.type == "headrace.v1.DeadLetter":
+        letter = DeadLetter.FromString(value)
+        inner = {h.key: h.value.decode(errors="replace") for h in letter.headers}
+        node.causes = (f"{inner.get(SOURCE)}/{inner.get(ID)}", inner.get(ID, ""))
+        node.root, node.note = inner.get(SUBJECT, ""), f"{letter.component}: {letter.error_class}: {letter.error}"
+    return node
+
+
+def text(nodes: list[Node]) -> Iterator[str]:
+    """The tree as lines, with times in milliseconds after the first record."""
+    start = min((node.time for node in nodes), default=0)
+    yield from _lines(nodes, "", start)
+
+
+def _lines(nodes: list[Node], indent: str, start: int) -> Iterator[str]:
+    for node in nodes:
+        note = f"  ({node.note})" if node.note else ""
+        yield f"{indent}{node.kind} {node.domain} {node.root}: {node.type}  +{node.time - start} ms{note}"
+        yield from _lines(node.children, indent + "  ", start)
+
+
+def mermaid(nodes: list[Node]) -> Iterator[str]:
+    """The tree as a Mermaid flowchart."""
+    yield "flowchart TD"
+    yield from _arrows(nodes, "", iter(range(1_000_000)))
+
+
+def _arrows(nodes: list[Node], parent: str, numbers: Iterator[int]) -> Iterator[str]:
+    shapes = {"command": ("[", "]"), "fact": ("[/", "/]"), "event": ("(", ")"), "rejection": ("{{", "}}")}
+    for node in nodes:
+        name = f"n{next(numbers)}"
+        left, right = shapes.get(node.kind, ("[[", "]]"))
+        label = f"{node.domain} {node.root}<br>{node.type}".replace('"', "'")
+        yield f'  {name}{left}"{label}"{right}'
+        if parent:
+            yield f"  {parent} --> {name}"
+        yield from _arrows(node.children, name, numbers)

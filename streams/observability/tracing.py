@@ -1,0 +1,45 @@
+"""OpenTelemetry spans: one a command, child of the `traceparent` it carries; none unless an endpoint is set."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.trace import SpanKind
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from headrace.schemas.headers import CORRELATION, ID, TRACEPARENT, TYPE
+
+_PROPAGATOR = TraceContextTextMapPropagator()
+
+
+class Tracing:
+    """Makes spans when `on`."""
+
+    def __init__(self, endpoint: str = "", exporter: SpanExporter | None = None) -> None:
+        self.on = bool(endpoint or exporter)
+        if self.on:
+            self._provider = TracerProvider(resource=Resource.create({"service.name": "headrace"}))
+            self._provider.add_span_processor(BatchSpanProcessor(exporter or OTLPSpanExporter(endpoint)))
+            self._tracer = self._provider.get_tracer("headrace")
+
+    def span(self, domain: str, headers: Mapping[str, bytes]) -> AbstractContextManager[Any]:
+        """A span around the handling of one command."""
+
+        def text(name: str) -> str:
+            return headers.get(name, b"").decode(errors="replace")
+
+        return self._tracer.start_as_current_span(
+            f"{domain} {text(TYPE)}",
+            context=_PROPAGATOR.extract({"traceparent": text(TRACEPARENT)}),
+            kind=SpanKind.CONSUMER,
+            attributes={"messaging.message.id": text(ID), "headrace.correlation_id": text(CORRELATION)},
+        )
+
+    def close(self) -> None:
+        """Send what is left."""
+        if self.on:
+            self._provider.shutdown()

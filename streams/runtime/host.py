@@ -1,0 +1,122 @@
+"""Faust hosts: supervision, agents, the web server. Its own Kafka client stays off.
+
+A service per component takes batches in a thread and puts them on a channel; the component's agent handles them.
+One thread does both, so that partitions never change hands while a batch is in work.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar, cast
+
+import faust
+from confluent_kafka import Message
+from faust.app.base import BootStrategy as Boot
+from faust.types.web import Request, View
+from mode import Service
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from headrace.streams.admin import dead_letters_http as letters_web
+from headrace.streams.observability.metrics import Metrics
+from headrace.streams.runtime.component import Component
+from headrace.streams.settings import Settings
+from headrace.topology.topology import Topology
+
+T = TypeVar("T")
+
+
+class _Batch:
+    """A batch on its way from the service to the agent, and word back that it is done."""
+
+    def __init__(self, messages: list[Message], done: asyncio.Future[None]) -> None:
+        self.messages, self.done = messages, done
+
+
+class ComponentService(Service):
+    """Pumps one component's batches into its channel until stopped."""
+
+    def __init__(self, component: Component, app: "Host", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._component = component
+        self._channel: Any = app.channel()
+        self._thread = ThreadPoolExecutor(1, f"engine-{component.domain}")
+        self._idle = asyncio.Event()
+        self._idle.set()
+        app.agent(self._channel, name=f"headrace-{component.domain}")(self._handle)
+
+    async def _handle(self, batches: Any) -> None:
+        async for batch in batches:
+            try:
+                await self._run(self._component.process, batch.messages)
+                batch.done.set_result(None)
+            except Exception as error:
+                batch.done.set_exception(error)
+
+    @Service.task
+    async def _pump(self) -> None:
+        self._idle.clear()
+        try:
+            while not self.should_stop:
+                messages = await self._run(self._component.poll, 0.2)
+                if messages:
+                    batch = _Batch(messages, asyncio.get_running_loop().create_future())
+                    await self._channel.put(batch)
+                    await batch.done
+        finally:
+            self._idle.set()
+
+    async def on_stop(self) -> None:
+        self._component.interrupt()
+        await self._idle.wait()  # the batch in work is finished, not dropped
+        await self._run(self._component.close)
+        self._thread.shutdown(wait=False)
+
+    async def _run(self, call: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
+
+
+class Host(faust.App):
+    """A Faust app without Faust's Kafka; starts the components' services with its agents."""
+
+    class BootStrategy(Boot):
+        enable_kafka = False
+
+        def agents(self) -> Iterable[Any]:
+            return [*super().agents(), *cast(Host, self.app).components]
+
+    def __init__(self, settings: Settings, topology: Topology, components: list[Component], metrics: Metrics) -> None:
+        super().__init__(
+            f"{settings.prefix}headrace",
+            broker="kafka://127.0.0.1:1",  # never connected to
+            store="memory://",
+            datadir=str(settings.state_dir / "faust"),
+            web_bind=settings.web_host,
+            web_port=settings.web_port,
+            web_host=settings.web_host,
+            topic_disable_leader=True,
+        )
+        self.components = [ComponentService(component, self) for component in components]
+        self.flow_control.resume()  # else the channels stay silent: Faust waits for an assignment of its own
+        _pages(self, components, metrics)
+        letters_web.pages(self, settings, topology)
+
+
+def _pages(app: Host, components: list[Component], metrics: Metrics) -> None:
+    @app.page("/healthz")
+    async def healthz(view: View, request: Request) -> Any:
+        return view.json({"status": "ok"})
+
+    @app.page("/readyz")
+    async def readyz(view: View, request: Request) -> Any:
+        state = {c.domain: c.ready for c in components}
+        return view.json(
+            {"ready": all(state.values()), "components": state}, status=200 if all(state.values()) else 503
+        )
+
+    @app.page("/metrics")
+    async def figures(view: View, request: Request) -> Any:
+        for c in components:
+            metrics.ready.labels(c.domain).set(c.ready)
+            metrics.partitions.labels(c.domain).set(len(c.assignment.shards))
+            metrics.restored.labels(c.domain).set(c.assignment.restorer.records)
+        return view.bytes(generate_latest(metrics.registry), content_type=CONTENT_TYPE_LATEST.split(";")[0])

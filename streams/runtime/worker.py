@@ -1,0 +1,141 @@
+"""A worker: components of some domains, hosted by Faust, until told to stop."""
+
+import fcntl
+import gc
+import logging
+import sys
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+import faust
+import structlog
+from confluent_kafka import KafkaException
+
+from headrace.streams.admin import topics
+from headrace.streams.observability.alerts import Alerts
+from headrace.streams.observability.metrics import Metrics
+from headrace.streams.observability.tracing import Tracing
+from headrace.streams.runtime.component import Component
+from headrace.streams.runtime.host import Host
+from headrace.streams.runtime.partition import ComponentConfig
+from headrace.streams.settings import Settings
+from headrace.streams.state.restore import backoff
+from headrace.topology.topology import Topology
+
+log = structlog.get_logger()
+
+
+class Slot:
+    """A worker's own folder under the state folder, and its name; workers on one machine take different ones.
+
+    A worker that comes back takes the first free slot, and so finds the stores and the name of its predecessor.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        for number in range(1000):
+            folder = state_dir / str(number)
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = (folder / "lock").open("a+")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.close()
+                continue
+            self.folder, self._lock = folder, lock
+            self.instance = _instance(lock)
+            return
+        raise RuntimeError(f"1000 workers use {state_dir} already")
+
+    def close(self) -> None:
+        """Let another worker have the slot."""
+        self._lock.close()
+
+
+def _instance(lock: IO[str]) -> str:
+    lock.seek(0)
+    name = lock.read().strip()
+    if not name:
+        name = uuid.uuid4().hex[:12]
+        lock.write(name)
+        lock.flush()
+    return name
+
+
+def run(settings: Settings, topology: Topology, domains: Sequence[str] = ()) -> None:
+    """Run until SIGTERM or SIGINT. Raises TopicsUnfit, LookupError (unknown domain) or a ValueError of settings."""
+    chosen = list(domains) or list(topology.components)
+    for domain in chosen:
+        topology.component(domain)
+    # a workflow writes to topics of other domains, so it needs them all
+    found = _await_topics(settings, topology, None if topology.sagas or topology.processes else chosen)
+    slot = Slot(settings.state_dir)
+    metrics, tracing, alarm = Metrics(), Tracing(settings.otlp_endpoint), Alerts(settings.webhook)
+    components = [
+        Component(_plan(settings, topology, domain, found, slot.folder), slot.instance, metrics, tracing, alarm)
+        for domain in chosen
+    ]
+    app = Host(settings, topology, components, metrics)
+    log.info("worker starts", domains=chosen, instance=slot.instance, web=f"{settings.web_host}:{settings.web_port}")
+    worker = faust.Worker(
+        app,
+        loglevel=logging.WARNING,
+        override_logging=False,
+        redirect_stdouts=False,
+        quiet=True,
+        blocking_timeout=0,
+        stdout=sys.stderr,
+    )
+    worker.spinner = None  # log lines tell how the start goes
+    calm_collector()
+    try:
+        worker.execute_from_commandline()
+    finally:
+        tracing.close()
+        alarm.close()
+        slot.close()
+
+
+def calm_collector() -> None:
+    """Look for cyclic garbage seldom, and not at all among what is there already.
+
+    A batch allocates many short-lived tuples and no cycles; by default each 700 of them start a search, which
+    costs a tenth of the throughput. What is in cycles (exceptions, tasks) is still found, some seconds later.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
+def _plan(
+    settings: Settings, topology: Topology, word: str, found: dict[str, topics.Topic], folder: Path
+) -> ComponentConfig:
+    edition = settings.edition
+    written = [
+        spec.name for spec in topology.topics(settings.names, 1, edition, [word]) if "dead-letters" not in spec.name
+    ]
+    return ComponentConfig(
+        topology=topology,
+        word=word,
+        settings=settings,
+        folder=folder / f"{settings.prefix}{word}",
+        editions=[edition],
+        partitions=found[topology.inputs(word, settings.names, edition)[0]].partitions,
+        reply_partitions=found[settings.names.replies].partitions,
+        counts={name: topic.partitions for name, topic in found.items()},
+        max_bytes=min(int(found[name].config["max.message.bytes"]) for name in (*written, settings.names.replies)),
+    )
+
+
+def _await_topics(settings: Settings, topology: Topology, words: Sequence[str] | None) -> dict[str, topics.Topic]:
+    attempt = 0
+    while True:
+        try:
+            return topics.fit(settings, topology, words)
+        except KafkaException as error:
+            if attempt % 6 == 0:
+                log.warning("waiting for the brokers", bootstrap=settings.bootstrap, error=str(error))
+            time.sleep(backoff(attempt))
+            attempt += 1

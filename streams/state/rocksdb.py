@@ -1,0 +1,239 @@
+"""The store of one partition: RocksDB, written in one batch after each commit, never ahead of the log.
+
+Keys hold the edition first, since all editions of a partition live on one worker:
+
+    edition NUL s root                    Snapshot
+    edition NUL h root NUL sequence       stored event (sequence: 8 bytes, big endian)
+    edition NUL a root NUL command id     answer
+    edition NUL e changelog key           facts, parked records, timers
+    edition NUL b changelog key           Answers, as in the changelog, to forget them by age
+    NUL c topic                           checkpoint: offset of the next record that the store needs of it
+"""
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from struct import Struct
+from typing import Any
+
+from rocksdict import AccessType, BlockBasedOptions, Cache, Options, Rdict, WriteBatch
+
+from headrace.schemas.headrace_v1_pb2 import Answers
+from headrace.streams.steps import replies as answers
+from headrace.streams.steps.store import Staged
+
+_NUMBER = Struct(">Q")
+_CACHE = Cache(64 * 1024 * 1024)  # one for all stores of the process
+_NO_ANSWERS = 1 << 62
+
+
+class StoreError(RuntimeError):
+    """The store's files cannot be used; the text says which and what to do."""
+
+
+class PartitionStore:
+    """RocksDB of one partition of one component. Not safe for use by two threads that both write one edition."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        self._db = _open(folder)
+        self._editions: dict[str, EditionStore] = {}
+
+    def edition(self, name: str) -> "EditionStore":
+        """The part of the store that holds one edition."""
+        if name not in self._editions:
+            self._editions[name] = EditionStore(self._db, name)
+        return self._editions[name]
+
+    def checkpoint(self, topic: str) -> int:
+        """Offset of the next record that the store needs of a topic; 0 in a new store."""
+        value = self._db.get(_checkpoint_key(topic))
+        return 0 if value is None else int(value)
+
+    def close(self) -> None:
+        """Give the files free. What was put stays."""
+        self._db.close()
+
+    def wipe(self) -> None:
+        """Forget everything; for a changelog that is not the one this store was made from."""
+        self._db.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._db = _open(self.folder)
+        for edition in self._editions.values():
+            edition.attach(self._db)
+
+
+class EditionStore:
+    """One edition in one partition; what the step reads (`headrace.topology.store.Store`), and its writes."""
+
+    def __init__(self, db: Any, edition: str) -> None:
+        self.attach(db)
+        prefix = edition.encode() + b"\0"
+        self._s, self._h, self._a, self._b = prefix + b"s", prefix + b"h", prefix + b"a", prefix + b"b"
+        self._e = prefix + b"e"
+        self.keep_answers = _NO_ANSWERS
+        """Milliseconds for which answers are remembered."""
+        self._oldest: int | None = None
+        self.complete_history: Callable[[], None] = lambda: None
+        """Called before history is read; returns once the history holds all that the log does."""
+
+    def attach(self, db: Any) -> None:
+        """Use these files from now on."""
+        self._db = db
+        self._get = db.get
+
+    # ---- read, by the step
+
+    def snapshot(self, root: bytes) -> bytes | None:
+        value: bytes | None = self._get(self._s + root)
+        return value
+
+    def answer(self, key: bytes) -> bytes | None:
+        value: bytes | None = self._get(self._a + key)
+        return value
+
+    def history(self, root: bytes, first: int, last: int) -> Iterable[bytes]:
+        if last < first:
+            return ()
+        self.complete_history()
+        start, end = self._history_key(root, first), self._history_key(root, last)
+        if self._get(start) is None or self._get(end) is None:
+            raise LookupError(f"events {first} to {last} of {root.decode()} are not all in the log")
+        # sequences have no gap, so that between two that are there lie all the others and nothing else
+        values: Iterator[bytes] = islice(self._db.values(from_key=start), last - first + 1)
+        return values
+
+    def entry(self, key: bytes) -> bytes | None:
+        value: bytes | None = self._get(self._e + key)
+        return value
+
+    def entries(self, prefix: bytes) -> Iterable[tuple[bytes, bytes]]:
+        return self._scan(self._e, prefix)
+
+    def expired(self, now: int) -> list[bytes]:
+        limit = now - self.keep_answers
+        if self._oldest is None:
+            self._oldest = next((answers.batch_time(key) for key, _ in self._batches()), now)
+        if self._oldest >= limit:
+            return []
+        self._oldest = None
+        return [key for key, _ in islice(self._batches(), 100) if answers.batch_time(key) < limit]
+
+    def snapshots(self) -> Iterator[tuple[bytes, bytes]]:
+        """Every root's Snapshot message, in order of roots."""
+        return self._scan(self._s)
+
+    # ---- write
+
+    def put(self, staged: Staged, checkpoints: dict[str, int]) -> None:
+        """What a committed batch staged, with the offsets that it brings the store to."""
+        batch = WriteBatch(raw_mode=True)
+        put = batch.put
+        s, h, a, pack = self._s, self._h, self._a, _NUMBER.pack
+        for root, snapshot in staged.snapshots.items():
+            put(s + root, snapshot)
+        for root, sequence, value in staged.history:
+            put(h + root + b"\0" + pack(sequence), value)
+        for key, value in staged.answers.items():
+            put(a + key, value)
+        if staged.answers:
+            kept = Answers(keys=staged.answers.keys())
+            put(self._b + staged.answers_key, kept.SerializeToString())
+        for key, entry in staged.entries.items():
+            if entry is None:
+                batch.delete(self._e + key)
+            else:
+                put(self._e + key, entry)
+        for key in staged.forgotten:
+            self._forget(batch, key)
+        self._finish(batch, checkpoints)
+
+    def restore_changelog(
+        self, records: Iterable[tuple[bytes | None, bytes | None]], checkpoints: dict[str, int]
+    ) -> None:
+        """Records of the snapshots topic, in their order."""
+        batch = WriteBatch(raw_mode=True)
+        put, s, a = batch.put, self._s, self._a
+        for key, value in records:
+            if key is None:
+                continue  # not the engine's, which gives all of them keys
+            if key[:1] != b"\0":
+                if value is None:
+                    batch.delete(s + key)
+                else:
+                    put(s + key, value)
+            elif not key.startswith(answers.PREFIX):
+                if value is None:
+                    batch.delete(self._e + key)
+                else:
+                    put(self._e + key, value)
+            elif value is None:
+                self._forget(batch, key)
+            else:
+                kept = Answers.FromString(value)
+                for answer_key, answer in zip(kept.keys, kept.values, strict=True):
+                    put(a + answer_key, answer)
+                del kept.values[:]
+                put(self._b + key, kept.SerializeToString())
+        self._oldest = None
+        self._finish(batch, checkpoints)
+
+    def restore_history(self, records: Iterable[tuple[bytes, int, bytes | None]], checkpoints: dict[str, int]) -> None:
+        """Root, sequence and stored event (None: erased) of records of the events topic, in their order."""
+        batch = WriteBatch(raw_mode=True)
+        for root, sequence, value in records:
+            key = self._history_key(root, sequence)
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
+        self._finish(batch, checkpoints)
+
+    def _finish(self, batch: WriteBatch, checkpoints: dict[str, int]) -> None:
+        for topic, offset in checkpoints.items():
+            batch.put(_checkpoint_key(topic), b"%d" % offset)
+        self._db.write(batch)
+
+    def _forget(self, batch: WriteBatch, key: bytes) -> None:
+        value = self._get(self._b + key)
+        if value is not None:
+            for answer_key in Answers.FromString(value).keys:
+                batch.delete(self._a + answer_key)
+            batch.delete(self._b + key)
+
+    def _batches(self) -> Iterator[tuple[bytes, bytes]]:
+        return self._scan(self._b)
+
+    def _scan(self, table: bytes, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        for key, value in self._db.items(from_key=table + prefix):
+            if not key.startswith(table + prefix):
+                return
+            yield key[len(table) :], value
+
+    def _history_key(self, root: bytes, sequence: int) -> bytes:
+        return self._h + root + b"\0" + _NUMBER.pack(sequence)
+
+
+def _checkpoint_key(topic: str) -> bytes:
+    return b"\0c" + topic.encode()
+
+
+def _open(folder: Path) -> Rdict:
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.set_write_buffer_size(16 * 1024 * 1024)
+    options.set_keep_log_file_num(2)
+    options.set_max_total_wal_size(64 * 1024 * 1024)
+    table = BlockBasedOptions()
+    table.set_bloom_filter(10, False)
+    table.set_block_cache(_CACHE)
+    options.set_block_based_table_factory(table)
+    try:
+        return Rdict(str(folder), options, access_type=AccessType.read_write())
+    except Exception as error:
+        raise StoreError(
+            f"the store {folder} cannot be opened: {error}. If another worker uses it, give each its own "
+            "HEADRACE_STATE_DIR; if its files are damaged, delete the folder, it is restored from the changelog"
+        ) from error

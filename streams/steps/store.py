@@ -1,0 +1,47 @@
+"""What the step needs of a store, and what it stages for one."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(slots=True)
+class Staged:
+    """Writes of one batch in one partition of one edition; all of them are put, or none."""
+
+    snapshots: dict[bytes, bytes] = field(default_factory=dict)
+    """Snapshot messages by root."""
+    answers: dict[bytes, bytes] = field(default_factory=dict)
+    """Values as in `Answers`, by root NUL command id."""
+    answers_key: bytes = b""
+    """Key in the changelog of the record that holds all of `answers`."""
+    history: list[tuple[bytes, int, bytes]] = field(default_factory=list)
+    """Root, sequence and stored event."""
+    entries: dict[bytes, bytes | None] = field(default_factory=dict)
+    """Facts, parked records and timers, by changelog key; None removes one."""
+    escalations: list[dict[str, str]] = field(default_factory=list)
+    """What a person is to be told once the batch is committed."""
+    forgotten: list[bytes] = field(default_factory=list)
+    """Changelog keys of answers that have grown too old."""
+
+
+class Store(Protocol):
+    """One partition of one edition, as the step reads it."""
+
+    def snapshot(self, root: bytes) -> bytes | None:
+        """The root's Snapshot message, serialised; None for a root that has no events."""
+
+    def answer(self, key: bytes) -> bytes | None:
+        """The answer given to root NUL command id; None when that command was not handled yet."""
+
+    def history(self, root: bytes, first: int, last: int) -> Iterable[bytes]:
+        """The root's stored events from `first` to `last`, without a gap."""
+
+    def entry(self, key: bytes) -> bytes | None:
+        """One of the store's other entries, by changelog key."""
+
+    def entries(self, prefix: bytes) -> Iterable[tuple[bytes, bytes]]:
+        """Entries whose key begins with `prefix`, in order of keys."""
+
+    def expired(self, now: int) -> list[bytes]:
+        """Changelog keys of answers older than the store remembers them; `now` in milliseconds."""

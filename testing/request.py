@@ -1,0 +1,55 @@
+"""A command as the record that a client would send, for the test harness and the test driver."""
+
+from datetime import UTC, datetime, timedelta
+
+from google.protobuf.message import Message
+
+from headrace.schemas.codecs import PROTOBUF
+from headrace.schemas.headers import CORRELATION, EXPECTED, REPLY_TO, Headers
+from headrace.schemas.record import CloudEvent, Record
+from headrace.topology.inspection import type_name
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def request(
+    topic: str,
+    command: Message,
+    root: str,
+    *,
+    time: int,
+    command_id: str,
+    expected_sequence: int | None = None,
+    correlation_id: str | None = None,
+    reply_to: str | None = None,
+) -> Record:
+    """The record of a command sent at `time`, in milliseconds since 1970; its partition and offset are 0."""
+    if not isinstance(command, Message):
+        raise TypeError(f"a command is a protobuf message, not {command!r}")
+    extensions = {
+        CORRELATION[3:]: correlation_id,
+        EXPECTED[3:]: None if expected_sequence is None else str(expected_sequence),
+        REPLY_TO[3:]: reply_to,
+    }
+    event = CloudEvent(
+        id=command_id,
+        source="/test",
+        type=type_name(type(command)),
+        data=command.SerializeToString(),
+        subject=root,
+        content_type=PROTOBUF,
+        extensions={name: value for name, value in extensions.items() if value is not None},
+    )
+    return Record(topic, 0, 0, time, root.encode(), event.data, raw(event.headers()))
+
+
+def raw(headers: Headers) -> dict[str, bytes]:
+    """Headers to write as they are read: text becomes UTF-8, and of several with one name the last one stays."""
+    return {name: value.encode() if isinstance(value, str) else value or b"" for name, value in headers}
+
+
+def since_epoch(moment: datetime) -> int:
+    """Milliseconds since 1970; ValueError for a time without a zone, which would be another one elsewhere."""
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment!r} names no time zone; add tzinfo=UTC")
+    return (moment - _EPOCH) // timedelta(milliseconds=1)

@@ -1,6 +1,0 @@
-"""Makes helpers of the unit tests importable."""
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit" / "poker"))

@@ -1,0 +1,114 @@
+"""A small domain for the tests of the engine: an account, and handlers that go wrong when told to."""
+
+from headrace import Aggregate, Context, Merge, Rejected, Topology, applies, handles
+from tests.support.bank_pb2 import (
+    Account,
+    Annotate,
+    Annotated,
+    Burst,
+    Deposit,
+    Deposited,
+    Open,
+    Opened,
+    Poison,
+    Stash,
+    Stashed,
+    Stranger,
+    Swell,
+    Swollen,
+    Touch,
+    Transfer,
+    Withdraw,
+    Withdrawn,
+)
+
+
+class Accounts(Aggregate[Account]):
+    domain = "account"
+
+    @handles
+    def open(self, state: Account, command: Open) -> Opened:
+        if state.owner:
+            raise Rejected(f"owned by {state.owner} already", code="taken")
+        return Opened(owner=command.owner)
+
+    @handles
+    def deposit(self, state: Account, command: Deposit) -> Deposited:
+        return Deposited(amount=command.amount, balance=state.balance + command.amount)
+
+    @handles(merge=Merge.STRICT)
+    def withdraw(self, state: Account, command: Withdraw) -> Withdrawn:
+        if command.amount > state.balance:
+            raise Rejected(f"balance is {state.balance}, {command.amount} asked for", code="funds")
+        return Withdrawn(amount=command.amount, balance=state.balance - command.amount)
+
+    @handles
+    def annotate(self, state: Account, command: Annotate, context: Context) -> Annotated:
+        return Annotated(
+            note=command.note, by=context.new_id(), luck=context.random.random(), at=context.now.isoformat()
+        )
+
+    @handles
+    def stash(self, state: Account, command: Stash) -> Stashed:
+        return Stashed(pocket=command.pocket, amount=command.amount)
+
+    @handles(merge=Merge.AGGREGATE_HANDLES)
+    def transfer(self, state: Account, command: Transfer) -> list[Deposited]:
+        total, events = state.balance, []
+        for amount in command.amounts:
+            total += amount
+            events.append(Deposited(amount=amount, balance=total))
+        return events
+
+    @handles(merge=Merge.MANUAL)
+    def touch(self, state: Account, command: Touch) -> None:
+        return None
+
+    @handles
+    def swell(self, state: Account, command: Swell) -> list[Swollen]:
+        return [Swollen(ballast=b"x" * command.bytes) for _ in range(command.times or 1)]
+
+    @handles
+    def burst(self, state: Account, command: Burst) -> Poison | None:
+        if command.how == "raise":
+            raise ZeroDivisionError("as told")
+        if command.how == "mutate":
+            state.balance += 1
+        if command.how == "type":
+            return "no event"  # type: ignore[return-value]
+        if command.how == "stranger":
+            return Stranger()  # type: ignore[return-value]
+        return Poison() if command.how == "apply" else None
+
+    @applies
+    def opened(self, state: Account, event: Opened) -> None:
+        state.owner = event.owner
+        state.count += 1
+
+    @applies
+    def moved(self, state: Account, event: Deposited | Withdrawn) -> None:
+        state.balance = event.balance
+        state.count += 1
+
+    @applies
+    def annotated(self, state: Account, event: Annotated) -> None:
+        state.note = event.note
+        state.count += 1
+
+    @applies
+    def stashed(self, state: Account, event: Stashed) -> None:
+        state.pockets[event.pocket] = event.amount
+        state.count += 1
+
+    @applies
+    def swollen(self, state: Account, event: Swollen) -> None:
+        state.ballast += event.ballast
+        state.count += 1
+
+    @applies
+    def poisoned(self, state: Account, event: Poison) -> None:
+        state.balance = -1_000_000
+        raise RuntimeError("this event cannot be applied")
+
+
+topology = Topology(Accounts)

@@ -1,0 +1,208 @@
+"""A small workflow for tests: accounts, a book of notes about them, and sagas between the two."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import ClassVar
+
+from headrace import (
+    Aggregate,
+    Cancel,
+    Cascade,
+    EventContext,
+    Flag,
+    ProcessContext,
+    ProcessManager,
+    Rejected,
+    Rejection,
+    Saga,
+    Schedule,
+    Send,
+    StateOf,
+    Topology,
+    Transient,
+    applies,
+    compensates,
+    handles,
+    reacts,
+    records,
+)
+from tests.support.bank_pb2 import (
+    Account,
+    Annotate,
+    Annotated,
+    Deposit,
+    Deposited,
+    Opened,
+    Stash,
+    Stashed,
+    Swollen,
+    Touch,
+    Withdraw,
+    Withdrawn,
+)
+
+
+class Purse(Aggregate[Account]):
+    """Takes deposits, records what a bank says, and gives back what the book will not have."""
+
+    domain = "purse"
+
+    @handles
+    def deposit(self, state: Account, command: Deposit) -> Deposited:
+        return Deposited(amount=command.amount, balance=state.balance + command.amount)
+
+    @records
+    def confirmed(self, state: Account, fact: Stash) -> Stashed:
+        if fact.amount < 0:
+            raise Rejected("facts cannot be")
+        return Stashed(pocket=fact.pocket, amount=fact.amount)
+
+    @compensates
+    def refused(self, state: Account, command: Annotate, refusal: Rejection) -> Withdrawn | Flag:
+        flags = {
+            "no": None,
+            "revoke": Flag.REVOKE,
+            "dead": Flag.DEAD_LETTER,
+            "alarm": Flag.ESCALATE,
+            "abort": Flag.ABORT,
+        }
+        flag = flags[command.note.partition(" ")[0]]
+        return flag or Withdrawn(amount=refusal.sequence, balance=state.balance)
+
+    @applies
+    def moved(self, state: Account, event: Deposited | Withdrawn) -> None:
+        state.balance = event.balance
+        state.count += 1
+
+    @applies
+    def stashed(self, state: Account, event: Stashed) -> None:
+        state.pockets[event.pocket] = event.amount
+
+
+class Book(Aggregate[Account]):
+    """Notes; refuses those that begin with a word of refusal."""
+
+    domain = "book"
+    refused: ClassVar[tuple[str, ...]] = ("no", "revoke", "dead", "alarm", "abort")
+
+    @handles
+    def annotate(self, state: Account, command: Annotate) -> Annotated:
+        if command.note.startswith(self.refused):
+            raise Rejected(f"{command.note!r} is not to be noted", code="taste")
+        return Annotated(note=command.note)
+
+    @handles
+    def touch(self, state: Account, command: Touch) -> None:
+        raise Rejected("not to be touched")
+
+    @applies
+    def annotated(self, state: Account, event: Annotated) -> None:
+        state.note = event.note
+        state.count += 1
+
+
+class Keeper(Saga):
+    """Notes each deposit; special amounts make it go wrong."""
+
+    name = "keeper"
+    source = "purse"
+    notes: ClassVar[dict[int, str]] = {7: "no", 70: "revoke", 71: "dead", 72: "alarm", 73: "abort"}
+    broken: ClassVar[bool] = True
+    """Whether 13 is still unlucky."""
+    stumbles: ClassVar[int] = 0
+    """How often 14 is to fail, and then not any more."""
+
+    @reacts
+    def deposited(self, event: Deposited, context: EventContext) -> Iterator[Send[Annotate | Touch]]:
+        if event.amount == 13 and self.broken:
+            raise ZeroDivisionError("thirteen")
+        if event.amount == 14 and Keeper.stumbles > 0:
+            Keeper.stumbles -= 1
+            raise Transient("stumbled")
+        if event.amount == 15:
+            yield Send("nowhere", "b", Annotate(note="?"))
+        elif event.amount == 16:
+            yield Send("book", "", Annotate(note="?"))
+        elif event.amount == 17:
+            yield Send("book", context.root, Touch())
+        else:
+            yield Send("book", context.root, Annotate(note=self.notes.get(event.amount, f"{context.sequence}")))
+            if event.amount == 2:
+                yield Send("book", f"{context.root}-copy", Annotate(note="again"))
+
+
+class Echo(Saga):
+    """Answers each note with a deposit that is noted again: a loop without end."""
+
+    name = "echo"
+    source = "book"
+    on_rejection = Cascade.CONTINUE
+
+    @reacts
+    def noted(self, event: Annotated, context: EventContext) -> Send[Deposit]:
+        return Send("purse", context.root, Deposit(amount=1))
+
+
+def treasury(state: Account, event: Deposited) -> list[StateOf]:
+    """For large deposits, two states are wanted."""
+    return [StateOf("purse", "treasury"), StateOf("book", "nobody")] if event.amount >= 100 else []
+
+
+class Warden(ProcessManager[Account]):
+    """Waits a little, after each deposit, for a note of the same trip; then has the book touched, which is refused."""
+
+    name = "warden"
+    patience: ClassVar[dict[int, timedelta]] = {50: timedelta(seconds=6)}
+    """By amount; a second and a half for others."""
+
+    @reacts(reads=treasury)
+    def deposited(
+        self, state: Account, event: Deposited, context: ProcessContext
+    ) -> Iterator[Opened | Stashed | Send[Annotate] | Schedule]:
+        if event.amount >= 100:
+            found, nobody = context.states[StateOf("purse", "treasury")], context.states[StateOf("book", "nobody")]
+            yield Stashed(pocket="seen", amount=found.state.balance)
+            yield Stashed(pocket="at", amount=found.sequence)
+            yield Stashed(pocket="nobody", amount=nobody.sequence)
+        elif event.amount == 7:
+            yield Send("book", context.root, Annotate(note="no more"))
+        else:
+            yield Opened(owner=context.root)
+            yield Schedule(self.patience.get(event.amount, timedelta(seconds=1.5)), Withdraw(amount=event.amount))
+
+    @reacts
+    def noted(self, state: Account, event: Annotated) -> Iterator[Stashed | Cancel]:
+        yield Cancel(Withdraw)
+        yield Stashed(pocket="noted", amount=1)
+
+    @reacts
+    def impatient(
+        self, state: Account, event: Withdraw, context: ProcessContext
+    ) -> Iterator[Stashed | Swollen | Send[Touch]]:
+        if event.amount == 60:  # more than the state may hold
+            yield Swollen(ballast=b"x" * 600_000)
+            yield Swollen(ballast=b"y" * 600_000)
+        yield Stashed(pocket="waited", amount=event.amount)
+        yield Send("book", context.root, Touch())
+
+    @compensates
+    def refused(self, state: Account, command: Touch, refusal: Rejection) -> Stashed:
+        return Stashed(pocket="refused", amount=1)
+
+    @applies
+    def opened(self, state: Account, event: Opened) -> None:
+        state.owner = event.owner
+        state.count += 1
+
+    @applies
+    def stashed(self, state: Account, event: Stashed) -> None:
+        state.pockets[event.pocket] += event.amount
+
+    @applies
+    def swollen(self, state: Account, event: Swollen) -> None:
+        state.ballast += event.ballast
+
+
+topology = Topology(Purse, Book, Keeper)
+endless = Topology(Purse, Book, Keeper, Echo)
+timed = Topology(Purse, Book, Warden)

@@ -1,6 +1,0 @@
-"""Makes `shapes_pb2`, which is generated into tests/, importable."""
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))

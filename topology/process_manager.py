@@ -1,0 +1,77 @@
+"""What a workflow author declares: process managers, and what they can ask for besides commands."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, ClassVar, Generic, TypeVar
+
+from google.protobuf.message import Message
+
+from headrace.topology.saga import Cascade, EventContext
+
+S = TypeVar("S", bound=Message)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Brings `message` to this process after `delay`; one more of the same name takes the place of the first.
+
+    `name` is the message's type where it is left out.
+    """
+
+    delay: timedelta
+    message: Message
+    name: str = field(default="", kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            object.__setattr__(self, "name", self.message.DESCRIPTOR.full_name)
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Forgets the time-out of a name, or of a message type; nothing happens when there is none."""
+
+    name: str
+
+    def __init__(self, name: str | type[Message]) -> None:
+        object.__setattr__(self, "name", name if isinstance(name, str) else name.DESCRIPTOR.full_name)
+
+
+@dataclass(frozen=True, slots=True)
+class StateOf:
+    """The state of another root, which a reaction wants to read: for `@reacts(reads=…)`."""
+
+    domain: str
+    root: str
+
+
+@dataclass(frozen=True, slots=True)
+class RootState:
+    """What was read of another root: its state (None when it has no events) and the sequence it was read at."""
+
+    state: Any
+    sequence: int
+
+
+@dataclass(slots=True)
+class ProcessContext(EventContext):
+    """What a reaction of a process manager may know besides state and event."""
+
+    states: Mapping[StateOf, RootState] = field(default_factory=dict)
+    """The states that `reads` named."""
+
+
+class ProcessManager(Generic[S]):
+    """A workflow with a state of its own, across domains; its root is the correlation id.
+
+    `name` names its topics and group. Reactions must be pure; what they yield is done in one transaction with the
+    state. Which domains it listens to follows from the events that its reactions take.
+    """
+
+    name: ClassVar[str]
+    on_rejection: ClassVar[Cascade] = Cascade.COMPENSATE
+
+    def finished(self, state: S) -> bool:
+        """Whether the workflow is over, so that time-outs that still come are ignored."""
+        return False
