@@ -56,6 +56,7 @@ def deployed(bootstrap: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> I
     prefix = f"t{uuid.uuid4().hex[:10]}."
     monkeypatch.setenv("HEADRACE_BOOTSTRAP", bootstrap)
     monkeypatch.setenv("HEADRACE_PREFIX", prefix)
+    monkeypatch.setenv("HEADRACE_TOPOLOGY", "headrace.examples.poker:topology")
     monkeypatch.setenv("HEADRACE_STATE_DIR", str(folder / "state"))
     yield prefix
     admin = AdminClient({"bootstrap.servers": bootstrap})
