@@ -21,10 +21,12 @@ from headrace.schemas.record import Record
 from headrace.streams.runtime.worker import calm_collector
 from headrace.streams.settings import Settings
 from headrace.streams.state.rocksdb import PartitionStore
+from headrace.streams.steps.batch import Batch
+from headrace.streams.steps.handlers import States
 from headrace.streams.steps.registry import make_step
 from headrace.streams.steps.state_cache import StateCache
 from headrace.streams.steps.store import Store
-from headrace.topology.inspection import AggregateSpec, type_name
+from headrace.topology.inspection import ComponentSpec, type_name
 
 TARGETS = {"snapshot_ms": "< 1", "cold_ms": "< 250"}
 _ROOT = b"player-000000"
@@ -130,10 +132,10 @@ def read(folder: str, events: int, balance: int, cold: bool) -> dict[str, float]
     """Milliseconds of the load, and of its stages when it is a cold one; raises RuntimeError when it is wrong."""
     view = PartitionStore(Path(folder)).edition("main")
     spec = topology.aggregate(DOMAIN)
-    roots = StateCache(spec, view, 1000)
+    cache, batch = StateCache(States(spec), view, 1000), Batch(view)
     calm_collector()
     started = time.perf_counter()
-    live = roots.load(_ROOT)
+    live = cache.use(_ROOT, batch)
     taken = {"load": (time.perf_counter() - started) * 1000}
     if (live.sequence, live.state.bankroll) != (events - 1, balance):
         raise RuntimeError(f"loaded sequence {live.sequence} and balance {live.state.bankroll}, not {balance}")
@@ -142,7 +144,7 @@ def read(folder: str, events: int, balance: int, cold: bool) -> dict[str, float]
     return taken
 
 
-def _stages(view: Store, events: int, spec: AggregateSpec) -> dict[str, float]:
+def _stages(view: Store, events: int, spec: ComponentSpec) -> dict[str, float]:
     """Milliseconds of what a fold does: how much longer each stage makes a pass over all events."""
     events_of = {name.encode(): (message(), apply) for name, (message, apply) in spec.appliers.items()}
     known = {name: (event.ParseFromString, event, apply) for name, (event, apply) in events_of.items()}
@@ -167,7 +169,7 @@ def _stages(view: Store, events: int, spec: AggregateSpec) -> dict[str, float]:
     for stage in (read, split, parse, apply):
         passes = []
         for _ in range(3):
-            state = spec.state()
+            state = spec.state_type()
             started = time.perf_counter()
             for value in view.history(_ROOT, 0, events - 1):
                 stage(value)

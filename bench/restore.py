@@ -9,13 +9,13 @@ from confluent_kafka import Producer
 
 from headrace.bench.load import DOMAIN, Progress, at_least, deployment, median, plan
 from headrace.examples.poker import poker_pb2 as pb
+from headrace.schemas.changelog import Accepted, results_key
 from headrace.schemas.fingerprint import fingerprint
 from headrace.schemas.headrace_v1_pb2 import Answers, Snapshot
 from headrace.streams.runtime.partition import Partition
 from headrace.streams.settings import Settings
 from headrace.streams.state.restore import Restorer, take_changelog
-from headrace.streams.steps import replies as answers
-from headrace.streams.steps.step import Output
+from headrace.streams.steps.batch import Output
 
 TARGETS = {"records_per_second": ">= 150000"}
 _BATCH = 1000
@@ -115,8 +115,8 @@ def _batch(settings: Settings, players: range) -> Iterator[Output]:
         partition = number % settings.partitions  # a restore takes whatever a partition holds
         yield topic, snapshot.SerializeToString(), root, partition, None
         kept[partition].keys.append(root + b"\0%032x" % number)
-        kept[partition].values.append(answers.accepted(sequence, 1))
+        kept[partition].values.append(Accepted(sequence, 1).pack())
     for partition, given in enumerate(kept):
         if given.keys:
-            key = answers.batch_key(time.time_ns() // 1_000_000, given.keys[0])
+            key = results_key(time.time_ns() // 1_000_000, given.keys[0])
             yield topic, given.SerializeToString(), key, partition, None

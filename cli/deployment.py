@@ -108,11 +108,11 @@ class Deployment:
             if len(domains) == 1:
                 return domains[0]
             raise Failure(USAGE, f"name the domain with --domain; this topology has: {', '.join(domains) or 'none'}")
-        return self.topology.aggregate(name).domain
+        return self.topology.aggregate(name).name
 
     def domains(self, names: Sequence[str] | None) -> list[str]:
         """The named components, else all of them, by domain or name; LookupError names one that is unknown."""
-        return [self.topology.component(name).domain for name in names or self.topology.components]
+        return [self.topology.component(name).name for name in names or self.topology.components]
 
 
 def _own_kafka() -> str:

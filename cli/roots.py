@@ -53,7 +53,7 @@ def send(
         "root": root,
         "expected_sequence": expected_sequence,
         "command_id": command_id or None,
-        "domain": spec.domain,
+        "domain": spec.name,
     }
     if no_wait:
 
@@ -62,9 +62,9 @@ def send(
             await client.flush()
             return sent
 
-        show.say(_with_client(deployment, spec.domain, go), as_json, key="command_id")
+        show.say(_with_client(deployment, spec.name, go), as_json, key="command_id")
         return
-    reply = _with_client(deployment, spec.domain, lambda c: c.execute(command, timeout=timeout, **options))
+    reply = _with_client(deployment, spec.name, lambda c: c.execute(command, timeout=timeout, **options))
     show.reply(reply, as_json)
     if not reply.accepted:
         raise typer.Exit(NO)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from headrace.streams.client import Event, Reply
-    from headrace.topology.inspection import AggregateSpec
+    from headrace.topology.inspection import ComponentSpec
     from headrace.topology.topology import Topology
 
 
@@ -32,7 +32,7 @@ def read_text(argument: str) -> str:
     return argument
 
 
-def read_command(topology: "Topology", what: str, text: str) -> tuple["AggregateSpec", "Message"]:
+def read_command(topology: "Topology", what: str, text: str) -> tuple["ComponentSpec", "Message"]:
     """The aggregate and the command that `what` (a type, a domain, or domain/type) and the JSON name.
 
     Failure names the type that is unknown, or the field that does not fit.
@@ -46,15 +46,15 @@ def read_command(topology: "Topology", what: str, text: str) -> tuple["Aggregate
     if domain:
         topology.aggregate(domain)
     found = [
-        (spec, handler.command)
+        (spec, handler.message)
         for spec in topology.aggregates.values()
-        for full, handler in spec.handlers.items()
-        if (not domain or spec.domain == domain) and name in (full, full.rpartition(".")[2])
+        for full, handler in spec.commands.items()
+        if (not domain or spec.name == domain) and name in (full, full.rpartition(".")[2])
     ]
     if not found:
         raise Failure(USAGE, _unknown(topology, domain, name))
     if len(found) > 1:
-        choices = ", ".join(f"{spec.domain}/{command.DESCRIPTOR.full_name}" for spec, command in found)
+        choices = ", ".join(f"{spec.name}/{command.DESCRIPTOR.full_name}" for spec, command in found)
         raise Failure(USAGE, f"{name} can mean several commands; write one of: {choices}")
     spec, command = found[0]
     try:
@@ -76,12 +76,12 @@ def _split_type(domain: str, text: str) -> tuple[str, str]:
 
 
 def _unknown(topology: "Topology", domain: str, name: str) -> str:
-    specs = [s for s in topology.aggregates.values() if not domain or s.domain == domain]
-    short = {full.rpartition(".")[2]: s.domain for s in specs for full in s.handlers}
+    specs = [s for s in topology.aggregates.values() if not domain or s.name == domain]
+    short = {full.rpartition(".")[2]: s.name for s in specs for full in s.commands}
     near = difflib.get_close_matches(name.rpartition(".")[2], short, 1, 0.6)
     meant = f" Did you mean {near[0]}?" if near else ""
     where = f"domain {domain}" if domain else "this topology"
-    listed = "; ".join(f"{s.domain}: {', '.join(n.rpartition('.')[2] for n in s.handlers)}" for s in specs)
+    listed = "; ".join(f"{s.name}: {', '.join(n.rpartition('.')[2] for n in s.commands)}" for s in specs)
     return f"{name!r} is neither a command nor a domain of {where}.{meant} Commands by domain: {listed}"
 
 

@@ -1,7 +1,7 @@
 """`headrace topology`: what a deployment runs, to look at."""
 
 import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -15,7 +15,7 @@ def topology(
     as_json: Json = False,
 ) -> None:
     """Print what the deployment runs; needs no Kafka."""
-    from headrace.topology.inspection import type_name
+    from headrace.topology import describe
 
     graph, settings = deployment.topology, deployment.settings(own_kafka=False)
     names, edition = settings.names, settings.edition
@@ -25,33 +25,10 @@ def topology(
     if not as_json:
         typer.echo(graph.text(names, edition))
         return
-    rows: list[dict[str, Any]] = [
-        {
-            "domain": spec.domain,
-            "aggregate": spec.name,
-            "state": type_name(spec.state),
-            "commands": [
-                {"type": name, "events": [type_name(event) for event in handler.events], "merge": handler.merge.value}
-                for name, handler in spec.handlers.items()
-            ],
-            "topics": [t.name for t in graph.topics(names, settings.partitions, edition, [spec.domain])],
-        }
-        for spec in graph.aggregates.values()
-    ]
-    workflows = [
-        {
-            "name": word,
-            "kind": kind,
-            "class": spec.name,
-            "events": [
-                {"type": name, "commands": [type_name(command) for command in reaction.sends]}
-                for name, reaction in spec.reactions.items()
-            ],
-            "reads": graph.inputs(word, names, edition),
-            "topics": [t.name for t in graph.topics(names, settings.partitions, edition, [word])],
-        }
-        for kind, specs in (("saga", graph.sagas), ("process manager", graph.processes))
-        for word, spec in specs.items()
-    ]
-    found = {"topology": deployment.reference, "edition": edition, "domains": rows, "workflows": workflows}
-    typer.echo(json.dumps(found))
+    found = describe.rows(graph.descriptions)
+    for row in found["domains"]:
+        row["topics"] = [t.name for t in graph.topics(names, settings.partitions, edition, [row["domain"]])]
+    for row in found["workflows"]:
+        row["reads"] = graph.inputs(row["name"], names, edition)
+        row["topics"] = [t.name for t in graph.topics(names, settings.partitions, edition, [row["name"]])]
+    typer.echo(json.dumps({"topology": deployment.reference, "edition": edition, **found}))

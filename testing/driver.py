@@ -16,12 +16,13 @@ from headrace.schemas.headers import SUBJECT, TYPE, Headers
 from headrace.schemas.headrace_v1_pb2 import DeadLetter, Snapshot
 from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
 from headrace.schemas.record import Record
-from headrace.streams.steps.context import SnapshotTooLarge, StepContext
+from headrace.streams.steps.context import StepContext
+from headrace.streams.steps.errors import SnapshotTooLarge
 from headrace.streams.steps.registry import make_step
 from headrace.streams.steps.step import Step
 from headrace.testing.memory_store import MemoryStore
 from headrace.testing.request import raw, request, since_epoch
-from headrace.topology.inspection import AggregateSpec
+from headrace.topology.inspection import ComponentSpec
 from headrace.topology.names import MAIN, Names
 from headrace.topology.partitioner import partition_of
 from headrace.topology.topology import Topology
@@ -104,7 +105,7 @@ class TopologyDriver:
             workers = [self._worker(word, partition) for partition in range(partitions)]
             for topic in topology.inputs(word, self._names, edition):
                 self._workers[topic].append(workers)
-            if word in topology.processes:
+            if topology.component(word).has_timers:
                 self._timed.extend(workers)
 
     def _worker(self, word: str, partition: int) -> Worker:
@@ -144,7 +145,7 @@ class TopologyDriver:
         self._sent += 1
         command_id = command_id or f"command-{self._sent}"
         record = request(
-            self.topic(spec.domain, "commands"),
+            self.topic(spec.name, "commands"),
             command,
             root,
             time=self.clock.milliseconds,
@@ -194,7 +195,7 @@ class TopologyDriver:
 
     def state(self, domain: str, root: str) -> Any:
         """State of a root, from its snapshot; a state without any field set when it has no events."""
-        state: Any = self._topology.folded(domain).state()
+        state: Any = self._topology.folded(domain).state_type()
         key = root.encode()
         inputs = self._topology.inputs(domain, self._names, self._edition)
         _, _, store = self._workers[inputs[0]][0][partition_of(key, self._partitions)]
@@ -262,7 +263,7 @@ class TopologyDriver:
         self.counts[word].update(step.committed()._asdict())
 
 
-def _reply(wire: WireReply, spec: AggregateSpec) -> Reply:
+def _reply(wire: WireReply, spec: ComponentSpec) -> Reply:
     return Reply(
         status=WireReply.Status.Name(wire.status).lower(),
         events=[spec.appliers[event.type][0].FromString(event.data) for event in wire.events],

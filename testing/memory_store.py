@@ -11,15 +11,15 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.snapshots: dict[bytes, bytes] = {}
-        self.answers: dict[bytes, bytes] = {}
+        self.results: dict[bytes, bytes] = {}
         self.other: dict[bytes, bytes] = {}
         self._events: dict[bytes, list[tuple[int, bytes]]] = {}
 
     def snapshot(self, root: bytes) -> bytes | None:
         return self.snapshots.get(root)
 
-    def answer(self, key: bytes) -> bytes | None:
-        return self.answers.get(key)
+    def result(self, key: bytes) -> bytes | None:
+        return self.results.get(key)
 
     def history(self, root: bytes, first: int, last: int) -> Iterable[bytes]:
         events = self._events.get(root, [])
@@ -38,7 +38,7 @@ class MemoryStore:
     def put(self, staged: Staged) -> None:
         """Take what a batch staged."""
         self.snapshots.update(staged.snapshots)
-        self.answers.update(staged.answers)
+        self.results.update(staged.results)
         for key, entry in staged.entries.items():
             if entry is None:
                 self.other.pop(key, None)

@@ -20,14 +20,15 @@ from headrace.schemas.headers import TYPE
 from headrace.schemas.headrace_v1_pb2 import Reply, Snapshot
 from headrace.schemas.record import Record, rfc3339
 from headrace.streams.steps import merge
-from headrace.streams.steps.aggregate import AggregateStep
 from headrace.streams.steps.checks import checked_root
-from headrace.streams.steps.context import HandlerError, StepContext
+from headrace.streams.steps.context import StepContext
+from headrace.streams.steps.errors import HandlerError
+from headrace.streams.steps.registry import make_step
 from headrace.streams.steps.store import Staged
 from headrace.testing.memory_store import MemoryStore
 from headrace.testing.request import request, since_epoch
 from headrace.topology.aggregate import Aggregate
-from headrace.topology.inspection import AggregateSpec, type_name
+from headrace.topology.inspection import ComponentSpec, type_name
 from headrace.topology.names import MAIN, Names
 from headrace.topology.topology import Topology
 
@@ -35,7 +36,7 @@ S = TypeVar("S", bound=Message)
 Y2K = datetime(2000, 1, 1, tzinfo=UTC)
 _NAMES = Names()
 _PLACE = StepContext(_NAMES, MAIN, 0, partitions=1, reply_partitions=1, check_purity=True)
-_SPECS: dict[type[Aggregate[Any]], AggregateSpec] = {}  # a test suite asks for the same few again and again
+_TOPOLOGIES: dict[type[Aggregate[Any]], Topology] = {}  # a test suite asks for the same few again and again
 
 
 def given(aggregate: type[Aggregate[S]], *events: Message, root: str = "root-1", now: datetime = Y2K) -> "Scenario[S]":
@@ -43,17 +44,18 @@ def given(aggregate: type[Aggregate[S]], *events: Message, root: str = "root-1",
 
     Raises TopologyError when the aggregate is declared wrongly, LookupError when it does not apply an event.
     """
-    return Scenario(_inspected(aggregate), events, root, now)
+    return Scenario(_checked(aggregate), events, root, now)
 
 
 class Scenario(Generic[S]):
     """One root. Commands follow each other: `.when(a).then(...).when(b).then_rejected(...)`."""
 
-    def __init__(self, spec: AggregateSpec, events: Iterable[Message], root: str, now: datetime) -> None:
+    def __init__(self, topology: Topology, events: Iterable[Message], root: str, now: datetime) -> None:
+        (spec,) = topology.components.values()
         self._spec, self._root, self._now, self._sent = spec, root, now, 0
         self._key = checked_root(root.encode())
         self._store = MemoryStore()
-        self._step = _Step(spec, self._store, _PLACE)
+        self._step = make_step(topology, spec.name, self._store, _PLACE)
         self._step.enforce_state_size = True  # so that a state too large is the fault of its command
         self._reply: Reply | None = None
         self._events: list[Message] = []
@@ -81,7 +83,7 @@ class Scenario(Generic[S]):
         self._sent += 1
         self._now = now or self._now
         record = request(
-            _NAMES.topic(MAIN, self._spec.domain, "commands"),
+            _NAMES.topic(MAIN, self._spec.name, "commands"),
             command,
             self._root,
             time=since_epoch(self._now),
@@ -96,9 +98,9 @@ class Scenario(Generic[S]):
     def _run(self, record: Record) -> None:
         reply, events, before = self._decide(record)
         self._reply, self._events, staged = self._decide(record)
-        name = self._spec.name
+        name = self._spec.class_name
         if (reply, events) != (self._reply, self._events):
-            handler = self._spec.handlers[record.headers[TYPE].decode()]
+            handler = self._spec.commands[record.headers[TYPE].decode()]
             raise HandlerError(
                 f"{name}.{handler.method} decides differently each time; take time, chance and ids from the context\n"
                 + _comparison(events, self._events, "first", "again")
@@ -111,7 +113,7 @@ class Scenario(Generic[S]):
 
     def _decide(self, record: Record) -> tuple[Reply, list[Message], Staged]:
         self._step.rolled_back()
-        self._step.handle(record)
+        self._step.attempt(record)  # which raises what would be dead-lettered
         (answer,) = (value for topic, value, *_ in self._step.outputs if topic == _NAMES.replies)
         reply = Reply.FromString(answer or b"")
         events = [self._spec.appliers[event.type][0].FromString(event.data) for event in reply.events]
@@ -120,7 +122,7 @@ class Scenario(Generic[S]):
         return reply, events, self._step.finish(record.timestamp)
 
     def _parsed(self, snapshot: bytes | None) -> S:
-        state: Any = self._spec.state()
+        state: Any = self._spec.state_type()
         state.MergeFromString(Snapshot.FromString(snapshot or b"").state)
         return state  # type: ignore[no-any-return]
 
@@ -187,7 +189,7 @@ class Scenario(Generic[S]):
         known = state.DESCRIPTOR.fields_by_name
         if unknown := fields.keys() - known.keys():
             names = f"{', '.join(sorted(unknown))}; it has: {', '.join(known)}"
-            raise AssertionError(f"{type_name(self._spec.state)} has no {names}")
+            raise AssertionError(f"{type_name(self._spec.state_type)} has no {names}")
         wrong = [
             f"{name}\n  expected  {expected!r}\n  got       {got!r}"
             for name, expected, got in ((name, value, _plain(state, name)) for name, value in fields.items())
@@ -198,34 +200,29 @@ class Scenario(Generic[S]):
         return self
 
 
-class _Step(AggregateStep):
-    """A step that lets what would be dead-lettered out, with its traceback, for the test to show."""
-
-    def _fail(self, record: Record, error: Exception) -> None:
-        raise error
-
-
-def _inspected(aggregate: type[Aggregate[Any]]) -> AggregateSpec:
-    if aggregate not in _SPECS:
-        (_SPECS[aggregate],) = Topology(aggregate).aggregates.values()
-    return _SPECS[aggregate]
+def _checked(aggregate: type[Aggregate[Any]]) -> Topology:
+    if aggregate not in _TOPOLOGIES:
+        _TOPOLOGIES[aggregate] = Topology(aggregate)
+    return _TOPOLOGIES[aggregate]
 
 
-def _history(spec: AggregateSpec, root: bytes, events: Iterable[Message], time: int) -> Staged:
+def _history(spec: ComponentSpec, root: bytes, events: Iterable[Message], time: int) -> Staged:
     """What the store of a root with these events holds."""
-    staged, state, sequence = Staged(), spec.state(), -1
+    staged, state, sequence = Staged(), spec.state_type(), -1
     for sequence, event in enumerate(events):
         if not isinstance(event, Message):
-            raise TypeError(f"given({spec.name}, …) takes events, which are protobuf messages; got {event!r}")
+            raise TypeError(f"given({spec.class_name}, …) takes events, which are protobuf messages; got {event!r}")
         name = type_name(type(event))
         if name not in spec.appliers:
-            raise LookupError(f"{spec.name} applies no {name}; it applies: {', '.join(spec.appliers)}")
+            raise LookupError(f"{spec.class_name} applies no {name}; it applies: {', '.join(spec.appliers)}")
         data = event.SerializeToString()
         spec.appliers[name][1](state, event.FromString(data))
         value = b"\0".join((name.encode(), rfc3339(time).encode(), b"given", b"given", b"", b"", data))
         staged.history.append((root, sequence, value))
     if sequence >= 0:
-        snapshot = Snapshot(sequence=sequence, state=state.SerializeToString(), fingerprint=fingerprint(spec.state))
+        snapshot = Snapshot(
+            sequence=sequence, state=state.SerializeToString(), fingerprint=fingerprint(spec.state_type)
+        )
         staged.snapshots[root] = snapshot.SerializeToString()
     return staged
 

@@ -2,9 +2,7 @@
 
 from headrace.topology.aggregate import (
     Aggregate,
-    Context,
     Flag,
-    Merge,
     Rejected,
     Rejection,
     applies,
@@ -12,9 +10,11 @@ from headrace.topology.aggregate import (
     handles,
     records,
 )
+from headrace.topology.context import Context, EventContext, ProcessContext, RootState, StateOf
+from headrace.topology.merge import Merge
 from headrace.topology.names import Names
-from headrace.topology.process_manager import Cancel, ProcessContext, ProcessManager, RootState, Schedule, StateOf
-from headrace.topology.saga import Cascade, EventContext, Saga, Send, Transient, reacts
+from headrace.topology.process_manager import Cancel, ProcessManager, Schedule
+from headrace.topology.saga import Cascade, Saga, Send, Transient, reacts
 from headrace.topology.topology import Topology, TopologyError
 
 __all__ = [

@@ -1,31 +1,16 @@
 """What a domain author declares: an aggregate, its handlers, and how it says no."""
 
-import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, ClassVar, Generic, TypeVar, overload
-from uuid import UUID, uuid5
 
 from google.protobuf.message import Message
 
+from headrace.topology.marks import F, Mark, mark
+from headrace.topology.merge import Merge
+
 S = TypeVar("S", bound=Message)
-F = TypeVar("F", bound=Callable[..., Any])
-_IDS = UUID("6f0d1e86-2f7c-5b0e-9a53-6a5f2a1d9c11")
-
-
-class Merge(Enum):
-    """What to do with a command whose expected sequence is not the root's."""
-
-    COMMUTATIVE = "commutative"
-    """Refuse, as retryable, only if fields changed since then are fields that this command changes."""
-    STRICT = "strict"
-    """Refuse, as retryable, with the events since the expected sequence."""
-    AGGREGATE_HANDLES = "aggregate-handles"
-    """Do not check; the handler knows what to do."""
-    MANUAL = "manual"
-    """To the dead letters, for a person to decide."""
 
 
 class Rejected(Exception):
@@ -41,34 +26,6 @@ class Rejected(Exception):
         self.retryable = retryable
 
 
-@dataclass(slots=True)
-class Context:
-    """What a handler may know besides state and command; the same at each replay of the same command."""
-
-    root: str
-    command_id: str
-    correlation_id: str
-    sequence: int
-    """Of the root's last event before this command; -1 when there is none."""
-    now: datetime
-    """When the command was sent, UTC."""
-    edition: str = "main"
-    _random: random.Random | None = field(default=None, repr=False)
-    _ids: int = field(default=0, repr=False)
-
-    @property
-    def random(self) -> random.Random:
-        """A source of chance seeded by the root and the command's id."""
-        if self._random is None:
-            self._random = random.Random(f"{self.root}/{self.command_id}")
-        return self._random
-
-    def new_id(self) -> str:
-        """A UUID that depends on the root, the command's id, and how many were asked for before."""
-        self._ids += 1
-        return str(uuid5(_IDS, f"{self.root}/{self.command_id}/{self._ids}"))
-
-
 class Aggregate(Generic[S]):
     """Decides commands into events, from state folded out of its own events. Handlers must be pure.
 
@@ -78,20 +35,6 @@ class Aggregate(Generic[S]):
 
     domain: ClassVar[str]
     merge: ClassVar[Merge] = Merge.COMMUTATIVE
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """What a decorator left on a method."""
-
-    role: str
-    merge: Merge | None = None
-    reads: Callable[..., Any] | None = None
-
-
-def _mark(function: F, mark: Mark) -> F:
-    function.__headrace__ = mark  # type: ignore[attr-defined]
-    return function
 
 
 @overload
@@ -104,18 +47,18 @@ def handles(function: Any = None, *, merge: Merge | None = None) -> Any:
     `merge` overrides the aggregate's strategy for this command. The method must not change `state`.
     """
     if function is not None:
-        return _mark(function, Mark("handles"))
-    return lambda f: _mark(f, Mark("handles", merge))
+        return mark(function, Mark("handles"))
+    return lambda f: mark(f, Mark("handles", merge))
 
 
 def applies(function: F) -> F:
     """Marks `method(self, state, event) -> None`, which changes `state` to what it is after `event`."""
-    return _mark(function, Mark("applies"))
+    return mark(function, Mark("applies"))
 
 
 def records(function: F) -> F:
     """Marks `method(self, state, fact[, context]) -> event | list of events | None`: a fact cannot be rejected."""
-    return _mark(function, Mark("records"))
+    return mark(function, Mark("records"))
 
 
 def compensates(function: F) -> F:
@@ -123,7 +66,7 @@ def compensates(function: F) -> F:
 
     Called when `command`, which a saga or process manager sent because of an event of this aggregate, was refused.
     """
-    return _mark(function, Mark("compensates"))
+    return mark(function, Mark("compensates"))
 
 
 class Flag(Enum):

@@ -1,113 +1,141 @@
-"""The graph of a topology, to look at: as lines of text, and as a Mermaid flowchart."""
+"""What a topology is, to look at: one model, rendered as lines of text, as a Mermaid flowchart, and for JSON."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from headrace.topology.inspection import (
-    AggregateSpec,
-    FeedSpec,
-    Handler,
-    MessageType,
-    ProcessSpec,
-    Reaction,
-    SagaSpec,
-    type_name,
-)
 from headrace.topology.names import Names
 
-Specs = Mapping[str, Any]
-"""Specs of all components, by their words."""
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One type of message that a component reads, and the types that it may lead to."""
+
+    type: str
+    leads_to: tuple[str, ...]
+    note: str = ""
+    details: tuple[tuple[str, str], ...] = ()
+    """More about it, for JSON."""
 
 
-def text(specs: Specs, names: Names, edition: str) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """What a component reads of one topic."""
+
+    component: str
+    """Whose topic it is; empty for time-outs, which lie on none."""
+    kind: str
+    routes: tuple[Route, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """One component."""
+
+    kind: str
+    class_name: str
+    state: str
+    """Its state's type; empty where it has none."""
+    note: str
+    shape: tuple[str, str]
+    """Around its class in a flowchart."""
+    reads: Sequence[Reads]
+    writes: Sequence[str]
+    """Kinds of topics."""
+    sends: frozenset[str] = frozenset()
+    """Types of commands."""
+    answers: bool = False
+
+    @property
+    def title(self) -> str:
+        """Kind, class and state."""
+        state = f", state {self.state}" if self.state else ""
+        return f"{self.kind} {self.class_name}{state}{self.note}"
+
+
+Descriptions = Mapping[str, Description]
+"""By component name."""
+
+
+def text(components: Descriptions, names: Names, edition: str) -> Iterator[str]:
     """What each component reads, what that may lead to, and the topics that it writes."""
-    for word, spec in specs.items():
-        if isinstance(spec, ProcessSpec):
-            yield f"{word} (process manager {spec.name}, state {type_name(spec.state)})"
-            yield from _reactions(spec.reactions, spec.sources, names, edition)
-            yield from _handlers("rejections", spec.compensators, names.topic(edition, word, "inbox"))
-        elif isinstance(spec, AggregateSpec):
-            yield f"{word} (aggregate {spec.name}, state {type_name(spec.state)})"
-            yield from _handlers("commands", spec.handlers, names.topic(edition, word, "commands"))
-            yield from _handlers("facts", spec.facts, names.topic(edition, word, "facts"))
-            yield from _handlers("rejections", spec.compensators, names.topic(edition, word, "rejections"))
-        elif isinstance(spec, SagaSpec):
-            yield f"{word} (saga {spec.name}; refused: {spec.on_rejection.value})"
-            yield from _reactions(spec.reactions, dict.fromkeys(spec.reactions, spec.source), names, edition)
-        else:
-            continue  # a feed is a part of its process manager
-        kinds = ("events", "snapshots", "dead-letters") if isinstance(spec, AggregateSpec) else ("dead-letters",)
-        for kind in kinds:
-            yield f"  writes  {names.topic(edition, word, kind)}"
-        if isinstance(spec, AggregateSpec) and not isinstance(spec, ProcessSpec):
+    for name, component in components.items():
+        yield f"{name} ({component.title})"
+        for reads in component.reads:
+            yield f"  reads   {names.topic(edition, reads.component, reads.kind)}" if reads.component else "  time-outs"
+            for route in reads.routes:
+                yield f"    {route.type} -> {', '.join(route.leads_to) or 'nothing'}{route.note}"
+        for kind in component.writes:
+            yield f"  writes  {names.topic(edition, name, kind)}"
+        if component.answers:
             yield f"  answers {names.replies}"
 
 
-def _handlers(what: str, handlers: Mapping[str, Handler], topic: str) -> Iterator[str]:
-    if handlers:
-        yield f"  reads   {topic}"
-    for name, handler in handlers.items():
-        note = {"commands": f"  [{handler.merge.value}]", "facts": "  [fact]", "rejections": "  [refused]"}[what]
-        yield f"    {name} -> {_list(handler.events)}{note}"
-
-
-def _reactions(
-    reactions: Mapping[str, Reaction], sources: Mapping[str, str], names: Names, edition: str
-) -> Iterator[str]:
-    for source in dict.fromkeys(sources.get(name, "") for name in reactions):
-        yield f"  reads   {names.topic(edition, source, 'events')}" if source else "  time-outs"
-        for name, reaction in reactions.items():
-            if sources.get(name, "") == source:
-                yield f"    {name} -> {_list(reaction.sends)}"
-
-
-def _list(messages: tuple[MessageType, ...]) -> str:
-    return ", ".join(type_name(message) for message in messages) or "nothing"
-
-
-def mermaid(specs: Specs, names: Names, edition: str) -> Iterator[str]:
+def mermaid(components: Descriptions, names: Names, edition: str) -> Iterator[str]:
     """Topics and components with the ways of the records between them."""
     yield "flowchart LR"
-    for word, spec in specs.items():
-        if isinstance(spec, FeedSpec):
-            continue
-        node = _node(word)
-        if isinstance(spec, SagaSpec):
-            yield f"  {node}{{{{{spec.name}}}}}"
-            yield f"  {_node(spec.source)}_events --> {node}"
-        elif isinstance(spec, ProcessSpec):
-            yield f"  {node}{{{{{spec.name}}}}}"
-            for source in sorted(set(spec.sources.values())):
-                yield f"  {_node(source)}_events --> {node}"
-            yield from _topics(node, word, ("events", "snapshots"), names, edition)
-        else:
-            yield f"  {node}[{spec.name}]"
-            yield f'  {node}_commands[("{names.topic(edition, word, "commands")}")]'
-            yield f"  {node}_commands --> {node}"
-            if spec.facts:
-                yield f'  {node}_facts[("{names.topic(edition, word, "facts")}")]'
-                yield f"  {node}_facts --> {node}"
-            yield from _topics(node, word, ("events", "snapshots"), names, edition)
+    for name, component in components.items():
+        node, (left, right) = _node(name), component.shape
+        yield f"  {node}{left}{component.class_name}{right}"
+        for source, kind in dict.fromkeys((reads.component, reads.kind) for reads in component.reads):
+            if source == name and kind in ("commands", "facts"):
+                yield f'  {node}_{kind}[("{names.topic(edition, name, kind)}")]'
+                yield f"  {node}_{kind} --> {node}"
+            elif source and source != name:
+                yield f"  {_node(source)}_{kind} --> {node}"
+        for kind in component.writes:
+            if kind == "dead-letters":
+                continue
+            yield from _topic(node, name, kind, names, edition)
+        if component.answers:
             yield f'  {node} -.-> replies[("{names.replies}")]'
-        if isinstance(spec, SagaSpec | ProcessSpec):
-            for domain in _receivers(spec, specs):
-                yield f"  {node} --> {_node(domain)}_commands"
-        yield from _topics(node, word, ("dead-letters",), names, edition)
+        for receiver in _receivers(component, components):
+            yield f"  {node} --> {_node(receiver)}_commands"
+        yield from _topic(node, name, "dead-letters", names, edition)
 
 
-def _topics(node: str, word: str, kinds: tuple[str, ...], names: Names, edition: str) -> Iterator[str]:
-    for kind in kinds:
-        topic = f"{node}_{_node(kind)}"
-        yield f'  {topic}[("{names.topic(edition, word, kind)}")]'
-        yield f"  {node} --> {topic}"
+def _topic(node: str, name: str, kind: str, names: Names, edition: str) -> Iterator[str]:
+    topic = f"{node}_{_node(kind)}"
+    yield f'  {topic}[("{names.topic(edition, name, kind)}")]'
+    yield f"  {node} --> {topic}"
 
 
-def _receivers(spec: SagaSpec | ProcessSpec, specs: Specs) -> list[str]:
-    """Domains that handle what the reactions say that they send."""
-    sent = {type_name(command) for reaction in spec.reactions.values() for command in reaction.sends}
-    plain = {w: s for w, s in specs.items() if isinstance(s, AggregateSpec) and not isinstance(s, ProcessSpec)}
-    return [word for word, other in plain.items() if sent & set(other.handlers)]
+def _receivers(component: Description, components: Descriptions) -> list[str]:
+    """Components that handle what the reactions say that they send."""
+    return [
+        name
+        for name, other in components.items()
+        if any(
+            route.type in component.sends for reads in other.reads if reads.kind == "commands" for route in reads.routes
+        )
+    ]
 
 
-def _node(word: str) -> str:
-    return word.replace("-", "_")
+def _node(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def rows(components: Descriptions) -> dict[str, list[dict[str, Any]]]:
+    """For JSON: `domains`, which take commands, and `workflows`, which react to events."""
+    found: dict[str, list[dict[str, Any]]] = {"domains": [], "workflows": []}
+    for name, component in components.items():
+        if component.answers:
+            commands = [
+                {"type": route.type, "events": list(route.leads_to), **dict(route.details)}
+                for reads in component.reads
+                if reads.kind == "commands"
+                for route in reads.routes
+            ]
+            found["domains"].append(
+                {"domain": name, "aggregate": component.class_name, "state": component.state, "commands": commands}
+            )
+        else:
+            events = [
+                {"type": route.type, "commands": list(route.leads_to)}
+                for reads in component.reads
+                if reads.kind == "events"
+                for route in reads.routes
+            ]
+            row = {"name": name, "kind": component.kind, "class": component.class_name, "events": events}
+            found["workflows"].append(row)
+    return found

@@ -50,8 +50,3 @@ class Names:
 def source(edition: str, domain: str) -> str:
     """The `ce_source` of what a domain writes."""
     return f"/{edition}/{domain}"
-
-
-def event_key(root: str, sequence: int) -> str:
-    """Key of an event on its log: one key an event, so that compaction keeps them all."""
-    return f"{root}|{sequence:020d}"

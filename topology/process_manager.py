@@ -1,13 +1,12 @@
 """What a workflow author declares: process managers, and what they can ask for besides commands."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from google.protobuf.message import Message
 
-from headrace.topology.saga import Cascade, EventContext
+from headrace.topology.saga import Cascade
 
 S = TypeVar("S", bound=Message)
 
@@ -36,30 +35,6 @@ class Cancel:
 
     def __init__(self, name: str | type[Message]) -> None:
         object.__setattr__(self, "name", name if isinstance(name, str) else name.DESCRIPTOR.full_name)
-
-
-@dataclass(frozen=True, slots=True)
-class StateOf:
-    """The state of another root, which a reaction wants to read: for `@reacts(reads=…)`."""
-
-    domain: str
-    root: str
-
-
-@dataclass(frozen=True, slots=True)
-class RootState:
-    """What was read of another root: its state (None when it has no events) and the sequence it was read at."""
-
-    state: Any
-    sequence: int
-
-
-@dataclass(slots=True)
-class ProcessContext(EventContext):
-    """What a reaction of a process manager may know besides state and event."""
-
-    states: Mapping[StateOf, RootState] = field(default_factory=dict)
-    """The states that `reads` named."""
 
 
 class ProcessManager(Generic[S]):

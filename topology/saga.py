@@ -2,16 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import Enum
 from typing import Any, ClassVar, Generic, TypeVar, overload
 
 from google.protobuf.message import Message
 
-from headrace.topology.aggregate import Mark
+from headrace.topology.marks import F, Mark, mark
 
 M = TypeVar("M", bound=Message)
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Cascade(Enum):
@@ -44,20 +42,6 @@ class Send(Generic[M]):
     expected_sequence: int | None = field(default=None, kw_only=True)
 
 
-@dataclass(slots=True)
-class EventContext:
-    """What a reaction may know besides the event; the same at each replay."""
-
-    root: str
-    sequence: int
-    event_id: str
-    """The event's source, a slash and its id; unlike any other event's."""
-    correlation_id: str
-    now: datetime
-    """When the event happened, UTC."""
-    edition: str
-
-
 class Saga:
     """Turns events of one domain into commands for others; keeps no state. Reactions must be pure.
 
@@ -81,8 +65,5 @@ def reacts(function: Any = None, *, reads: Callable[..., Any] | None = None) -> 
     `Cancel` as well; `reads(state, event)` names the states of other roots (`StateOf`) that it finds in the context.
     """
 
-    def mark(method: F) -> F:
-        method.__headrace__ = Mark("reacts", reads=reads)  # type: ignore[attr-defined]
-        return method
-
-    return mark if function is None else mark(function)
+    found = Mark("reacts", reads=reads)
+    return (lambda method: mark(method, found)) if function is None else mark(function, found)

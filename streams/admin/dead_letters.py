@@ -13,8 +13,8 @@ from headrace.schemas.record import rfc3339
 from headrace.streams.client.reply import SendFailed
 from headrace.streams.settings import Settings
 from headrace.streams.state.topic_reader import read
-from headrace.streams.steps import replies as answers
-from headrace.topology.inspection import FeedSpec, SagaSpec
+from headrace.streams.steps.dead_letters import reference, to_record
+from headrace.topology.inspection.spec import Replay
 from headrace.topology.topology import Topology
 
 LETTER, SETTLED = b"headrace.v1.DeadLetter", b"headrace.v1.Settled"
@@ -136,7 +136,7 @@ def _letters(settings: Settings, topology: Topology, word: str) -> dict[str, Let
                 letter.settled = letter.settled or settled.outcome
         elif headers.get(TYPE) == LETTER:
             body = DeadLetter.FromString(value)
-            name = answers.place_of(answers.letter_record(body))
+            name = str(reference(to_record(body)))
             # an input sent again is another record; if it fails again it is a letter of its own
             letters[name] = Letter(name, word, body)
     return letters
@@ -174,9 +174,9 @@ def _again(settings: Settings, topology: Topology, letter: Letter, discard: bool
     headers += [(REPLAY_OF, letter.id), (ATTEMPTS, str(body.attempts))]
     if discard:
         headers.append((DISCARD, "1"))
-    if isinstance(spec, SagaSpec):
+    if spec.replay is Replay.INBOX:
         return names.topic(edition, letter.word, "inbox"), value, letter.root.encode(), headers
-    if not isinstance(spec, FeedSpec):
+    if spec.replay is Replay.INPUT:
         return body.topic, value, None if body.key_missing else body.key, headers
     if not discard:
         raise NotReplayable(f"{letter.id}: a feed keeps nothing to replay; its input is in {body.topic}")

@@ -23,7 +23,7 @@ from headrace.streams.client.reply import Event, OutcomeUnknown, Reply, SendFail
 from headrace.streams.settings import Settings
 from headrace.streams.state.restore import backoff
 from headrace.topology.aggregate import Aggregate
-from headrace.topology.inspection import AggregateSpec, type_name
+from headrace.topology.inspection import ComponentSpec, type_name
 from headrace.topology.names import source
 from headrace.topology.topology import Topology
 
@@ -152,7 +152,7 @@ class Client:
         result = await self._query(root, of, Query(state=True), timeout)
         if result.sequence < 0:
             return None
-        return self._spec(of).state.FromString(result.state)
+        return self._spec(of).state_type.FromString(result.state)
 
     async def events(
         self, root: str, from_sequence: int = 0, of: Domain = None, *, timeout: float = 10.0
@@ -181,7 +181,7 @@ class Client:
 
     # ---- out
 
-    def _spec(self, domain: Domain, command: Protobuf | None = None) -> AggregateSpec:
+    def _spec(self, domain: Domain, command: Protobuf | None = None) -> ComponentSpec:
         if domain is None:
             if command is not None:
                 return self._topology.aggregate(self._topology.domain_of(type(command)))
@@ -214,7 +214,7 @@ class Client:
 
     async def _ask(
         self,
-        spec: AggregateSpec,
+        spec: ComponentSpec,
         root: str,
         message_id: str,
         payload: bytes,
@@ -244,9 +244,9 @@ class Client:
             self._waiting.pop(key, None)
 
     async def _produce(
-        self, spec: AggregateSpec, root: str, payload: bytes, headers: Headers, delivered: Any, kind: str = "commands"
+        self, spec: ComponentSpec, root: str, payload: bytes, headers: Headers, delivered: Any, kind: str = "commands"
     ) -> None:
-        topic = self._names.topic(self._settings.edition, spec.domain, kind)
+        topic = self._names.topic(self._settings.edition, spec.name, kind)
         if not root:
             raise ValueError("root is empty; it is the id of the aggregate that the command is for")
         while True:

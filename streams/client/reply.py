@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from headrace.schemas import codecs
 from headrace.schemas.headrace_v1_pb2 import Event as WireEvent
 from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
-from headrace.topology.inspection import AggregateSpec
+from headrace.topology.inspection import ComponentSpec
 
 
 class OutcomeUnknown(TimeoutError):
@@ -49,7 +49,7 @@ class Event:
     fact_id: str
 
     @classmethod
-    def read(cls, event: WireEvent, spec: AggregateSpec) -> Self:
+    def read(cls, event: WireEvent, spec: ComponentSpec) -> Self:
         """The event with its message decoded, if `spec` applies such messages."""
         known = spec.appliers.get(event.type)
         data = None if known is None else codecs.decode(event.data, known[0], event.content_type or None)
@@ -88,7 +88,7 @@ class Reply:
         return self.status is Status.ACCEPTED
 
     @classmethod
-    def read(cls, reply: WireReply, spec: AggregateSpec) -> Self:
+    def read(cls, reply: WireReply, spec: ComponentSpec) -> Self:
         """From the message in the replies topic."""
         return cls(
             command_id=reply.command_id,

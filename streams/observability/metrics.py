@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from headrace.streams.steps.context import Written
+from headrace.streams.steps.batch import Written
 
 
 class Metrics:

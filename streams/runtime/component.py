@@ -14,7 +14,7 @@ from headrace.streams.runtime.assignment import Assignment
 from headrace.streams.runtime.partition import ComponentConfig, Interrupted, Partition
 from headrace.streams.runtime.transaction import CommitOutcomeUnknown, RecordTooLarge, Transaction
 from headrace.streams.state.restore import backoff, now_ms
-from headrace.streams.steps.context import SnapshotTooLarge
+from headrace.streams.steps.errors import SnapshotTooLarge
 from headrace.streams.steps.step import Step
 
 log = structlog.get_logger()
@@ -50,7 +50,7 @@ class Component:
         self._attempt = 0
         self._complained = 0.0
         self._looked = 0.0
-        self._timed = plan.word in plan.topology.processes
+        self._timed = plan.topology.component(plan.word).has_timers
         self._next_look = 0.0
         self._away = False
 

@@ -41,8 +41,8 @@ class ComponentConfig:
     @property
     def restored(self) -> list[str]:
         """Kinds of topics that the component's store is made from."""
-        folds = {*self.topology.aggregates, *self.topology.processes}
-        return ["snapshots", "events"] if self.word in folds else ["snapshots"]
+        spec = self.topology.component(self.word)
+        return ["snapshots"] if spec.state is None else ["snapshots", "events"]
 
     @property
     def group(self) -> str:

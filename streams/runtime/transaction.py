@@ -11,7 +11,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from headrace.streams.settings import Settings
-from headrace.streams.steps.step import Output
+from headrace.streams.steps.batch import Output
 
 log = structlog.get_logger()
 LOOK = 0.5

@@ -69,8 +69,10 @@ def run(settings: Settings, topology: Topology, domains: Sequence[str] = ()) -> 
     chosen = list(domains) or list(topology.components)
     for domain in chosen:
         topology.component(domain)
-    # a workflow writes to topics of other domains, so it needs them all
-    found = _await_topics(settings, topology, None if topology.sagas or topology.processes else chosen)
+    # what sends to other components needs their topics, too
+    found = _await_topics(
+        settings, topology, None if any(spec.sends for spec in topology.components.values()) else chosen
+    )
     slot = Slot(settings.state_dir)
     metrics, tracing, alarm = Metrics(), Tracing(settings.otlp_endpoint), Alerts(settings.webhook)
     components = [

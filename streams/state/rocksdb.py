@@ -19,8 +19,8 @@ from typing import Any
 
 from rocksdict import AccessType, BlockBasedOptions, Cache, Options, Rdict, WriteBatch
 
+from headrace.schemas import changelog
 from headrace.schemas.headrace_v1_pb2 import Answers
-from headrace.streams.steps import replies as answers
 from headrace.streams.steps.store import Staged
 
 _NUMBER = Struct(">Q")
@@ -90,7 +90,7 @@ class EditionStore:
         value: bytes | None = self._get(self._s + root)
         return value
 
-    def answer(self, key: bytes) -> bytes | None:
+    def result(self, key: bytes) -> bytes | None:
         value: bytes | None = self._get(self._a + key)
         return value
 
@@ -115,11 +115,11 @@ class EditionStore:
     def expired(self, now: int) -> list[bytes]:
         limit = now - self.keep_answers
         if self._oldest is None:
-            self._oldest = next((answers.batch_time(key) for key, _ in self._batches()), now)
+            self._oldest = next((changelog.results_time(key) for key, _ in self._batches()), now)
         if self._oldest >= limit:
             return []
         self._oldest = None
-        return [key for key, _ in islice(self._batches(), 100) if answers.batch_time(key) < limit]
+        return [key for key, _ in islice(self._batches(), 100) if changelog.results_time(key) < limit]
 
     def snapshots(self) -> Iterator[tuple[bytes, bytes]]:
         """Every root's Snapshot message, in order of roots."""
@@ -136,11 +136,11 @@ class EditionStore:
             put(s + root, snapshot)
         for root, sequence, value in staged.history:
             put(h + root + b"\0" + pack(sequence), value)
-        for key, value in staged.answers.items():
+        for key, value in staged.results.items():
             put(a + key, value)
-        if staged.answers:
-            kept = Answers(keys=staged.answers.keys())
-            put(self._b + staged.answers_key, kept.SerializeToString())
+        if staged.results:
+            kept = Answers(keys=staged.results.keys())
+            put(self._b + staged.results_key, kept.SerializeToString())
         for key, entry in staged.entries.items():
             if entry is None:
                 batch.delete(self._e + key)
@@ -164,7 +164,7 @@ class EditionStore:
                     batch.delete(s + key)
                 else:
                     put(s + key, value)
-            elif not key.startswith(answers.PREFIX):
+            elif not key.startswith(changelog.RESULTS):
                 if value is None:
                     batch.delete(self._e + key)
                 else:

@@ -3,48 +3,48 @@
 It reads in the order of the data: record → decode → decide → apply → stage.
 """
 
-from collections.abc import Iterable
 from typing import Any
 
-from google.protobuf.message import DecodeError, Message
-
 from headrace.schemas import codecs
-from headrace.schemas import stored_event as history
+from headrace.schemas.changelog import Accepted, fact_key
 from headrace.schemas.headers import (
     CASCADE,
-    CAUSATION,
-    CONTENT_TYPE,
     CORRELATION,
     DISCARD,
     EXPECTED,
     FACT,
     ID,
-    PATH,
     REJECT_TO,
     REPLAY_OF,
     REPLY_TO,
-    SEQUENCE,
-    SUBJECT,
-    TIME,
-    TRACEPARENT,
     TYPE,
-    Headers,
 )
-from headrace.schemas.headrace_v1_pb2 import Event, Query, Reply
+from headrace.schemas.headrace_v1_pb2 import Query, Reply
 from headrace.schemas.headrace_v1_pb2 import Rejection as WireRejection
-from headrace.schemas.record import Record, RecordError, check, rfc3339
-from headrace.streams.steps import compensation, merge
-from headrace.streams.steps import replies as answers
+from headrace.schemas.ids import ReplyTarget
+from headrace.schemas.record import Record, RecordError, check
+from headrace.schemas.stored_event import to_events
+from headrace.streams.steps import compensation, replies
+from headrace.streams.steps.batch import Written
 from headrace.streams.steps.checks import check_ids, checked_root, whole_number
-from headrace.streams.steps.context import FACT_PREFIX, HandlerError, InvalidArgument, StepContext, TooLarge, Written
+from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.contexts import context
-from headrace.streams.steps.state_cache import ENGINES_OWN, SNAPSHOT_EXTRA, CachedState, StateCache
-from headrace.streams.steps.step import PROTOBUF, Step
+from headrace.streams.steps.deduplication import Deduplication, repeated_reply
+from headrace.streams.steps.errors import HandlerError, InvalidArgument
+from headrace.streams.steps.event_writer import EventWriter
+from headrace.streams.steps.handlers import Deciders, NewEvent, States, decode
+from headrace.streams.steps.registry import runs
+from headrace.streams.steps.state_cache import CachedState, StateCache
+from headrace.streams.steps.step import Step
 from headrace.streams.steps.store import Staged, Store
-from headrace.topology.aggregate import Merge, Rejected
-from headrace.topology.inspection import AggregateSpec, Handler, type_name
-from headrace.topology.names import event_key
+from headrace.topology.aggregate import Flag, Rejected
+from headrace.topology.inspection import type_name
+from headrace.topology.inspection.aggregate import AggregateSpec
+from headrace.topology.inspection.spec import Handler
+from headrace.topology.merge import Merge
 from headrace.topology.partitioner import partition_of
+from headrace.topology.saga import Cascade
+from headrace.topology.topology import Topology
 
 QUERY = type_name(Query).encode()
 
@@ -52,87 +52,81 @@ QUERY = type_name(Query).encode()
 class AggregateStep(Step):
     """One aggregate in one partition of one edition; see `Step` for how a batch goes."""
 
-    def __init__(self, spec: AggregateSpec, store: Store, place: StepContext) -> None:
-        super().__init__(f"aggregate:{spec.domain}", spec.domain, store, place)
-        self._spec = spec
-        self._events_topic = place.names.topic(place.edition, spec.domain, "events")
-        self._facts_topic = place.names.topic(place.edition, spec.domain, "facts")
-        self._rejections_topic = place.names.topic(place.edition, spec.domain, "rejections")
-        self._handlers = {name.encode(): (h, h.command.FromString) for name, h in spec.handlers.items()}
-        self._appliers = {
-            message: (apply, name, self._static_headers(name))
-            for name, (message, apply) in {**ENGINES_OWN, **spec.appliers}.items()
-        }
-        self._replier = answers.Replier(place, self._source, self._room)
-        self._roots = StateCache(spec, store, place.live_states)
-        self._clock = (-1, "")
+    def __init__(self, spec: AggregateSpec, store: Store, context: StepContext) -> None:
+        super().__init__(f"aggregate:{spec.name}", spec.name, store, context)
+        self._spec, self._partition = spec, context.partition
+        self._facts_topic = context.names.topic(context.edition, spec.name, "facts")
+        self._rejections_topic = context.names.topic(context.edition, spec.name, "rejections")
+        self._states = States(spec)
+        self._cache = StateCache(self._states, store, context.live_states)
+        self._deciders = Deciders(spec, self._states, check_purity=context.check_purity)
+        self._writer = EventWriter(spec.name, self._states, self._cache, self.batch, context, self._envelope)
+        self._deduplication = Deduplication(self.batch)
+        self._replier = replies.Replier(context, self._envelope)
 
     # ---- the batch, from outside
 
     def handle(self, record: Record) -> None:
-        try:
-            if REPLAY_OF in record.headers:  # whatever comes of it: that is a letter of its own
-                self._settled(record, "discarded" if DISCARD in record.headers else "replayed")
-                if DISCARD in record.headers:
-                    return
-            check(record.headers)
-            live = self._roots.live.get(record.key)  # type: ignore[arg-type]
-            key = record.key if live is not None else checked_root(record.key)
-            assert key is not None
-            if live is None:
-                right = partition_of(key, self._place.partitions)
-                if right != self._partition:
-                    self._forward(record, right)
-                    return
-                live = self._roots.load(key)
-            if record.topic == self._facts_topic:
-                self._fact(record, key, live)
-            elif record.topic == self._rejections_topic:
-                self._rejection(record, key, live)
-            else:
-                self._command(record, key, live)
-        except Exception as error:
-            self._fail(record, error)
+        if REPLAY_OF in record.headers:  # whatever comes of it: that is a dead letter of its own
+            discarded = DISCARD in record.headers
+            self._dead_letters.settle(record, "discarded" if discarded else "replayed")
+            if discarded:
+                return
+        self._all_or_nothing(record, self.attempt)
+
+    def attempt(self, record: Record) -> None:
+        check(record.headers)
+        key = record.key
+        if key is None or key not in self._cache.live:
+            key = checked_root(key)
+            right = partition_of(key, self._context.partitions)
+            if right != self._partition:
+                self._forward(record, right)
+                return
+        live = self._cache.use(key, self.batch)
+        if record.topic == self._facts_topic:
+            self._fact(record, key, live)
+        elif record.topic == self._rejections_topic:
+            self._rejection(record, key, live)
+        elif record.headers[TYPE] == QUERY:
+            self._query(record, key, live)
+        else:
+            self._command(record, key, live)
 
     def finish(self, now: int) -> Staged:
-        for key, value in self._roots.snapshots(self._room):
-            self._staged.snapshots[key] = value
-            self.outputs.append((self._snapshots_topic, value, key, self._partition, None))
+        self._writer.finish()
         return super().finish(now)
 
     def committed(self) -> Written:
-        self._roots.committed()
-        return self._clear()
+        self._cache.committed()
+        return super().committed()
 
     def rolled_back(self) -> None:
-        self._roots.rolled_back()
-        self._clear()
+        self._cache.rolled_back()
+        super().rolled_back()
 
     # ---- one record
 
     def _command(self, record: Record, key: bytes, live: CachedState) -> None:
         headers = record.headers
         answer_to = self._replier.target(headers.get(REPLY_TO))
-        if headers[TYPE] == QUERY:
-            self._query(record, key, live, answer_to)
-            return
-        answer_key = key + b"\0" + headers[ID]
-        known = self._staged.answers.get(answer_key) or self._store.answer(answer_key)
-        if known is not None and answers.is_final(known, headers):
+        command_id = headers[ID]
+        if (known := self._deduplication.known(key, command_id, record)) is not None:
             self._repeat(record, key, live, known, answer_to)
             return
-        handler, command, expected = self._decode(record)
+        check_ids(command_id, headers.get(CORRELATION) or b"")
+        expected = None if (header := headers.get(EXPECTED)) is None else whole_number(header)
+        handler, command = self._deciders.command(record)
         try:
             events = self._decide(record, key, live, handler, command, expected)
         except Rejected as rejected:
             self._reject(record, key, live, rejected, expected, answer_to)
             return
-        payloads = self._apply(key, live, events)
-        self._staged.answers[answer_key] = answers.accepted(live.sequence + 1, len(events))
-        self._stage(record, key, live, events, payloads, answer_to)
+        self._deduplication.accepted(key, command_id, live.sequence + 1, len(events))
+        self._accept(record, key, live, events, answer_to)
 
     def _fact(self, record: Record, key: bytes, live: CachedState) -> None:
-        """What has happened outside: it is not refused, and recorded once for each external id, for ever."""
+        """What has happened outside: it is not rejected, and recorded once for each external id, for ever."""
         headers = record.headers
         answer_to = self._replier.target(headers.get(REPLY_TO))
         external = headers.get(FACT)
@@ -141,226 +135,140 @@ class AggregateStep(Step):
         handler = self._spec.facts.get(headers[TYPE].decode())
         if handler is None:
             known = ", ".join(self._spec.facts) or "none"
-            raise InvalidArgument(f"{self._spec.name} records no {headers[TYPE].decode()}; it records: {known}")
-        fact_key = FACT_PREFIX + key + b"\0" + external
-        known_fact = self._staged.entries.get(fact_key) or self._store.entry(fact_key)
+            raise InvalidArgument(f"{self._spec.class_name} records no {headers[TYPE].decode()}; it records: {known}")
+        known_fact = self.batch.entry(fact_key(key, external))
         if known_fact is not None:
             self._repeat(record, key, live, known_fact, answer_to)
             return
         check_ids(headers[ID], headers.get(CORRELATION) or b"", external)
-        message = codecs.decode(record.value, handler.command, (headers.get(CONTENT_TYPE) or PROTOBUF).decode())
+        fact = decode(record, handler.message)
         try:
-            events = self._call(record, key, live, handler, message)
+            events = self._call(record, key, live, handler, fact)
         except Rejected as rejected:
-            raise HandlerError(f"{self._spec.name}.{handler.method} rejects a fact: {rejected}") from rejected
-        payloads = self._apply(key, live, events)
-        self._staged.entries[fact_key] = answers.accepted(live.sequence + 1, len(events))
-        self._stage(record, key, live, events, payloads, answer_to, external)
+            where = f"{self._spec.class_name}.{handler.method}"
+            raise HandlerError(f"{where} rejects a fact: {rejected}") from rejected
+        self.batch.set_entry(fact_key(key, external), Accepted(live.sequence + 1, len(events)).pack())
+        self._accept(record, key, live, events, answer_to, external)
 
     def _rejection(self, record: Record, key: bytes, live: CachedState) -> None:
-        """A saga's command was refused because of an event of this root: compensate."""
-        headers = record.headers
-        answer_key = key + b"\0" + headers[ID]
-        if answers.is_final(self._staged.answers.get(answer_key) or self._store.answer(answer_key), headers):
-            self._counts["repeated"] += 1
+        """A command was rejected that was sent because of an event of this root: compensate."""
+        record_id = record.headers[ID]
+        if self._deduplication.known(key, record_id, record) is not None:
+            self.batch.count("repeated")
             return
-        check_ids(headers[ID], headers.get(CORRELATION) or b"")
-        rejection = codecs.decode(record.value, WireRejection, (headers.get(CONTENT_TYPE) or PROTOBUF).decode())
-        outcome = compensation.decide(self._spec, rejection, live.state, self._source, key)
-        self._counts["compensations"] += 1
-        self._check_events(outcome.events, f"the compensation of {rejection.command_type}")
-        payloads = self._apply(key, live, outcome.events)
-        answer = answers.accepted(live.sequence + 1, len(outcome.events))
-        # one that is kept for a person is decided anew when it is sent again
-        self._staged.answers[answer_key] = answers.rejected(Reply()) if outcome.dead else answer
-        if outcome.events:
-            self._stage(record, key, live, outcome.events, payloads, None)
+        check_ids(record_id, record.headers.get(CORRELATION) or b"")
+        rejection = decode(record, WireRejection)
+        outcome = self._compensate(rejection, key, live)
+        self.batch.count("compensations")
+        events = self._states.events(outcome.events, f"the compensation of {rejection.command_type}")
+        if outcome.dead:  # decided anew when it is sent again
+            self._deduplication.rejected(key, record_id, Reply())
+        else:
+            self._deduplication.accepted(key, record_id, live.sequence + 1, len(events))
+        if events:
+            self._accept(record, key, live, events, None)
         if outcome.dead:
-            self._counts["failed"] += 1
-            self._dead_letter(record, outcome.dead)
+            self._fail_for_good(record, outcome.dead)
         if outcome.escalated:
-            self._staged.escalations.append(compensation.alarm(rejection, key, headers))
-
-    # ---- decode
-
-    def _decode(self, record: Record) -> tuple[Handler, Any, int | None]:
-        headers = record.headers
-        check_ids(headers[ID], headers.get(CORRELATION) or b"")
-        entry = self._handlers.get(headers[TYPE])
-        if entry is None:
-            known = ", ".join(self._spec.handlers)
-            raise LookupError(f"{self._spec.name} handles no {headers[TYPE].decode()}; it handles: {known}")
-        handler, parse = entry
-        content_type = headers.get(CONTENT_TYPE)
-        expected = headers.get(EXPECTED)
-        at = None if expected is None else whole_number(expected)
-        if content_type is None or content_type == PROTOBUF:
-            try:
-                return handler, parse(record.value or b""), at
-            except DecodeError:
-                pass  # the codec says what is wrong
-        return handler, codecs.decode(record.value, handler.command, (content_type or PROTOBUF).decode()), at
+            self.batch.staged.escalations.append(compensation.escalation(rejection, key, record.headers))
 
     # ---- decide
 
     def _decide(
-        self, record: Record, key: bytes, live: CachedState, handler: Handler, command: Any, expected: int | None
-    ) -> tuple[Any, ...]:
+        self,
+        record: Record,
+        key: bytes,
+        live: CachedState,
+        handler: Handler[Any, Any],
+        command: Any,
+        expected: int | None,
+    ) -> tuple[NewEvent, ...]:
         if expected is None or expected == live.sequence or handler.merge is Merge.AGGREGATE_HANDLES:
             return self._call(record, key, live, handler, command)
         if handler.merge is Merge.MANUAL:
             raise RecordError(f"expected sequence {expected}, but {key.decode()} is at {live.sequence}")
         if handler.merge is Merge.STRICT or expected > live.sequence:
-            raise answers.conflict(key, expected, live.sequence)
+            raise replies.conflict(key, expected, live.sequence)
         events = self._call(record, key, live, handler, command)
-        then = self._roots.state_at(key, live, expected)
-        after = live.state.__class__()
-        after.CopyFrom(live.state)
+        then, after = self._cache.state_at(key, live, expected), self._states.copy(live.state)
         for event in events:
-            self._appliers[event.__class__][0](after, event)
-        if fields := merge.clash(then, live.state, after):
-            raise answers.conflict(key, expected, live.sequence, f", and {fields} changed since")
+            self._states.apply(after, event)
+        if fields := self._states.clash(then, live.state, after):
+            raise replies.conflict(key, expected, live.sequence, f", and {fields} changed since")
         return events
 
-    def _call(self, record: Record, key: bytes, live: CachedState, handler: Handler, command: Any) -> tuple[Any, ...]:
-        if self._place.check_purity:
-            before = live.state.SerializeToString(deterministic=True)
-        try:
-            if handler.wants_context:
-                result = handler.call(live.state, command, context(record, key, live.sequence, self._place.edition))
-            else:
-                result = handler.call(live.state, command)
-            if isinstance(result, Message):
-                events: tuple[Any, ...] = (result,)
-            else:
-                events = () if result is None else tuple(result) if isinstance(result, Iterable) else (result,)
-        except Exception as error:
-            if not (isinstance(error, Rejected) or self._place.check_purity):  # may have changed the state, unseen
-                self._roots.reload(key, live)
-            raise
-        finally:
-            if self._place.check_purity and before != live.state.SerializeToString(deterministic=True):
-                self._roots.reload(key, live)
-                raise HandlerError(f"{self._spec.name}.{handler.method} changed the state it was given")
-        self._check_events(events, f"{self._spec.name}.{handler.method}")
-        return events
+    def _call(
+        self, record: Record, key: bytes, live: CachedState, handler: Handler[Any, Any], message: Any
+    ) -> tuple[NewEvent, ...]:
+        edition = self._context.edition
+        return self._deciders.decide(handler, live.state, message, lambda: context(record, key, live.sequence, edition))
 
-    def _check_events(self, events: tuple[Any, ...], by: str) -> None:
-        for event in events:
-            if event.__class__ not in self._appliers:
-                raise HandlerError(
-                    f"{by} returned {type(event).__name__}, which {self._spec.name} does not apply; "
-                    "return a declared event, a list of them or None"
-                )
-
-    # ---- apply
-
-    def _apply(self, key: bytes, live: CachedState, events: tuple[Any, ...]) -> list[bytes]:
-        """Change the live state; the events' bytes. On any failure the state is as it was."""
-        payloads: list[bytes] = []
-        for event in events:
-            data = event.SerializeToString()
-            if len(data) > self._room:
-                raise TooLarge(f"an event of {len(data)} bytes is above the limit of {self._place.max_bytes}")
-            payloads.append(data)
-        try:
-            for event in events:
-                self._appliers[event.__class__][0](live.state, event)
-            if self.enforce_state_size and (size := live.state.ByteSize() + SNAPSHOT_EXTRA) > self._room:
-                raise TooLarge(f"a state of {size} bytes is above the limit of {self._place.max_bytes}")
-        except Exception:
-            self._roots.reload(key, live)
-            raise
-        return payloads
+    def _compensate(self, rejection: WireRejection, key: bytes, live: CachedState) -> compensation.Outcome:
+        """What the aggregate's `@compensates` handler says; without one, the command's cascade mode."""
+        handler = self._spec.compensators.get(rejection.command_type)
+        if handler is None:
+            return compensation.uncompensated(self._spec.class_name, rejection)
+        sequence = compensation.sequence_of(rejection.cause, self._envelope.source, key)
+        answer = self._deciders.compensate(handler, live.state, rejection, sequence)
+        where = f"{self._spec.class_name}.{handler.method}"
+        if isinstance(answer, Flag):
+            return compensation.flagged(where, rejection, answer, sequence)
+        return compensation.Outcome(answer)
 
     # ---- stage
 
-    def _stage(
+    def _accept(
         self,
         record: Record,
         key: bytes,
         live: CachedState,
-        events: tuple[Any, ...],
-        payloads: list[bytes],
-        answer_to: answers.Target | None,
+        events: tuple[NewEvent, ...],
+        answer_to: ReplyTarget | None,
         fact: bytes = b"",
     ) -> None:
-        timestamp = record.timestamp
-        if timestamp != self._clock[0]:
-            self._clock = (timestamp, rfc3339(timestamp))
-        time = self._clock[1]
-        headers = record.headers
-        command_id = headers[ID]
-        correlation = headers.get(CORRELATION) or command_id
-        common: Headers = [(SUBJECT, key), (TIME, time), (CORRELATION, correlation), (CAUSATION, command_id)]
-        if (trace := headers.get(TRACEPARENT)) is not None:
-            common.append((TRACEPARENT, trace))
-        if (path := headers.get(PATH)) is not None:
-            common.append((PATH, path))
-        if fact:
-            common.append((FACT, fact))
-        root, cause, trail = key.decode(), command_id.decode(), correlation.decode()
-        sequence, written = live.sequence, []
-        for event, data in zip(events, payloads, strict=True):
-            _, name, static = self._appliers[event.__class__]
-            sequence += 1
-            ids: Headers = [(ID, f"{root}:{sequence}"), (SEQUENCE, str(sequence))]
-            self.outputs.append(
-                (self._events_topic, data, event_key(root, sequence), self._partition, [*static, *ids, *common])
-            )
-            value = b"\0".join((name.encode(), time.encode(), command_id, correlation, fact, b"", data))
-            live.pending.append(value)
-            self._staged.history.append((key, sequence, value))
-            if answer_to is not None:
-                written.append(
-                    Event(
-                        type=name,
-                        sequence=sequence,
-                        data=data,
-                        time=time,
-                        correlation_id=trail,
-                        causation_id=cause,
-                        fact_id=fact.decode(),
-                    )
-                )
-        if events:
-            live.sequence = sequence
-            self._roots.touched[key] = live
-            self._counts["events"] += len(events)
-        self._counts["accepted"] += 1
+        command_id = record.headers[ID]
+        correlation = record.headers.get(CORRELATION) or command_id
+        wanted = answer_to is not None
+        written = self._writer.write(
+            record, key, live, events, cause=command_id, correlation=correlation, fact=fact, wanted=wanted
+        )
+        self.batch.count("accepted")
         if answer_to is not None:
             reply = Reply(
-                command_id=cause,
+                command_id=command_id.decode(),
                 status=Reply.ACCEPTED,
-                root=root,
-                sequence=sequence,
-                correlation_id=trail,
+                root=key.decode(),
+                sequence=live.sequence,
+                correlation_id=correlation.decode(),
                 events=written,
             )
             self.outputs.append(self._replier.reply(reply, answer_to, command_id))
 
     # ---- the other outcomes of a record
 
-    def _query(self, record: Record, key: bytes, live: CachedState, answer_to: answers.Target | None) -> None:
+    def _query(self, record: Record, key: bytes, live: CachedState) -> None:
+        answer_to = self._replier.target(record.headers.get(REPLY_TO))
         if answer_to is None:
             raise RecordError("a query needs ce_replyto")
         query = codecs.decode(record.value, Query, None)
         first = max(0, query.from_sequence)
-        events = self._roots.events(key, live, first, query.limit) if query.limit > 0 else []
-        self._counts["queries"] += 1
-        result = answers.query_result(query, key.decode(), live, events, self._room)
+        events = self._cache.events(key, live, first, query.limit) if query.limit > 0 else []
+        self.batch.count("queries")
+        state = self._states.serialise(live.state) if query.state else b""
+        result = replies.query_result(
+            query, key.decode(), live.sequence, self._states.type_name, state, events, self._context.room
+        )
         self.outputs.append(self._replier.result(result, answer_to, record.headers))
 
     def _repeat(
-        self, record: Record, key: bytes, live: CachedState, known: bytes, answer_to: answers.Target | None
+        self, record: Record, key: bytes, live: CachedState, known: bytes, answer_to: ReplyTarget | None
     ) -> None:
-        """A command that was answered before: the first answer again, and nothing else."""
-        self._counts["repeated"] += 1
+        """A record that was answered before: the first answer again, and nothing else."""
+        self.batch.count("repeated")
         if answer_to is not None:
-            reply, first, count = answers.read(known)
+            reply, (first, count) = repeated_reply(known, record, key)
             if count:
-                reply.events.extend(history.to_events(self._roots.events(key, live, first, count), first))
-            answers.complete(reply, record, key, first + count - 1)
+                reply.events.extend(to_events(self._cache.events(key, live, first, count), first))
             self.outputs.append(self._replier.reply(reply, answer_to, record.headers[ID]))
 
     def _reject(
@@ -370,27 +278,37 @@ class AggregateStep(Step):
         live: CachedState,
         rejected: Rejected,
         expected: int | None,
-        answer_to: answers.Target | None,
+        answer_to: ReplyTarget | None,
     ) -> None:
-        reply = answers.refusal(record, key, live.sequence, rejected)
-        self._staged.answers[key + b"\0" + record.headers[ID]] = answers.rejected(reply)
-        self._counts["rejected"] += 1
-        if (issuer := record.headers.get(REJECT_TO)) is not None:
-            self.outputs.append(compensation.notice(record, reply, self._component, self._source, issuer, self._place))
-        if (answer_to is None and issuer is None) or record.headers.get(CASCADE) == b"dead-letter":
-            self._dead_letter(record, rejected)  # nobody listens, and nothing may disappear
+        headers = record.headers
+        reply = replies.rejected_reply(record, key, live.sequence, rejected)
+        self._deduplication.rejected(key, headers[ID], reply)
+        self.batch.count("rejected")
+        reported = REJECT_TO in headers
+        if reported:
+            self.outputs.append(
+                compensation.notice(record, reply, self._component, self._context, self._envelope.source)
+            )
+        if (answer_to is None and not reported) or headers.get(CASCADE) == Cascade.DEAD_LETTER.value.encode():
+            self._dead_letters.add(record, rejected)  # nobody listens, and nothing may disappear
         if answer_to is not None:
-            if rejected.code == answers.CONFLICT and expected is not None and expected < live.sequence:
-                since = self._roots.events(key, live, expected + 1)
-                reply.events.extend(history.to_events(since, expected + 1))
-            self.outputs.append(self._replier.reply(reply, answer_to, record.headers[ID]))
+            if rejected.code == replies.CONFLICT and expected is not None and expected < live.sequence:
+                since = self._cache.events(key, live, expected + 1)
+                reply.events.extend(to_events(since, expected + 1))
+            self.outputs.append(self._replier.reply(reply, answer_to, headers[ID]))
 
     def _fail(self, record: Record, error: Exception) -> None:
-        super()._fail(record, error)
+        self._fail_for_good(record, error)
         try:
             answer_to = self._replier.target(record.headers.get(REPLY_TO))
         except RecordError:
             return  # no place to answer to; the dead letter says so
         if answer_to is not None:
-            reply = answers.failure(record, error, self._dead_topic)
+            reply = replies.failed_reply(record, error, self._dead_letters.topic)
             self.outputs.append(self._replier.reply(reply, answer_to, record.headers.get(ID) or b""))
+
+
+@runs(AggregateSpec)
+def aggregate_step(spec: AggregateSpec, topology: Topology, store: Store, context: StepContext) -> Step:
+    """An aggregate at work."""
+    return AggregateStep(spec, store, context)

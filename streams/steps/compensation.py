@@ -1,12 +1,10 @@
-"""Refusals on their way back: the notice that the refusing aggregate sends, and what its receiver does with it."""
+"""Rejected commands on their way back: the notice to whoever caused them, and what a compensation comes to."""
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from google.protobuf.message import Message
-
-from headrace.schemas import codecs
+from headrace.schemas.codecs import PROTOBUF
 from headrace.schemas.headers import (
     CASCADE,
     CAUSATION,
@@ -14,6 +12,7 @@ from headrace.schemas.headers import (
     CORRELATION,
     ID,
     PATH,
+    REJECT_TO,
     SOURCE,
     SPECVERSION,
     SUBJECT,
@@ -23,37 +22,35 @@ from headrace.schemas.headers import (
 )
 from headrace.schemas.headrace_v1_pb2 import Aborted, Reply, Revoked
 from headrace.schemas.headrace_v1_pb2 import Rejection as WireRejection
+from headrace.schemas.ids import EventRef, IssuerRef, RejectionRef
 from headrace.schemas.record import Record, RecordError
-from headrace.streams.steps.context import HandlerError, StepContext
-from headrace.topology.aggregate import Flag, Rejection
-from headrace.topology.inspection import AggregateSpec
+from headrace.streams.steps.batch import Output
+from headrace.streams.steps.context import StepContext
+from headrace.streams.steps.errors import Uncompensated
+from headrace.topology.aggregate import Flag
 from headrace.topology.names import is_name
-
-
-class Uncompensated(Exception):
-    """A refused command whose cause has no handler for that, or whose handler wants a person to look."""
+from headrace.topology.saga import Cascade
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a rejection comes to at the aggregate that caused it."""
+    """What a flag, or the lack of a compensation, comes to."""
 
-    events: tuple[Message, ...] = ()
+    events: tuple[Any, ...] = ()
     dead: Uncompensated | None = None
-    """Why it goes to the dead letters, if it does."""
+    """Why the rejection goes to the dead letters, if it does."""
     escalated: bool = False
 
 
-def notice(record: Record, reply: Reply, component: str, source: str, issuer: bytes, place: StepContext) -> Any:
-    """The record that reports a refused command to its issuer; RecordError when the issuer's address is none."""
+def notice(record: Record, reply: Reply, component: str, context: StepContext, source: str) -> Output:
+    """The record that reports a rejected command to its issuer; RecordError when the issuer's address is none."""
     headers = record.headers
-    kind, _, rest = issuer.decode().partition(":")
-    domain, _, root = rest.partition(":")
-    if kind not in ("rejections", "inbox") or not is_name(domain) or not root:
-        raise RecordError(f"ce_rejectto is {issuer!r}; it must be rejections:DOMAIN:ROOT or inbox:NAME:ROOT")
-    topic = place.names.topic(place.edition, domain, kind)
-    if place.counts and topic not in place.counts:
-        raise RecordError(f"ce_rejectto is {issuer!r}; this deployment has no topic {topic}")
+    issuer, address = IssuerRef.parse(headers[REJECT_TO].decode()), headers[REJECT_TO]
+    if issuer is None or issuer.kind not in ("rejections", "inbox") or not is_name(issuer.component):
+        raise RecordError(f"ce_rejectto is {address!r}; it must be rejections:DOMAIN:ROOT or inbox:NAME:ROOT")
+    topic = context.names.topic(context.edition, issuer.component, issuer.kind)
+    if context.counts and topic not in context.counts:
+        raise RecordError(f"ce_rejectto is {address!r}; this deployment has no topic {topic}")
     rejection = WireRejection(
         component=component,
         root=reply.root,
@@ -70,49 +67,22 @@ def notice(record: Record, reply: Reply, component: str, source: str, issuer: by
     )
     out: Headers = [
         (SPECVERSION, "1.0"),
-        (ID, f"rejection/{reply.command_id}"),
+        (ID, str(RejectionRef(reply.command_id))),
         (SOURCE, source),
         (TYPE, "headrace.v1.Rejection"),
-        (SUBJECT, root),
-        (CONTENT_TYPE, codecs.PROTOBUF),
+        (SUBJECT, issuer.root),
+        (CONTENT_TYPE, PROTOBUF),
         (CAUSATION, headers[ID]),
         (CORRELATION, headers.get(CORRELATION) or headers[ID]),
     ]
     out.extend((name, headers[name]) for name in (TRACEPARENT, PATH) if name in headers)
-    return topic, rejection.SerializeToString(), root, place.partition_in(topic, root.encode()), out
-
-
-def decide(spec: AggregateSpec, rejection: WireRejection, state: Any, source: str, key: bytes) -> Outcome:
-    """Ask the aggregate's `@compensates` handler; without one, do what the command's cascade mode says."""
-    sequence = _sequence(rejection.cause, source, key)
-    handler = spec.compensators.get(rejection.command_type)
-    if handler is None:
-        return _without(spec, rejection, _reason(rejection))
-    command = codecs.decode(rejection.command, handler.command, rejection.content_type or None)
-    answer = handler.call(state, command, refusal(rejection, sequence))
-    where = f"{spec.name}.{handler.method}"
-    if isinstance(answer, Flag):
-        return flagged(where, rejection, answer, sequence)
-    if answer is None or isinstance(answer, (str, bytes)):
-        raise HandlerError(f"{where} returned {answer!r}; a compensation returns events or a Flag")
-    return Outcome((answer,) if isinstance(answer, Message) else tuple(answer))
-
-
-def refusal(rejection: WireRejection, sequence: int) -> Rejection:
-    """What a compensation is told; `sequence` is that of the event which the command was sent for."""
-    return Rejection(
-        reason=rejection.reason,
-        code=rejection.code,
-        component=rejection.component,
-        root=rejection.root,
-        command_id=rejection.command_id,
-        sequence=sequence,
-    )
+    partition = context.partition_in(topic, issuer.root.encode())
+    return topic, rejection.SerializeToString(), issuer.root, partition, out
 
 
 def flagged(where: str, rejection: WireRejection, flag: Flag, sequence: int) -> Outcome:
-    """What a compensation's flag comes to."""
-    reason = _reason(rejection)
+    """What a compensation's flag comes to; `sequence` is that of the event which the command was sent for."""
+    reason = reason_of(rejection)
     if flag is Flag.REVOKE:
         return Outcome((Revoked(sequence=sequence, reason=reason),))
     if flag is Flag.ABORT:
@@ -122,37 +92,38 @@ def flagged(where: str, rejection: WireRejection, flag: Flag, sequence: int) -> 
     return Outcome(dead=Uncompensated(f"{where} keeps for a person: {reason}"))
 
 
-def passed_on(record: Record, rejection: WireRejection, place: StepContext, aggregates: Container[str]) -> Any:
+def uncompensated(class_name: str, rejection: WireRejection) -> Outcome:
+    """What the command's cascade mode says where an aggregate has no compensation."""
+    reason = reason_of(rejection)
+    if rejection.cascade == Cascade.CONTINUE.value:
+        return Outcome()
+    if rejection.cascade == Cascade.FAIL_FAST.value:
+        return Outcome((Aborted(reason=reason),))
+    return Outcome(dead=Uncompensated(f"{class_name} compensates no {rejection.command_type}; {reason}"))
+
+
+def passed_on(record: Record, rejection: WireRejection, context: StepContext, aggregates: Container[str]) -> Output:
     """The record that brings a process manager's rejection to the aggregate whose event the command was sent for."""
-    _, _, domain, event = (*rejection.cause.split("/", 3), "", "", "")[:4]
-    root = event.rpartition(":")[0]
-    if domain not in aggregates or not root:
-        raise Uncompensated(f"nobody to tell of it: {_reason(rejection)}")
-    topic = place.names.topic(place.edition, domain, "rejections")
-    headers = {**record.headers, SUBJECT: root.encode()}
-    return topic, record.value, root, place.partition_in(topic, root.encode()), list(headers.items())
+    cause = EventRef.parse(rejection.cause)
+    if cause is None or cause.component not in aggregates:
+        raise Uncompensated(f"nobody to tell of it: {reason_of(rejection)}")
+    topic = context.names.topic(context.edition, cause.component, "rejections")
+    headers = {**record.headers, SUBJECT: cause.root.encode()}
+    return topic, record.value, cause.root, context.partition_in(topic, cause.root.encode()), list(headers.items())
 
 
-def _reason(rejection: WireRejection) -> str:
+def reason_of(rejection: WireRejection) -> str:
+    """Who rejected what, and why."""
     return f"{rejection.component} {rejection.root} refused {rejection.command_type}: {rejection.reason}"
 
 
-def _without(spec: AggregateSpec, rejection: WireRejection, reason: str) -> Outcome:
-    if rejection.cascade == "continue":
-        return Outcome()
-    if rejection.cascade == "fail-fast":
-        return Outcome((Aborted(reason=reason),))
-    return Outcome(dead=Uncompensated(f"{spec.name} compensates no {rejection.command_type}; {reason}"))
-
-
-def _sequence(cause: str, source: str, key: bytes) -> int:
+def sequence_of(cause: str, source: str, key: bytes) -> int:
     """Sequence of the event of this root that a command was sent for; -1 when it was another's."""
-    prefix = f"{source}/{key.decode()}:"
-    number = cause.removeprefix(prefix)
-    return int(number) if cause.startswith(prefix) and number.isdecimal() else -1
+    event = EventRef.parse(cause)
+    return event.sequence if event is not None and (event.source, event.root) == (source, key.decode()) else -1
 
 
-def alarm(rejection: WireRejection, key: bytes, headers: Any) -> dict[str, str]:
+def escalation(rejection: WireRejection, key: bytes, headers: Mapping[str, bytes]) -> dict[str, str]:
     """What a person is told of a rejection that was escalated."""
     return {
         "root": key.decode(),

@@ -1,10 +1,12 @@
 """What handlers may know besides state and message, read from the record that they are called for."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from headrace.schemas.headers import CORRELATION, ID
+from headrace.schemas.headers import CORRELATION, ID, SEQUENCE, TIME
 from headrace.schemas.record import Record
-from headrace.topology.aggregate import Context
+from headrace.streams.steps.sender import event_id
+from headrace.topology.context import Context, EventContext, ProcessContext, RootState, StateOf
 
 
 def context(record: Record, root: bytes, sequence: int, edition: str) -> Context:
@@ -18,3 +20,21 @@ def context(record: Record, root: bytes, sequence: int, edition: str) -> Context
         now=datetime.fromtimestamp(record.timestamp / 1000, UTC),
         edition=edition,
     )
+
+
+def event_context(record: Record, root: bytes, edition: str) -> EventContext:
+    """The context of a saga's reaction."""
+    return EventContext(*_event_fields(record, root, edition))
+
+
+def process_context(record: Record, root: bytes, edition: str, states: Mapping[StateOf, RootState]) -> ProcessContext:
+    """The context of a process manager's reaction."""
+    return ProcessContext(*_event_fields(record, root, edition), states)
+
+
+def _event_fields(record: Record, root: bytes, edition: str) -> tuple[str, int, str, str, datetime, str]:
+    headers = record.headers
+    time = headers.get(TIME)
+    now = datetime.fromisoformat(time.decode()) if time else datetime.fromtimestamp(record.timestamp / 1000, UTC)
+    correlation = (headers.get(CORRELATION) or b"").decode()
+    return root.decode(), int(headers.get(SEQUENCE) or b"-1"), event_id(record), correlation, now, edition

@@ -1,22 +1,24 @@
 """Records of one root that wait behind another: dead, or in want of something. They follow in order."""
 
+from collections.abc import Callable
+
+from headrace.schemas.changelog import QUEUE, queue_key, queue_place, queue_prefix
 from headrace.schemas.headers import ATTEMPTS
 from headrace.schemas.headrace_v1_pb2 import DeadLetter
 from headrace.schemas.record import Record
-from headrace.streams.steps import replies as answers
-from headrace.streams.steps.context import PARK_PREFIX
-from headrace.streams.steps.store import Staged, Store
+from headrace.streams.steps.batch import Batch
+from headrace.streams.steps.dead_letters import attempts, dead_letter, reference, to_record
 
 
 class Waits(Exception):
     """Why a record is kept."""
 
 
-class Parking:
-    """Queues by root, in the store and its changelog; a batch sees what it parked itself."""
+class OrderedQueue:
+    """Queues by root, in the store and its changelog; a batch sees what it added itself."""
 
-    def __init__(self, store: Store, component: str) -> None:
-        self._store, self._component = store, component
+    def __init__(self, batch: Batch, component: str) -> None:
+        self._batch, self._component = batch, component
         self._next: dict[bytes, int] | None = None
         """The next number in each root's queue; what came first has the lowest."""
 
@@ -24,39 +26,48 @@ class Parking:
         """Whether records of the root wait."""
         return root in self._numbers()
 
-    def put(self, staged: Staged, record: Record, root: bytes) -> None:
+    def add(self, record: Record, root: bytes) -> None:
         """Keep a record until those before it are done, or it itself can go on."""
-        letter = answers.dead_letter(record, Waits("waits for its turn"), self._component, "")
         number = self._numbers().get(root, 0)
-        staged.entries[PARK_PREFIX + root + b"\0%020d" % number] = letter
+        self._batch.on_rollback(self.forget)
+        self._batch.set_entry(
+            queue_key(root, number), dead_letter(record, Waits("waits for its turn"), self._component)
+        )
+        self._batch.count("parked")
         self._numbers()[root] = number + 1
 
-    def tried(self, staged: Staged, record: Record, root: bytes) -> None:
-        """The first in a root's queue is tried once more, for `record`, which says how often it was before."""
-        key, parked = self.queue(staged, root)[0]
-        again = parked._replace(headers={**parked.headers, ATTEMPTS: b"%d" % answers.attempts(record)})
-        staged.entries[key] = answers.dead_letter(again, Waits("is tried again"), self._component, "")
-
-    def queue(self, staged: Staged, root: bytes) -> list[tuple[bytes, Record]]:
+    def records(self, root: bytes) -> list[tuple[bytes, Record]]:
         """What waits for the root, oldest first, with the keys of the entries."""
-        prefix = PARK_PREFIX + root + b"\0"
-        found: dict[bytes, bytes | None] = dict(self._store.entries(prefix))
-        found.update({key: value for key, value in staged.entries.items() if key.startswith(prefix)})
-        letters = sorted((key, value) for key, value in found.items() if value is not None)
-        return [(key, answers.letter_record(DeadLetter.FromString(value))) for key, value in letters]
+        found = self._batch.entries(queue_prefix(root))
+        return [(key, to_record(DeadLetter.FromString(value))) for key, value in found]
 
-    def emptied(self, root: bytes) -> None:
-        """Nothing waits for the root any more."""
+    def letters(self, root: bytes) -> list[str]:
+        """Ids of the dead letters of what waits for the root, oldest first."""
+        return [str(reference(record)) for _, record in self.records(root)]
+
+    def tried(self, record: Record, root: bytes) -> None:
+        """The first in a root's queue is tried once more, for `record`, which says how often it was before."""
+        key, first = self.records(root)[0]
+        again = first._replace(headers={**first.headers, ATTEMPTS: b"%d" % attempts(record)})
+        self._batch.set_entry(key, dead_letter(again, Waits("is tried again"), self._component))
+
+    def drain(self, root: bytes, handle: Callable[[Record, bytes], bool], *, skip_first: bool = False) -> None:
+        """Give what waits for a root to `handle`, in order, until it answers False: that one has to go on waiting."""
+        for number, (key, record) in enumerate(self.records(root)):
+            if not (number == 0 and skip_first) and not handle(record, root):
+                return
+            self._batch.set_entry(key, None)
+        self._batch.on_rollback(self.forget)
         self._numbers().pop(root, None)
 
     def forget(self) -> None:
-        """The batch does not stand: look anew."""
+        """The batch, or a record of it, does not stand: look anew."""
         self._next = None
 
     def _numbers(self) -> dict[bytes, int]:
         if self._next is None:
             self._next = {}
-            for key, _ in self._store.entries(PARK_PREFIX):
-                root, _, number = key[len(PARK_PREFIX) :].rpartition(b"\0")
-                self._next[root] = int(number) + 1
+            for key, _ in self._batch.entries(QUEUE):
+                root, number = queue_place(key)
+                self._next[root] = number + 1
         return self._next

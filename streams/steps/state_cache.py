@@ -1,24 +1,16 @@
 """The roots of one partition as a batch sees them: stored state, plus what the batch did so far."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from google.protobuf.message import Message
-
-from headrace.schemas import stored_event as history
-from headrace.schemas.fingerprint import fingerprint
-from headrace.schemas.headrace_v1_pb2 import Aborted, Revoked, Snapshot
-from headrace.streams.steps.context import SnapshotTooLarge
+from headrace.schemas.headrace_v1_pb2 import Snapshot
+from headrace.streams.steps.batch import Batch
+from headrace.streams.steps.errors import SnapshotTooLarge
+from headrace.streams.steps.handlers import States
 from headrace.streams.steps.store import Store
-from headrace.topology.inspection import AggregateSpec
 
 SNAPSHOT_EXTRA = 64
 """Bytes that a Snapshot may be larger than the state in it."""
-
-ENGINES_OWN: dict[str, tuple[type[Message], Callable[[Any, Any], None]]] = {
-    message.DESCRIPTOR.full_name: (message, lambda state, event: None) for message in (Revoked, Aborted)
-}
-"""Events that the engine writes for a compensation; they change no state, unless an author applies them."""
 
 
 class CachedState:
@@ -35,37 +27,43 @@ class CachedState:
 class StateCache:
     """Loads states and keeps the latest `live_states` of them between batches."""
 
-    def __init__(self, spec: AggregateSpec, store: Store, live_states: int) -> None:
+    def __init__(self, states: States, store: Store, live_states: int) -> None:
         self.live: dict[bytes, CachedState] = {}
         self.touched: dict[bytes, CachedState] = {}
-        self.appliers: history.Appliers = {
-            name.encode(): entry for name, entry in {**ENGINES_OWN, **spec.appliers}.items()
-        }
-        self._state, self._store, self._live_states = spec.state, store, live_states
-        self._fingerprint = fingerprint(spec.state)
+        self._states, self._store, self._live_states = states, store, live_states
 
-    def load(self, key: bytes) -> CachedState:
-        """The root's state from its snapshot or, when the state's type has changed since, from its events."""
-        stored = self._store.snapshot(key)
-        state, sequence = self._state(), -1
-        if stored is not None:
-            snapshot = Snapshot.FromString(stored)
-            sequence = snapshot.sequence
-            if snapshot.fingerprint == self._fingerprint:
-                state.MergeFromString(snapshot.state)
-            else:
-                count = history.fold(state, self._store.history(key, 0, sequence), self.appliers)
-                if count != sequence + 1:
-                    raise LookupError(f"{key.decode()} has {sequence + 1} events, the log yields {count}")
-        live = self.live[key] = CachedState(state, sequence)
+    def use(self, key: bytes, batch: Batch) -> CachedState:
+        """The root's state for a record. If the record is taken back, so is all that it does to the state."""
+        live = self.live.get(key)
+        if live is None:
+            live = self._load(key)
+            self.live[key] = live
+        batch.on_rollback(self._restore, key, live.sequence, len(live.pending))
         return live
 
-    def reload(self, key: bytes, live: CachedState) -> None:
-        """Make `live.state` again what it was before a handler left it half changed."""
-        fresh = self.load(key)
-        history.fold(fresh.state, live.pending, self.appliers)
-        live.state = fresh.state
-        self.live[key] = live
+    def _load(self, key: bytes) -> CachedState:
+        """From the snapshot or, when the state's type has changed since, from the events."""
+        stored = self._store.snapshot(key)
+        if stored is None:
+            return CachedState(self._states.new(), -1)
+        snapshot = Snapshot.FromString(stored)
+        if snapshot.fingerprint == self._states.fingerprint:
+            return CachedState(self._states.parse(snapshot.state), snapshot.sequence)
+        state = self._states.new()
+        count = self._states.fold(state, self._store.history(key, 0, snapshot.sequence))
+        if count != snapshot.sequence + 1:
+            raise LookupError(f"{key.decode()} has {snapshot.sequence + 1} events, the log yields {count}")
+        return CachedState(state, snapshot.sequence)
+
+    def _restore(self, key: bytes, sequence: int, pending: int) -> None:
+        """Make a root what it was before a record, which may have changed its state unseen."""
+        live = self.live[key]
+        del live.pending[pending:]
+        live.sequence = sequence
+        if not live.pending:
+            self.touched.pop(key, None)
+        live.state = self._load(key).state
+        self._states.fold(live.state, live.pending)
 
     def events(self, key: bytes, live: CachedState, first: int, count: int | None = None) -> list[bytes]:
         """Stored events from `first` on, at most `count`: those of the store, then those of this batch."""
@@ -78,15 +76,17 @@ class StateCache:
 
     def state_at(self, key: bytes, live: CachedState, sequence: int) -> Any:
         """A new state as it was after the event with `sequence`."""
-        state = self._state()
-        history.fold(state, self.events(key, live, 0, sequence + 1), self.appliers)
+        state = self._states.new()
+        self._states.fold(state, self.events(key, live, 0, sequence + 1))
         return state
 
     def snapshots(self, room: int) -> Iterator[tuple[bytes, bytes]]:
         """Roots that the batch changed, with their Snapshot messages; SnapshotTooLarge for one above `room` bytes."""
         for key, live in self.touched.items():
             value = Snapshot(
-                sequence=live.sequence, state=live.state.SerializeToString(), fingerprint=self._fingerprint
+                sequence=live.sequence,
+                state=self._states.serialise(live.state),
+                fingerprint=self._states.fingerprint,
             ).SerializeToString()
             if len(value) > room:
                 raise SnapshotTooLarge(key)

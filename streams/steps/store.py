@@ -11,18 +11,18 @@ class Staged:
 
     snapshots: dict[bytes, bytes] = field(default_factory=dict)
     """Snapshot messages by root."""
-    answers: dict[bytes, bytes] = field(default_factory=dict)
-    """Values as in `Answers`, by root NUL command id."""
-    answers_key: bytes = b""
-    """Key in the changelog of the record that holds all of `answers`."""
+    results: dict[bytes, bytes] = field(default_factory=dict)
+    """What commands came to, by `changelog.result_key`."""
+    results_key: bytes = b""
+    """Key in the changelog of the record that holds all of `results`."""
     history: list[tuple[bytes, int, bytes]] = field(default_factory=list)
     """Root, sequence and stored event."""
     entries: dict[bytes, bytes | None] = field(default_factory=dict)
-    """Facts, parked records and timers, by changelog key; None removes one."""
+    """Facts, queued records, states read and timers, by changelog key; None removes one."""
     escalations: list[dict[str, str]] = field(default_factory=list)
     """What a person is to be told once the batch is committed."""
     forgotten: list[bytes] = field(default_factory=list)
-    """Changelog keys of answers that have grown too old."""
+    """Changelog keys of results that have grown too old."""
 
 
 class Store(Protocol):
@@ -31,8 +31,8 @@ class Store(Protocol):
     def snapshot(self, root: bytes) -> bytes | None:
         """The root's Snapshot message, serialised; None for a root that has no events."""
 
-    def answer(self, key: bytes) -> bytes | None:
-        """The answer given to root NUL command id; None when that command was not handled yet."""
+    def result(self, key: bytes) -> bytes | None:
+        """What a command came to, by `changelog.result_key`; None when it was not handled yet."""
 
     def history(self, root: bytes, first: int, last: int) -> Iterable[bytes]:
         """The root's stored events from `first` to `last`, without a gap."""
@@ -44,4 +44,4 @@ class Store(Protocol):
         """Entries whose key begins with `prefix`, in order of keys."""
 
     def expired(self, now: int) -> list[bytes]:
-        """Changelog keys of answers older than the store remembers them; `now` in milliseconds."""
+        """Changelog keys of results older than the store remembers them; `now` in milliseconds."""

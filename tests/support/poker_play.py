@@ -8,8 +8,8 @@ from headrace.examples.poker import history, topology
 from headrace.examples.poker import poker_pb2 as pb
 
 _SPEC = topology.aggregate("hand")
-_DECIDE = {handler.command: handler.call for handler in _SPEC.handlers.values()}
-_APPLY = dict(_SPEC.appliers.values())
+_DECIDE = {handler.message: handler.call for handler in _SPEC.commands.values()}
+_APPLY: dict[Any, Any] = dict(_SPEC.appliers.values())
 
 
 def tell(state: pb.HandState, command: Any) -> list[Any]:
@@ -27,7 +27,7 @@ def events_of(commands: Iterable[Any]) -> list[Any]:
     return [event for command in commands for event in tell(state, command)]
 
 
-def StateOf(commands: Iterable[Any]) -> pb.HandState:
+def state_after(commands: Iterable[Any]) -> pb.HandState:
     """The hand after these commands."""
     state = pb.HandState()
     for command in commands:
@@ -37,7 +37,7 @@ def StateOf(commands: Iterable[Any]) -> pb.HandState:
 
 def replay(hand: history.HandHistory) -> pb.HandState:
     """A recorded hand, played again to its end."""
-    return StateOf(history.commands(hand))
+    return state_after(history.commands(hand))
 
 
 def ended(path: Path) -> tuple[list[pb.HandState], list[str]]:

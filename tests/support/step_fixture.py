@@ -12,11 +12,11 @@ from headrace.schemas.headrace_v1_pb2 import DeadLetter, QueryResult, Snapshot
 from headrace.schemas.headrace_v1_pb2 import Reply as Reply
 from headrace.schemas.record import Record
 from headrace.streams.steps.aggregate import AggregateStep
-from headrace.streams.steps.context import StepContext, Written
-from headrace.streams.steps.step import Output
+from headrace.streams.steps.batch import Output, Written
+from headrace.streams.steps.context import StepContext
 from headrace.testing.memory_store import MemoryStore
 from headrace.testing.request import raw, request
-from headrace.topology.inspection import AggregateSpec
+from headrace.topology.inspection.aggregate import AggregateSpec
 from tests.support.bank import Accounts
 
 NOW = 1_700_000_000_000  # milliseconds
@@ -25,6 +25,7 @@ ANSWER = "headrace.replies/0"
 
 def spec_of(aggregate: type[Aggregate[Any]]) -> AggregateSpec:
     (spec,) = Topology(aggregate).aggregates.values()
+    assert isinstance(spec, AggregateSpec)
     return spec
 
 
@@ -89,9 +90,9 @@ class Desk:
         self.place = StepContext(Names(), edition, partition, partitions, reply_partitions=2, **limits)
         self.spec = spec_of(aggregate)
         self.store = MemoryStore() if store is None else store
-        self.topic = Names().topic(edition, self.spec.domain, "commands")
+        self.topic = Names().topic(edition, self.spec.name, "commands")
         self.step = AggregateStep(self.spec, self.store, self.place)
-        self._count = len(self.store.answers)  # no id comes twice unless wanted
+        self._count = len(self.store.results)  # no id comes twice unless wanted
 
     def restart(self) -> None:
         """Forget all but the store, as a worker that was killed does."""

@@ -31,7 +31,7 @@ def send(*arguments: str) -> Result:
 )
 def test_a_command_is_named_by_type_or_domain(what: str, text: str) -> None:
     spec, command = show.read_command(topology, what, text)
-    assert spec.domain == "player"
+    assert spec.name == "player"
     assert command == pb.DepositFunds(amount=5)
 
 

@@ -15,7 +15,7 @@ from headrace.schemas.record import Record
 from headrace.streams.admin import dead_letters as letters
 from headrace.streams.admin import trace as tracks
 from headrace.streams.observability.metrics import Metrics
-from headrace.streams.steps.context import Written
+from headrace.streams.steps.batch import Written
 from headrace.testing import TopologyDriver
 from tests.support.pages import ROOT, Block, blocks, commands, write_files
 

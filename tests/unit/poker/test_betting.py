@@ -7,7 +7,7 @@ import pytest
 from headrace.examples.poker import Hand, rules
 from headrace.examples.poker import poker_pb2 as pb
 from headrace.testing.scenario import given
-from tests.support.poker_play import StateOf, events_of
+from tests.support.poker_play import events_of, state_after
 
 HOLE = ["2c7d", "3c8d", "4c9d", "5cTd", "6cJd", "7cQd"]
 FLOP = pb.Deal(cards=["Ah", "Kh", "2h"])
@@ -45,21 +45,21 @@ def turns(state: pb.HandState) -> list[str]:
 
 
 def test_blinds_are_posted_and_the_next_player_acts_first() -> None:
-    state = StateOf(start(1000, 1000, 1000, 1000))
+    state = state_after(start(1000, 1000, 1000, 1000))
     assert [seat.bet for seat in state.seats] == [50, 100, 0, 0]
     assert [seat.stack for seat in state.seats] == [950, 900, 1000, 1000]
     assert turns(state) == ["p3", "p4", "p1", "p2"]
 
 
 def test_of_two_players_the_second_posts_the_small_blind_and_acts_first_then_last() -> None:
-    state = StateOf(start(1000, 1000))
+    state = state_after(start(1000, 1000))
     assert [seat.bet for seat in state.seats] == [100, 50]
     assert turns(state) == ["p2", "p1"]
-    assert turns(StateOf([*start(1000, 1000), call(2), call(1), FLOP])) == ["p1", "p2"]
+    assert turns(state_after([*start(1000, 1000), call(2), call(1), FLOP])) == ["p1", "p2"]
 
 
 def test_after_the_flop_the_first_seat_still_in_acts_first() -> None:
-    assert turns(StateOf([*start(1000, 1000, 1000, 1000), call(3), call(4), fold(1), call(2), FLOP])) == [
+    assert turns(state_after([*start(1000, 1000, 1000, 1000), call(3), call(4), fold(1), call(2), FLOP])) == [
         "p2",
         "p3",
         "p4",
@@ -67,20 +67,20 @@ def test_after_the_flop_the_first_seat_still_in_acts_first() -> None:
 
 
 def test_a_straddle_is_answered_first_by_the_player_behind_it() -> None:
-    state = StateOf(start(1000, 1000, 1000, 1000, blinds=(50, 100, 200)))
+    state = state_after(start(1000, 1000, 1000, 1000, blinds=(50, 100, 200)))
     assert turns(state) == ["p4", "p1", "p2", "p3"]
     assert rules.bets(state) == (200, (300, 1000), "")
 
 
 def test_a_newcomers_post_does_not_move_the_first_turn() -> None:
-    state = StateOf(start(1000, 1000, 1000, 1000, blinds=(50, 100, 0, -100)))
+    state = state_after(start(1000, 1000, 1000, 1000, blinds=(50, 100, 0, -100)))
     assert [seat.bet for seat in state.seats] == [50, 100, 0, 100]
     assert turns(state) == ["p3", "p4", "p1", "p2"]
 
 
 def test_the_big_blind_may_raise_when_all_have_called() -> None:
     called = [*start(1000, 1000, 1000), call(3), call(1)]
-    assert rules.legal(StateOf(called)) == "fold, check or raise to 200..1000"
+    assert rules.legal(state_after(called)) == "fold, check or raise to 200..1000"
     closed = pb.BettingClosed(pot=300, next=State.BOARD_CARDS)
     given(Hand, *events_of(called)).when(call(2)).then(took(2, pb.ActionTaken.CHECKED), closed)
     given(Hand, *events_of(called)).when(bet(2, 300)).then(took(2, pb.ActionTaken.RAISED, 200, 200))
@@ -105,10 +105,10 @@ def test_a_short_stack_may_go_all_in_for_less_than_a_raise() -> None:
     given(Hand, *events_of([*start(1000, 1000, 1000, 420), bet(3, 350)])).when(bet(4, 420)).then(
         took(4, pb.ActionTaken.RAISED, 420, 70)
     )
-    assert rules.legal(StateOf([*start(1000, 1000, 1000, 420), bet(3, 350)])) == (
+    assert rules.legal(state_after([*start(1000, 1000, 1000, 420), bet(3, 350)])) == (
         "fold, call 350 or raise to 420 (all in)"
     )
-    assert StateOf(raised).seats[2].stack == 70
+    assert state_after(raised).seats[2].stack == 70
 
 
 def test_a_short_all_in_does_not_reopen_the_betting() -> None:
@@ -122,7 +122,7 @@ def test_a_short_all_in_does_not_reopen_the_betting() -> None:
 
 def test_short_all_ins_that_add_up_to_a_raise_reopen_the_betting() -> None:
     shorts = [*start(1000, 590, 1000, 420), bet(3, 300), bet(4, 420), call(1), bet(2, 590)]
-    assert StateOf(shorts).short_raises == 0
+    assert state_after(shorts).short_raises == 0
     given(Hand, *events_of(shorts)).when(bet(3, 790)).then(took(3, pb.ActionTaken.RAISED, 490, 200))
 
 
@@ -145,7 +145,7 @@ def test_what_nobody_called_comes_back() -> None:
 
 def test_a_player_who_is_covered_can_call_with_less_but_not_raise() -> None:
     raised = [*start(1000, 1000, 1000, 300), bet(3, 500)]
-    assert rules.legal(StateOf(raised)) == "fold or call 300 (no raise: a call takes the whole stack)"
+    assert rules.legal(state_after(raised)) == "fold or call 300 (no raise: a call takes the whole stack)"
     given(Hand, *events_of(raised)).when(call(4)).then(took(4, pb.ActionTaken.CALLED, 300))
 
 
@@ -157,7 +157,7 @@ def test_nobody_raises_players_who_are_all_in() -> None:
 
 
 def test_forced_bets_take_no_more_than_the_stack() -> None:
-    state = StateOf(start(1000, 60, 1000, 30, antes=(40, 40, 40, 40)))
+    state = state_after(start(1000, 60, 1000, 30, antes=(40, 40, 40, 40)))
     assert [seat.ante for seat in state.seats] == [40, 40, 40, 30]
     assert [seat.bet for seat in state.seats] == [50, 20, 0, 0]
     assert [seat.stack for seat in state.seats] == [910, 0, 960, 0]
@@ -165,14 +165,14 @@ def test_forced_bets_take_no_more_than_the_stack() -> None:
 
 
 def test_a_big_blind_ante_is_dead_money() -> None:
-    state = StateOf(start(1000, 1000, 1000, antes=(0, 100)))
+    state = state_after(start(1000, 1000, 1000, antes=(0, 100)))
     assert [(seat.ante, seat.put_in) for seat in state.seats] == [(0, 50), (100, 100), (0, 0)]
 
 
 def test_trimmed_antes_are_matched_by_another_one() -> None:
-    state = StateOf(start(1000, 1000, 1000, antes=(0, 100), trim_antes=True))
+    state = state_after(start(1000, 1000, 1000, antes=(0, 100), trim_antes=True))
     assert [seat.stack for seat in state.seats] == [950, 900, 1000]
-    state = StateOf(start(1000, 1000, 30, antes=(40, 40, 40), trim_antes=True))
+    state = state_after(start(1000, 1000, 30, antes=(40, 40, 40), trim_antes=True))
     assert [(seat.ante, seat.put_in) for seat in state.seats] == [(0, 90), (0, 140), (0, 30)]
 
 
@@ -213,7 +213,7 @@ def test_nothing_happens_before_the_start(command: Any) -> None:
 
 
 def test_a_handler_leaves_the_state_alone() -> None:
-    state = StateOf(start(1000, 1000, 1000))
+    state = state_after(start(1000, 1000, 1000))
     before = state.SerializeToString(deterministic=True)
     Hand().act(state, bet(3, 300))
     assert state.SerializeToString(deterministic=True) == before

@@ -10,6 +10,7 @@ from headrace.examples.poker import poker_pb2 as pb
 from headrace.examples.poker import rules
 from headrace.examples.poker.course import TIME_TO_ACT
 from headrace.schemas.headrace_v1_pb2 import Reply
+from headrace.topology.inspection.aggregate import AggregateSpec
 from tests.support.room_play import ANN, BET, BOB, CALL, CY, FOLD, Room
 
 
@@ -213,6 +214,7 @@ def test_a_refused_call_that_closed_the_betting_opens_it_again(room: Room) -> No
 def test_a_bet_is_not_reverted_once_play_has_gone_on() -> None:
     """Nothing of what others did since is void; a person is told."""
     spec = poker.room.aggregate("hand")
+    assert isinstance(spec, AggregateSpec)
     state = pb.HandState(table="t", actions=3, before=b"...")
     refusal = Rejection("too late", "rejected", "table", "t", "c", 5)
     answer = spec.compensators["poker.v1.TakeBet"].call(state, pb.TakeBet(player=CY, amount=9, number=2), refusal)

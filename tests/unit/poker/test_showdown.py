@@ -7,7 +7,7 @@ import pytest
 from headrace.examples.poker import Hand, cards
 from headrace.examples.poker import poker_pb2 as pb
 from headrace.testing.scenario import given
-from tests.support.poker_play import StateOf, events_of
+from tests.support.poker_play import events_of, state_after
 
 State = pb.HandState
 BOARD = "AhKd8s5c2h"
@@ -34,7 +34,7 @@ def all_in(stacks: dict[str, int], text: str = BOARD, **more: Any) -> list[Any]:
     """Players with these hole cards and stacks put all of it in, and the board is dealt."""
     deals = [hole(i, held) for i, held in enumerate(stacks, start=1)]
     told = [*started(*stacks.values(), **more), *deals]
-    state = StateOf(told)
+    state = state_after(told)
     while state.to_act:
         seat = state.seats[state.to_act[0]]
         most = seat.bet + seat.stack
@@ -43,13 +43,14 @@ def all_in(stacks: dict[str, int], text: str = BOARD, **more: Any) -> list[Any]:
         )
         action = pb.Act.BET_OR_RAISE_TO if raises else pb.Act.CHECK_OR_CALL
         told.append(pb.Act(player=seat.player, action=action, amount=most if raises else 0))
-        state = StateOf(told)
+        state = state_after(told)
     return [*told, board(text[:6]), board(text[6:8]), board(text[8:])]
 
 
 def pots(told: list[Any]) -> list[tuple[int, dict[str, int]]]:
     return [
-        (pot.amount, {share.player: share.amount for share in pot.shares}) for pot in StateOf([*told, pb.Award()]).pots
+        (pot.amount, {share.player: share.amount for share in pot.shares})
+        for pot in state_after([*told, pb.Award()]).pots
     ]
 
 
@@ -134,8 +135,8 @@ def test_a_street_takes_its_cards_and_no_more(text: str, count: int) -> None:
 def test_a_street_may_be_dealt_card_by_card() -> None:
     told = [*started(100, 100), hole(1, "Ac"), hole(1, "Ad"), hole(2, "KcKd")]
     told += [act(2, pb.Act.CHECK_OR_CALL), act(1, pb.Act.CHECK_OR_CALL), board("2c"), board("3c")]
-    assert StateOf(told).phase == State.BOARD_CARDS
-    assert StateOf([*told, board("4c")]).phase == State.BETTING
+    assert state_after(told).phase == State.BOARD_CARDS
+    assert state_after([*told, board("4c")]).phase == State.BETTING
 
 
 def test_cards_wait_for_the_betting_and_betting_for_the_cards() -> None:

@@ -13,8 +13,8 @@ from headrace.examples.poker.player import Player
 from headrace.schemas.codecs import content_types, decode, encode
 from headrace.schemas.headrace_v1_pb2 import Reply
 from headrace.schemas.record import CloudEvent, Record
-from headrace.streams.steps.aggregate import AggregateStep
 from headrace.streams.steps.context import StepContext
+from headrace.streams.steps.registry import make_step
 from headrace.testing.memory_store import MemoryStore
 from headrace.topology.names import Names
 from headrace.topology.partitioner import partition_of
@@ -58,7 +58,7 @@ def test_the_command_leads_to_the_event() -> None:
     (_, key), *headers, (_, value) = rows
     partition = partition_of(key, 12)
     place = StepContext(Names(), "main", partition, partitions=12, reply_partitions=4)
-    step = AggregateStep(Topology(Player).aggregate("player"), MemoryStore(), place)
+    step = make_step(Topology(Player), "player", MemoryStore(), place)
     step.handle(Record(topic, partition, 0, 1714564800500, key, value, dict(headers)))
     (event_topic, event, event_key, _, event_headers), (reply_topic, reply, reply_key, reply_partition, _) = (
         step.outputs

@@ -8,7 +8,7 @@ import pytest
 from headrace.schemas.headers import CONTENT_TYPE, CORRELATION, EXPECTED, ID, REPLY_TO, SOURCE, SPECVERSION, TYPE
 from headrace.schemas.headrace_v1_pb2 import DeadLetter, Query
 from headrace.schemas.record import Record
-from headrace.streams.steps.context import SnapshotTooLarge
+from headrace.streams.steps.errors import SnapshotTooLarge
 from tests.support import bank_pb2 as pb
 from tests.support.step_fixture import ANSWER, NOW, Desk, Reply, without
 
@@ -187,11 +187,15 @@ class Unspeakable(Exception):
 def test_an_error_whose_text_cannot_be_kept_is_kept_all_the_same(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: Any) -> None:
-        raise error
-
     desk = Desk()
-    monkeypatch.setitem(desk.step._handlers, b"bank.v1.Touch", (desk.spec.handlers["bank.v1.Touch"], fail))
+    command = desk.step._deciders.command
+
+    def fail_touch(record: Record) -> Any:
+        if record.headers[TYPE] == b"bank.v1.Touch":
+            raise error
+        return command(record)
+
+    monkeypatch.setattr(desk.step._deciders, "command", fail_touch)
     outcome = desk.tell(pb.Touch(), pb.Deposit(amount=1))
     assert outcome.dead[0].error_class == type(error).__name__
     assert outcome.dead[0].error

@@ -78,7 +78,7 @@ class Heir(Good):
 def test_unions_lists_context_and_inherited_handlers() -> None:
     specs = Topology(Good, Heir, Accounts).aggregates
     assert list(specs) == ["good", "heir", "account"]
-    good = specs["good"].handlers
+    good = specs["good"].commands
     assert {name.removeprefix("bank.v1."): handler.method for name, handler in good.items()} == {
         "Deposit": "change",
         "Withdraw": "change",
@@ -95,7 +95,7 @@ def test_unions_lists_context_and_inherited_handlers() -> None:
     assert good["bank.v1.Touch"].events == ()
     assert good["bank.v1.Deposit"].merge is Merge.STRICT
     assert good["bank.v1.Transfer"].merge is Merge.COMMUTATIVE
-    assert set(specs["heir"].handlers) == set(good) | {"bank.v1.Annotate"}
+    assert set(specs["heir"].commands) == set(good) | {"bank.v1.Annotate"}
     assert set(specs["heir"].appliers) == set(specs["good"].appliers)
 
 
@@ -329,7 +329,7 @@ def test_two_aggregates_of_one_domain() -> None:
 
 def test_lookups_name_what_there_is() -> None:
     topology = Topology(Good, Accounts)
-    assert topology.aggregate("good").name == "Good"
+    assert topology.aggregate("good").class_name == "Good"
     assert topology.domain_of(pb.Annotate) == "account"
     with pytest.raises(LookupError, match="unknown domain 'goods'; this topology has: good, account"):
         topology.aggregate("goods")
@@ -349,7 +349,7 @@ def test_topics_with_their_settings() -> None:
     assert topics["demo.trial.account.events"].config == {"cleanup.policy": "compact"}
     assert topics["demo.trial.account.commands"].config["retention.ms"] == str(7 * 24 * 3600 * 1000)
     with pytest.raises(LookupError):
-        Topology(Good).topics(Names(), 1, domains=["account"])
+        Topology(Good).topics(Names(), 1, components=["account"])
 
 
 @pytest.mark.parametrize("draw", [Topology.text, Topology.mermaid])

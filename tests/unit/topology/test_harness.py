@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from headrace import Aggregate, Context, TopologyError, applies, handles
-from headrace.streams.steps.context import HandlerError, TooLarge
+from headrace.streams.steps.errors import HandlerError, TooLarge
 from headrace.testing import given
 from tests.support import bank_pb2 as pb
 from tests.support.bank import Accounts

@@ -5,11 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.schemas.codecs import encode
-from headrace.schemas.stored_event import Appliers, fold, to_event, to_events, unpack
+from headrace.schemas.stored_event import to_event, to_events, unpack
+from headrace.streams.steps.handlers import States
 from tests.support import bank_pb2 as pb
 from tests.support.step_fixture import BANK
 
-APPLIERS: Appliers = {name.encode(): entry for name, entry in BANK.appliers.items()}
+fold = States(BANK).fold
 
 
 def stored(event: pb.Deposited | pb.Stranger, content_type: str = "") -> bytes:
@@ -35,18 +36,18 @@ def test_an_event_as_replies_carry_it() -> None:
 
 def test_fold_applies_in_order_and_counts() -> None:
     state = pb.Account()
-    assert fold(state, [stored(pb.Deposited(balance=n)) for n in (3, 1, 2)], APPLIERS) == 3
+    assert fold(state, [stored(pb.Deposited(balance=n)) for n in (3, 1, 2)]) == 3
     assert state == pb.Account(balance=2, count=3)
-    assert fold(state, [], APPLIERS) == 0
+    assert fold(state, []) == 0
 
 
 @pytest.mark.parametrize("content_type", ["application/protobuf", "application/json", "application/avro"])
 def test_fold_reads_each_content_type(content_type: str) -> None:
     state = pb.Account()
-    fold(state, [stored(pb.Deposited(balance=5), content_type)], APPLIERS)
+    fold(state, [stored(pb.Deposited(balance=5), content_type)])
     assert state.balance == 5
 
 
 def test_fold_names_an_event_that_nobody_applies() -> None:
     with pytest.raises(LookupError, match=r"no @applies method for bank\.v1\.Stranger, which the log holds"):
-        fold(pb.Account(), [stored(pb.Stranger())], APPLIERS)
+        fold(pb.Account(), [stored(pb.Stranger())])

@@ -11,7 +11,7 @@ from headrace import Aggregate, Context, applies, handles
 from headrace.schemas.headers import EXPECTED, ID, REPLY_TO, TYPE
 from headrace.schemas.headrace_v1_pb2 import Query
 from headrace.schemas.record import Record
-from headrace.streams.steps.context import Written
+from headrace.streams.steps.batch import Written
 from headrace.testing.request import raw
 from headrace.topology.partitioner import partition_of
 from tests.support import bank_pb2 as pb
@@ -141,7 +141,7 @@ def test_invariant_6_misrouted_records_are_forwarded_not_handled(root: str, part
     assert (topic, value, key, to) == (record.topic, record.value, record.key, right)
     assert dict(headers or []) == record.headers
     assert outcome.written.forwarded == 1
-    assert (desk.store.snapshots, desk.store.answers) == ({}, {})
+    assert (desk.store.snapshots, desk.store.results) == ({}, {})
 
 
 def test_invariant_6_a_forwarded_record_is_handled_once_it_is_where_it_belongs() -> None:

@@ -11,8 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from headrace import Aggregate, applies, handles
 from headrace.schemas.fingerprint import fingerprint
 from headrace.schemas.headrace_v1_pb2 import Snapshot
-from headrace.schemas.stored_event import fold
-from headrace.streams.steps.context import SnapshotTooLarge
+from headrace.streams.steps.errors import SnapshotTooLarge
+from headrace.streams.steps.handlers import States
 from headrace.testing.memory_store import MemoryStore
 from tests.support import bank_pb2 as pb
 from tests.support.step_fixture import BANK, NOW, Desk, Outcome, Reply, header
@@ -107,14 +107,14 @@ class Bank(RuleBasedStateMachine):
     @invariant()
     def live_states_are_what_a_fresh_worker_would_have(self) -> None:
         """Invariant 3 within a batch: what the next command sees is snapshot and pending events, folded."""
-        roots = self.desk.step._roots
+        roots = self.desk.step._cache
         for key, live in roots.live.items():
             state, sequence = pb.Account(), -1
             if (stored := self.desk.store.snapshot(key)) is not None:
                 snapshot = Snapshot.FromString(stored)
                 state.MergeFromString(snapshot.state)
                 sequence = snapshot.sequence
-            assert live.sequence == sequence + fold(state, live.pending, roots.appliers)
+            assert live.sequence == sequence + States(self.desk.spec).fold(state, live.pending)
             assert live.state == state
 
 
@@ -127,7 +127,7 @@ TestSnapshotIsFold.settings = settings(max_examples=60, stateful_step_count=25, 
 
 
 def dump(store: MemoryStore) -> Any:
-    return (dict(store.snapshots), dict(store.answers), {k: list(v) for k, v in store._events.items()})
+    return (dict(store.snapshots), dict(store.results), {k: list(v) for k, v in store._events.items()})
 
 
 def test_a_batch_rolled_back_leaves_everything_as_before() -> None:
@@ -208,6 +208,6 @@ def test_state_as_it_was(sequence: int) -> None:
     desk = Desk()
     desk.tell(pb.Deposit(amount=5))
     desk.handle(desk.record(pb.Deposit(amount=7)))
-    roots = desk.step._roots
+    roots = desk.step._cache
     state = roots.state_at(b"r", roots.live[b"r"], sequence)
     assert (state.balance, state.count) == [(5, 1), (12, 2), (0, 0)][sequence]

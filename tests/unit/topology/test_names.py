@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace import Names
-from headrace.topology.names import KINDS, event_key, is_name
+from headrace.schemas.stored_event import event_key
+from headrace.topology.names import KINDS, is_name
 from headrace.topology.partitioner import murmur2, partition_of
 
 WORDS = st.text("az09-", max_size=9).map(lambda rest: f"a{rest}")

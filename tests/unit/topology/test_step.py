@@ -195,7 +195,7 @@ def test_live_states_are_bounded_and_come_back_from_the_store() -> None:
     for round_ in range(3):
         for number in range(10):
             desk.tell(pb.Deposit(amount=1), root=f"r{number}")
-        assert len(desk.step._roots.live) == 3
+        assert len(desk.step._cache.live) == 3
         assert [desk.state(f"r{number}").balance for number in range(10)] == [round_ + 1] * 10
 
 
@@ -203,7 +203,7 @@ def test_states_that_the_batch_used_stay() -> None:
     desk = Desk(live_states=2)
     for roots in (["a"], ["b"], ["a", "c"]):
         desk.run(*(desk.record(pb.Deposit(amount=1), root=root) for root in roots))
-    assert list(desk.step._roots.live) == [b"a", b"c"]
+    assert list(desk.step._cache.live) == [b"a", b"c"]
 
 
 def test_history_is_kept_as_it_was_written() -> None:

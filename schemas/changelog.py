@@ -1,0 +1,110 @@
+"""Keys and values of the snapshots topic: the changelog of a component's store.
+
+A root's key is its snapshot. All other keys begin with NUL and the name of a table, so that no root can be one.
+"""
+
+import struct
+from typing import NamedTuple
+
+RESULTS = b"\0answers|"
+"""Table of what commands came to, a batch of them per record: a `headrace.v1.Answers`."""
+QUEUE = b"\0park|"
+"""Table of records that wait behind another one of their root, each a `headrace.v1.DeadLetter`."""
+READS = b"\0need|"
+"""Table of states of other roots, read for an event that waits for them."""
+TIMERS = b"\0timer|"
+"""Table of time-outs, each a `headrace.v1.Timer`, in the order of time."""
+TIMER_NAMES = b"\0timer-of|"
+"""Table of the timer's key by root and name."""
+FACTS = b"\0fact|"
+"""Table of where a fact's events are, by root and external id."""
+LAST_DUE = 9_999_999_999_999
+"""Milliseconds that 13 digits hold, in the year 2286: the last moment that a time-out can be due."""
+_ACCEPTED = struct.Struct(">cqi")
+
+
+def result_key(root: bytes, command_id: bytes) -> bytes:
+    """Names a command's result within a batch of them."""
+    return root + b"\0" + command_id
+
+
+def results_key(milliseconds: int, first: bytes) -> bytes:
+    """Key of one batch's results; sorts by time, and no two batches of a partition share their first command."""
+    return RESULTS + b"%013d|" % milliseconds + first
+
+
+def results_time(key: bytes) -> int:
+    """Milliseconds at which a batch of results was written."""
+    return int(key.split(b"|", 2)[1])
+
+
+def fact_key(root: bytes, external_id: bytes) -> bytes:
+    """Key of a fact."""
+    return FACTS + root + b"\0" + external_id
+
+
+def queue_prefix(root: bytes) -> bytes:
+    """Beginning of the keys of one root's queue."""
+    return QUEUE + root + b"\0"
+
+
+def queue_key(root: bytes, number: int) -> bytes:
+    """Key of a record in the queue of its root."""
+    return queue_prefix(root) + b"%020d" % number
+
+
+def queue_place(key: bytes) -> tuple[bytes, int]:
+    """Root and number of a record in a queue."""
+    root, _, number = key[len(QUEUE) :].rpartition(b"\0")
+    return root, int(number)
+
+
+def read_key(root: bytes, read_id: bytes) -> bytes:
+    """Key of the state that a process manager's root has asked for."""
+    return READS + root + b"\0" + read_id
+
+
+def timer_key(due: int, root: bytes, name: bytes) -> bytes:
+    """Key of a time-out that is due at `due` milliseconds, between 0 and LAST_DUE."""
+    return TIMERS + b"%013d|" % due + root + b"\0" + name
+
+
+def timer_due(key: bytes) -> int:
+    """Milliseconds at which the time-out with this key is due."""
+    return int(key[len(TIMERS) :][:13])
+
+
+def timer_name_key(root: bytes, name: bytes) -> bytes:
+    """Key of the entry that says where a root's time-out is kept."""
+    return TIMER_NAMES + root + b"\0" + name
+
+
+class Accepted(NamedTuple):
+    """The result of an accepted command, or of a fact: where its events are."""
+
+    first: int
+    """Sequence of the first event; one that it would have had when there are none."""
+    number: int
+    """Of events."""
+
+    def pack(self) -> bytes:
+        """As it is stored."""
+        return _ACCEPTED.pack(b"A", self.first, self.number)
+
+
+def pack_rejected(reply: bytes) -> bytes:
+    """The result of a rejected command, which is its serialised Reply, as it is stored."""
+    return b"R" + reply
+
+
+def is_rejected(value: bytes) -> bool:
+    """Whether a stored result is that of a rejected command."""
+    return value[:1] == b"R"
+
+
+def unpack_result(value: bytes) -> Accepted | bytes:
+    """A stored result: where the events are or, of a rejected command, its serialised Reply."""
+    if is_rejected(value):
+        return value[1:]
+    _, first, number = _ACCEPTED.unpack(value)
+    return Accepted(first, number)

@@ -1,0 +1,151 @@
+"""Ids that Headrace makes: each with `str` to print it and `parse` to read it back.
+
+Programs in other languages need exactly these forms; `docs/record-format.md` shows them. A root may hold any character
+but control characters, so that each form is read from the end that cannot hold a root.
+"""
+
+from typing import NamedTuple, Self
+
+
+class EventRef(NamedTuple):
+    """One event of the deployment: `{source}/{root}:{sequence}`, where the source is `/{edition}/{component}`."""
+
+    source: str
+    root: str
+    sequence: int
+
+    def __str__(self) -> str:
+        return f"{self.source}/{self.id}"
+
+    @property
+    def id(self) -> str:
+        """The event's own id, unique for its source: its `ce_id`."""
+        return f"{self.root}:{self.sequence}"
+
+    @property
+    def component(self) -> str:
+        """Aggregate or process manager that wrote it."""
+        return self.source.rpartition("/")[2]
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """None for a text that names no event."""
+        empty, edition, component, rest = (*text.split("/", 3), "", "", "", "")[:4]
+        root, colon, number = rest.rpartition(":")
+        if empty or not (edition and component and root and colon and number.isdecimal()):
+            return None
+        return cls(f"/{edition}/{component}", root, int(number))
+
+
+class CommandRef(NamedTuple):
+    """A command that a saga or process manager sent: `{cause}>{component}/{number}`.
+
+    The same cause, component and number give the same id, so that sending it again changes nothing.
+    """
+
+    cause: str
+    """`{source}/{id}` of the record that it was sent for."""
+    component: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.cause}>{self.component}/{self.number}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """None for a text that names no such command."""
+        cause, sign, rest = text.rpartition(">")
+        component, slash, number = rest.partition("/")
+        if not (cause and sign and component and slash and number.isdecimal()):
+            return None
+        return cls(cause, component, int(number))
+
+
+class ReadRef(NamedTuple):
+    """A state that a process manager asks another root for: `{cause}?{component}/{number}`."""
+
+    cause: str
+    component: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.cause}?{self.component}/{self.number}"
+
+
+class DeadLetterRef(NamedTuple):
+    """The input that a dead letter holds: `{topic}/{partition}/{offset}`, or its own id where it lies on no topic."""
+
+    topic: str
+    partition: int
+    place: str
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}/{self.place}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """None for a text that names no dead letter."""
+        topic, partition, place = (*text.split("/", 2), "", "")[:3]
+        return cls(topic, int(partition), place) if topic and place and partition.isdecimal() else None
+
+
+class TimerRef(NamedTuple):
+    """A time-out of a process manager: `timer/{root}/{name}/{due}`, with `due` in milliseconds since 1970."""
+
+    root: str
+    name: str
+    """Without a slash."""
+    due: int
+
+    def __str__(self) -> str:
+        return f"timer/{self.root}/{self.name}/{self.due}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """None for a text that names no time-out."""
+        kind, _, rest = text.partition("/")
+        root, name, due = ("", "", *rest.rsplit("/", 2))[-3:]
+        return cls(root, name, int(due)) if kind == "timer" and root and due.isdecimal() else None
+
+
+class RejectionRef(NamedTuple):
+    """The notice that a command was rejected: `rejection/{command id}`."""
+
+    command_id: str
+
+    def __str__(self) -> str:
+        return f"rejection/{self.command_id}"
+
+
+class IssuerRef(NamedTuple):
+    """Who is told that a command was rejected: `{topic kind}:{component}:{root}`; the value of `ce_rejectto`."""
+
+    kind: str
+    component: str
+    root: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.component}:{self.root}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """None for a text of another form."""
+        kind, _, rest = text.partition(":")
+        component, _, root = rest.partition(":")
+        return cls(kind, component, root) if kind and component and root else None
+
+
+class ReplyTarget(NamedTuple):
+    """Where an answer goes: `{topic}/{partition}`; the value of `ce_replyto`."""
+
+    topic: str
+    partition: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """None for a text of another form."""
+        topic, _, number = text.rpartition("/")
+        return cls(topic, int(number)) if topic and number.isdecimal() and len(number) <= 9 else None

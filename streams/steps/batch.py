@@ -1,0 +1,129 @@
+"""What the records of one transaction have led to so far, with a savepoint before each of them."""
+
+from collections import Counter
+from collections.abc import Callable
+from operator import delitem, setitem
+from typing import Any, NamedTuple
+
+from headrace.schemas.headers import Headers
+from headrace.streams.steps.store import Staged, Store
+
+Output = tuple[str, bytes | None, bytes | str | None, int, Headers | None]
+"""A record to produce: topic, value, key, partition, headers."""
+
+
+class Written(NamedTuple):
+    """What a batch came to: records by outcome, and events."""
+
+    accepted: int = 0
+    rejected: int = 0
+    failed: int = 0
+    repeated: int = 0
+    forwarded: int = 0
+    queries: int = 0
+    compensations: int = 0
+    sends: int = 0
+    parked: int = 0
+    timeouts: int = 0
+    ignored: int = 0
+    events: int = 0
+
+
+class Savepoint(NamedTuple):
+    """How much a batch held at one moment."""
+
+    outputs: int
+    history: int
+    counted: int
+    escalations: int
+    undo: int
+
+
+class Batch:
+    """Outputs, writes for the store, and counts of one batch in one partition of one component.
+
+    Whoever changes something else because of a record, such as a live state, says by `on_rollback` how that is undone.
+    """
+
+    __slots__ = ("_counted", "_store", "_undo", "enforce_state_size", "outputs", "staged")
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.outputs: list[Output] = []
+        """Taken, and emptied, by the runtime between two records."""
+        self.enforce_state_size = False
+        """Whether to look at a state's size after each record, not once for all of them."""
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin the next batch."""
+        self.outputs.clear()
+        self.staged = Staged()
+        self._counted: list[str] = []
+        self._undo: list[tuple[Any, ...]] = []
+
+    # ---- all of a record, or nothing
+
+    def savepoint(self) -> Savepoint:
+        """A moment to come back to. Savepoints may be nested."""
+        staged = self.staged
+        return Savepoint(
+            len(self.outputs), len(staged.history), len(self._counted), len(staged.escalations), len(self._undo)
+        )
+
+    def rollback(self, to: Savepoint) -> None:
+        """Take back all that was staged since a savepoint, and nothing else."""
+        while len(self._undo) > to.undo:
+            function, *arguments = self._undo.pop()
+            function(*arguments)
+        del self.outputs[to.outputs :]
+        del self._counted[to.counted :]
+        del self.staged.history[to.history :]
+        del self.staged.escalations[to.escalations :]
+
+    def on_rollback(self, function: Callable[..., object], *arguments: Any) -> None:
+        """Have this called when the batch goes back behind this moment."""
+        self._undo.append((function, *arguments))
+
+    # ---- stage
+
+    def count(self, outcome: str, times: int = 1) -> None:
+        """Count an outcome: one of the fields of `Written`, but for events, which are counted by themselves."""
+        self._counted.extend((outcome,) * times)
+
+    def counted(self, outcome: str) -> int:
+        """How often an outcome was counted in this batch."""
+        return self._counted.count(outcome)
+
+    def set_result(self, key: bytes, value: bytes) -> None:
+        """Keep what a command came to, by `result_key`."""
+        self._set(self.staged.results, key, value)
+
+    def set_entry(self, key: bytes, value: bytes | None) -> None:
+        """Keep an entry of one of the store's tables, by changelog key; None removes it."""
+        self._set(self.staged.entries, key, value)
+
+    def _set(self, table: dict[bytes, Any], key: bytes, value: bytes | None) -> None:
+        self._undo.append((setitem, table, key, table[key]) if key in table else (delitem, table, key))
+        table[key] = value
+
+    # ---- read, as the batch has left it so far
+
+    def result(self, key: bytes) -> bytes | None:
+        """What a command came to; None for one that was not handled, or too long ago."""
+        return self.staged.results.get(key) or self._store.result(key)
+
+    def entry(self, key: bytes) -> bytes | None:
+        """One entry of the store's tables."""
+        entries = self.staged.entries
+        return entries[key] if key in entries else self._store.entry(key)
+
+    def entries(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
+        """Entries whose key begins with `prefix`, in order of keys."""
+        found: dict[bytes, bytes | None] = dict(self._store.entries(prefix))
+        found.update({key: value for key, value in self.staged.entries.items() if key.startswith(prefix)})
+        return sorted((key, value) for key, value in found.items() if value is not None)
+
+    def written(self) -> Written:
+        """The counts."""
+        return Written(**Counter(self._counted), events=len(self.staged.history))

@@ -1,0 +1,113 @@
+"""Inputs that could not be handled, whole, as records of the dead-letters topic."""
+
+import traceback
+
+from headrace.schemas.headers import (
+    ATTEMPTS,
+    CORRELATION,
+    ID,
+    REPLAY_OF,
+    TIME,
+    TRACEPARENT,
+)
+from headrace.schemas.headrace_v1_pb2 import DeadLetter, Settled
+from headrace.schemas.ids import DeadLetterRef
+from headrace.schemas.record import Record, rfc3339
+from headrace.streams.steps.batch import Batch
+from headrace.streams.steps.context import StepContext
+from headrace.streams.steps.envelope import Envelope
+from headrace.streams.steps.errors import TooLarge
+from headrace.topology.aggregate import Rejected
+
+_EXPECTED = (Rejected, ValueError, LookupError, TooLarge)
+"""Errors whose text says all; of any other one the traceback is kept."""
+
+
+class DeadLetters:
+    """Writes dead letters of one component, and what became of them."""
+
+    def __init__(self, component: str, name: str, batch: Batch, context: StepContext, envelope: Envelope) -> None:
+        self.topic = context.names.topic(context.edition, name, "dead-letters")
+        self._component, self._batch, self._partition, self._envelope = component, batch, context.partition, envelope
+
+    def add(self, record: Record, error: Exception) -> None:
+        """Keep a record, and why it could not be handled."""
+        detail = "" if isinstance(error, _EXPECTED) else "".join(traceback.format_exception(error))
+        letter = dead_letter(record, error, self._component, detail)
+        headers = self._envelope.headers("headrace.v1.DeadLetter")
+        headers.append((ID, str(reference(record))))
+        headers.append((TIME, rfc3339(record.timestamp)))
+        headers.extend((name, record.headers[name]) for name in (CORRELATION, TRACEPARENT) if name in record.headers)
+        self._batch.outputs.append((self.topic, letter, record.key, self._partition, headers))
+
+    def settle(self, record: Record, outcome: str) -> None:
+        """The dead letter that this record was sent again for is done with; what comes of it now is news."""
+        letter = record.headers[REPLAY_OF].decode(errors="replace")
+        value = Settled(letter_id=letter, outcome=outcome).SerializeToString()
+        headers = [*self._envelope.headers("headrace.v1.Settled"), (ID, f"settled/{letter}")]
+        self._batch.outputs.append((self.topic, value, record.key, self._partition, headers))
+
+
+def dead_letter(record: Record, error: Exception, component: str, detail: str = "") -> bytes:
+    """The input whole, and why it could not be handled."""
+    letter = DeadLetter(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        timestamp=record.timestamp,
+        key=record.key or b"",
+        key_missing=record.key is None,
+        value=record.value or b"",
+        value_missing=record.value is None,
+        component=component,
+        error_class=type(error).__name__,
+        error=error_text(error),
+        detail=_storable(detail[-16_000:]),
+        attempts=attempts(record) + 1,
+        first_failed=record.timestamp,
+        last_failed=record.timestamp,
+    )
+    for key, value in record.headers.items():
+        if key != ATTEMPTS:
+            letter.headers.add(key=key, value=value)
+    return letter.SerializeToString()
+
+
+def reference(record: Record) -> DeadLetterRef:
+    """Names the dead letter of an input."""
+    place = str(record.offset) if record.offset >= 0 else record.headers[ID].decode(errors="replace")
+    return DeadLetterRef(record.topic, record.partition, place)
+
+
+def to_record(letter: DeadLetter) -> Record:
+    """The input that a dead letter holds, as it was, and how often it was tried before."""
+    headers = {header.key: header.value for header in letter.headers}
+    if letter.attempts > 1:
+        headers[ATTEMPTS] = b"%d" % (letter.attempts - 1)
+    return Record(
+        letter.topic,
+        letter.partition,
+        letter.offset,
+        letter.timestamp,
+        None if letter.key_missing else letter.key,
+        None if letter.value_missing else letter.value,
+        headers,
+    )
+
+
+def attempts(record: Record) -> int:
+    """How often an input was tried before, as far as it says so."""
+    text = record.headers.get(ATTEMPTS) or b"0"
+    return int(text) if text.isdigit() and len(text) < 6 else 0
+
+
+def error_text(error: Exception) -> str:
+    """What an error says, whatever its author made of that: bad input must not raise once more."""
+    try:
+        return _storable(str(error)[:4_000])
+    except Exception:
+        return "its text could not be made"
+
+
+def _storable(text: str) -> str:
+    return text.encode(errors="replace").decode()  # protobuf takes no lone surrogates

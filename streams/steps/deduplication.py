@@ -1,0 +1,51 @@
+"""What was handled already: a command, fact or event that comes again changes nothing."""
+
+from headrace.schemas.changelog import Accepted, is_rejected, pack_rejected, result_key, unpack_result
+from headrace.schemas.headers import CORRELATION, ID, REPLAY_OF
+from headrace.schemas.headrace_v1_pb2 import Reply
+from headrace.schemas.record import Record
+from headrace.streams.steps.batch import Batch
+
+
+class Deduplication:
+    """Results of one partition's records, by root and id."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+
+    def known(self, root: bytes, record_id: bytes, record: Record) -> bytes | None:
+        """The final result of a record; None where it is to be handled, as one that is sent again after a rejection."""
+        result = self._batch.result(result_key(root, record_id))
+        return result if result is not None and is_final(result, record) else None
+
+    def accepted(self, root: bytes, record_id: bytes, first: int, count: int) -> None:
+        """The record led to `count` events, from sequence `first` on."""
+        self._batch.set_result(result_key(root, record_id), Accepted(first, count).pack())
+
+    def rejected(self, root: bytes, record_id: bytes, reply: Reply) -> None:
+        """The record was rejected with this reply; it is decided anew if a person sends its dead letter again."""
+        self._batch.set_result(result_key(root, record_id), pack_rejected(reply.SerializeToString()))
+
+
+def is_final(result: bytes, record: Record) -> bool:
+    """Whether a result is the last word; a rejection is not, for a record whose dead letter is sent again."""
+    return not (is_rejected(result) and REPLAY_OF in record.headers)
+
+
+def repeated_reply(result: bytes, record: Record, root: bytes) -> tuple[Reply, Accepted]:
+    """The first reply to a record once more, and where the events are that belong to it."""
+    found = unpack_result(result)
+    if isinstance(found, bytes):
+        reply, events = Reply.FromString(found), Accepted(0, 0)
+    else:
+        command_id = record.headers[ID]
+        events = found
+        reply = Reply(
+            status=Reply.ACCEPTED,
+            command_id=command_id.decode(),
+            root=root.decode(),
+            sequence=found.first + found.number - 1,
+            correlation_id=(record.headers.get(CORRELATION) or command_id).decode(errors="replace"),
+        )
+    reply.already_processed = True
+    return reply, events

@@ -1,0 +1,123 @@
+"""Events of one component on their way to the log: applied to the state, then staged."""
+
+from collections.abc import Sequence
+
+from headrace.schemas.headers import (
+    CAUSATION,
+    CORRELATION,
+    FACT,
+    ID,
+    PATH,
+    SEQUENCE,
+    SUBJECT,
+    TIME,
+    TRACEPARENT,
+    Headers,
+)
+from headrace.schemas.headrace_v1_pb2 import Event
+from headrace.schemas.record import Record, rfc3339
+from headrace.schemas.stored_event import event_key
+from headrace.streams.steps.batch import Batch
+from headrace.streams.steps.context import StepContext
+from headrace.streams.steps.envelope import Envelope
+from headrace.streams.steps.errors import TooLarge
+from headrace.streams.steps.handlers import NewEvent, States
+from headrace.streams.steps.state_cache import SNAPSHOT_EXTRA, CachedState, StateCache
+
+
+class EventWriter:
+    """Writes events of the roots of one partition."""
+
+    def __init__(
+        self, component: str, states: States, cache: StateCache, batch: Batch, context: StepContext, envelope: Envelope
+    ) -> None:
+        self._states, self._cache, self._batch, self._envelope = states, cache, batch, envelope
+        self._partition, self._limit, self._room = context.partition, context.max_bytes, context.room
+        self._events_topic = context.names.topic(context.edition, component, "events")
+        self._snapshots_topic = context.names.topic(context.edition, component, "snapshots")
+        self._static: dict[str, tuple[bytes, Headers]] = {}
+        self._clock = (-1, "")
+
+    def write(
+        self,
+        record: Record,
+        key: bytes,
+        live: CachedState,
+        events: Sequence[NewEvent],
+        *,
+        cause: bytes,
+        correlation: bytes,
+        fact: bytes = b"",
+        wanted: bool = False,
+    ) -> list[Event]:
+        """Apply and stage the events that a record has led to; as replies carry them, if they are `wanted`.
+
+        Raises TooLarge for an event, or a state, above the broker's limit.
+        """
+        for event in events:
+            if len(event.data) > self._room:
+                raise TooLarge(f"an event of {len(event.data)} bytes is above the limit of {self._limit}")
+        for event in events:
+            self._states.apply(live.state, event)
+        if self._batch.enforce_state_size and (size := self._states.size(live.state) + SNAPSHOT_EXTRA) > self._room:
+            raise TooLarge(f"a state of {size} bytes is above the limit of {self._limit}")
+        return self._stage(record, key, live, events, cause, correlation, fact, wanted) if events else []
+
+    def _stage(
+        self,
+        record: Record,
+        key: bytes,
+        live: CachedState,
+        events: Sequence[NewEvent],
+        cause: bytes,
+        correlation: bytes,
+        fact: bytes,
+        wanted: bool,
+    ) -> list[Event]:
+        time = self._time(record.timestamp)
+        headers = record.headers
+        common: Headers = [(SUBJECT, key), (TIME, time), (CORRELATION, correlation), (CAUSATION, cause)]
+        common.extend((name, value) for name in (TRACEPARENT, PATH) if (value := headers.get(name)) is not None)
+        if fact:
+            common.append((FACT, fact))
+        root, stamp, sequence, written = key.decode(), time.encode(), live.sequence, []
+        outputs, history = self._batch.outputs, self._batch.staged.history
+        for name, data, _ in events:
+            type_bytes, static = self._static.get(name) or self._headers(name)
+            sequence += 1
+            ids: Headers = [(ID, f"{root}:{sequence}"), (SEQUENCE, str(sequence))]
+            log_key = event_key(root, sequence)
+            outputs.append((self._events_topic, data, log_key, self._partition, [*static, *ids, *common]))
+            stored = b"\0".join((type_bytes, stamp, cause, correlation, fact, b"", data))  # see stored_event
+            live.pending.append(stored)
+            history.append((key, sequence, stored))
+            if wanted:
+                written.append(
+                    Event(
+                        type=name,
+                        sequence=sequence,
+                        data=data,
+                        time=time,
+                        correlation_id=correlation.decode(),
+                        causation_id=cause.decode(),
+                        fact_id=fact.decode(),
+                    )
+                )
+        live.sequence = sequence
+        self._cache.touched[key] = live
+        return written
+
+    def _time(self, milliseconds: int) -> str:
+        if milliseconds != self._clock[0]:  # many records are of the same millisecond
+            self._clock = (milliseconds, rfc3339(milliseconds))
+        return self._clock[1]
+
+    def _headers(self, name: str) -> tuple[bytes, Headers]:
+        found = self._static[name] = name.encode(), self._envelope.headers(name)
+        return found
+
+    def finish(self) -> None:
+        """Stage one snapshot for each root that the batch changed."""
+        for key, value in self._cache.snapshots(self._room):
+            self._batch.staged.snapshots[key] = value
+            self._batch.outputs.append((self._snapshots_topic, value, key, self._partition, None))

@@ -1,0 +1,34 @@
+"""The feed of a process manager: brings events to its inbox, to the partition of their correlation id."""
+
+from headrace.schemas.headers import CORRELATION, ID, TYPE
+from headrace.schemas.record import Record, check
+from headrace.streams.steps.context import StepContext
+from headrace.streams.steps.registry import runs
+from headrace.streams.steps.step import Step
+from headrace.streams.steps.store import Store
+from headrace.topology.inspection.process_manager import FeedSpec
+from headrace.topology.topology import Topology
+
+
+class FeedStep(Step):
+    """One feed in one partition of the events of its sources."""
+
+    def __init__(self, spec: FeedSpec, store: Store, context: StepContext) -> None:
+        super().__init__(f"feed:{spec.process.name}", spec.name, store, context)
+        self._types = {name.encode() for name in spec.process.sources}
+        self._inbox = context.names.topic(context.edition, spec.process.name, "inbox")
+
+    def attempt(self, record: Record) -> None:
+        if record.headers.get(TYPE) not in self._types:
+            return
+        headers = check(record.headers)
+        root = headers.get(CORRELATION) or headers[ID]
+        partition = self._context.partition_in(self._inbox, root)
+        self.outputs.append((self._inbox, record.value, root, partition, list(headers.items())))
+        self.batch.count("forwarded")
+
+
+@runs(FeedSpec)
+def feed_step(spec: FeedSpec, topology: Topology, store: Store, context: StepContext) -> Step:
+    """A feed at work."""
+    return FeedStep(spec, store, context)

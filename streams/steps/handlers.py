@@ -1,0 +1,217 @@
+"""All that the engine knows of an author's code: states and methods, behind one seam.
+
+A state is opaque to everything else, and events, commands and reactions are named by their types. So the same
+methods can be asked of another process later: nothing but this module would change.
+"""
+
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Any, NamedTuple
+
+from google.protobuf.message import DecodeError, Message
+
+from headrace.schemas import codecs
+from headrace.schemas.fingerprint import fingerprint
+from headrace.schemas.headers import CONTENT_TYPE, TYPE
+from headrace.schemas.headrace_v1_pb2 import Aborted, Revoked
+from headrace.schemas.headrace_v1_pb2 import Rejection as WireRejection
+from headrace.schemas.record import Record
+from headrace.streams.steps import merge
+from headrace.streams.steps.errors import HandlerError
+from headrace.topology.aggregate import Flag, Rejection
+from headrace.topology.context import Context
+from headrace.topology.inspection import ComponentSpec, type_name
+from headrace.topology.inspection.spec import Applier, Handler, Reaction
+from headrace.topology.saga import Transient
+
+PROTOBUF = codecs.PROTOBUF.encode()
+_CHUNK = 1000
+_WAITS = (0.05, 0.2, 0.8)
+"""Seconds before a transient failure is tried again."""
+_ENGINES_OWN = {type_name(message): Applier(message, lambda state, event: None) for message in (Revoked, Aborted)}
+"""Events that the engine writes for a compensation; they change no state, unless an author applies them."""
+
+
+class NewEvent(NamedTuple):
+    """An event that an author's code has decided on; `message` is opaque to all but this module."""
+
+    type: str
+    data: bytes
+    message: Any
+
+
+class States:
+    """One component's states: how they begin, are folded, stored and compared."""
+
+    def __init__(self, spec: ComponentSpec) -> None:
+        assert spec.state is not None
+        self._new, self._class_name = spec.state, spec.class_name
+        self._appliers = {**_ENGINES_OWN, **spec.appliers}
+        self._calls = {name: applier.call for name, applier in self._appliers.items()}
+        self.type_name, self.fingerprint = type_name(spec.state), fingerprint(spec.state)
+
+    def new(self) -> Any:
+        """The state of a root without events."""
+        return self._new()
+
+    def parse(self, data: bytes) -> Any:
+        """A state from its bytes."""
+        state = self._new()
+        state.MergeFromString(data)
+        return state
+
+    def copy(self, state: Any) -> Any:
+        """A state of its own with the same content."""
+        other = self._new()
+        other.CopyFrom(state)
+        return other
+
+    def serialise(self, state: Any) -> bytes:
+        """A state as it is stored."""
+        data: bytes = state.SerializeToString()
+        return data
+
+    def size(self, state: Any) -> int:
+        """Bytes that `serialise` gives."""
+        size: int = state.ByteSize()
+        return size
+
+    def content(self, state: Any) -> bytes:
+        """Equal for two states exactly if their contents are."""
+        data: bytes = state.SerializeToString(deterministic=True)
+        return data
+
+    def clash(self, then: Any, now: Any, after: Any) -> str:
+        """Names of fields that changed from `then` to `now` and change again to `after`; empty when there are none."""
+        return merge.clash(then, now, after)
+
+    def apply(self, state: Any, event: NewEvent) -> None:
+        """Change a state to what it is after a new event."""
+        self._calls[event.type](state, event.message)
+
+    def fold(self, state: Any, values: Iterable[bytes]) -> int:
+        """Apply stored events to `state` in order; the number of them.
+
+        What is copied into the state stays; an event object itself is another event after the next one was read.
+        Raises LookupError for an event type without an `@applies` method.
+        """
+        count, left = 0, iter(values)
+        while chunk := list(islice(left, _CHUNK)):
+            # one message per type, parsed into again and again, takes a third of the time of new ones; since it keeps
+            # the memory of all that it ever held, it lives for a chunk only
+            parsers = {}
+            for name, applier in self._appliers.items():
+                event = applier.message()
+                parsers[name.encode()] = (event.ParseFromString, event, applier.call)
+            for value in chunk:
+                type_name, _, _, _, _, content_type, data = value.split(b"\0", 6)
+                try:
+                    parse, event, apply = parsers[type_name]
+                except KeyError:
+                    raise LookupError(f"no @applies method for {type_name.decode()}, which the log holds") from None
+                if content_type:
+                    apply(state, codecs.decode(data, event.__class__, content_type.decode()))
+                else:
+                    parse(data)
+                    apply(state, event)
+            count += len(chunk)
+        return count
+
+    def events(self, messages: tuple[Any, ...], by: str) -> tuple[NewEvent, ...]:
+        """Messages that a handler gave, as events; HandlerError for one that is not declared."""
+        calls = self._calls
+        found = []
+        for message in messages:
+            name = message.DESCRIPTOR.full_name if isinstance(message, Message) else ""
+            if name not in calls:
+                raise HandlerError(
+                    f"{by} returned {type(message).__name__}, which {self._class_name} does not apply; "
+                    "return a declared event, a list of them or None"
+                )
+            found.append(NewEvent(name, message.SerializeToString(), message))
+        return tuple(found)
+
+
+class Deciders:
+    """Methods that decide on commands, facts and rejected commands."""
+
+    def __init__(self, spec: ComponentSpec, states: States, *, check_purity: bool) -> None:
+        self._spec, self._states, self._check_purity = spec, states, check_purity
+        self._commands = {
+            name.encode(): (handler, handler.message.FromString) for name, handler in spec.commands.items()
+        }
+
+    def command(self, record: Record) -> tuple[Handler[Any, Any], Any]:
+        """What decides on a command, and the command; LookupError for an unknown type, DecodeError for wrong bytes."""
+        headers = record.headers
+        entry = self._commands.get(headers[TYPE])
+        if entry is None:
+            known = ", ".join(self._spec.commands)
+            raise LookupError(f"{self._spec.class_name} handles no {headers[TYPE].decode()}; it handles: {known}")
+        handler, parse = entry
+        content_type = headers.get(CONTENT_TYPE)
+        if content_type is None or content_type == PROTOBUF:
+            try:
+                return handler, parse(record.value or b"")
+            except DecodeError:
+                pass  # the codec says what is wrong
+        return handler, decode(record, handler.message)
+
+    def decide(
+        self, handler: Handler[Any, Any], state: Any, message: Any, context: Callable[[], Context]
+    ) -> tuple[NewEvent, ...]:
+        """The events that a command or a fact leads to. Raises Rejected, and whatever the handler raises."""
+        where = f"{self._spec.class_name}.{handler.method}"
+        before = self._states.content(state) if self._check_purity else b""
+        try:
+            more = (context(),) if handler.wants_context else ()
+            messages = _several(handler.call(state, message, *more))  # which a generator may raise in
+        finally:
+            if self._check_purity and before != self._states.content(state):
+                raise HandlerError(f"{where} changed the state it was given")
+        return self._states.events(messages, where)
+
+    def compensate(
+        self, handler: Handler[Any, Any], state: Any, wire: WireRejection, sequence: int
+    ) -> Flag | tuple[Any, ...]:
+        """What a compensation answers to a rejected command; `sequence` is that of the event that it was sent for."""
+        command = codecs.decode(wire.command, handler.message, wire.content_type or None)
+        rejection = Rejection(
+            reason=wire.reason,
+            code=wire.code,
+            component=wire.component,
+            root=wire.root,
+            command_id=wire.command_id,
+            sequence=sequence,
+        )
+        answer = handler.call(state, command, rejection)
+        if isinstance(answer, Flag):
+            return answer
+        if isinstance(answer, (str, bytes)):
+            where = f"{self._spec.class_name}.{handler.method}"
+            raise HandlerError(f"{where} returned {answer!r}; a compensation returns events or a Flag")
+        return _several(answer)
+
+
+def react(reaction: Reaction, arguments: tuple[Any, ...], pause: Callable[[float], object]) -> tuple[Any, ...]:
+    """What a reaction yields; tried again, with pauses, while it raises Transient."""
+    for wait in _WAITS:
+        try:
+            return _several(reaction.call(*arguments))
+        except Transient:
+            pause(wait)
+    return _several(reaction.call(*arguments))
+
+
+def decode(record: Record, message: type[Any]) -> Any:
+    """The message in a record, by its content type; DecodeError for wrong bytes."""
+    return codecs.decode(record.value, message, (record.headers.get(CONTENT_TYPE) or PROTOBUF).decode())
+
+
+def _several(result: Any) -> tuple[Any, ...]:
+    """What a method gave: one thing, several or none."""
+    if isinstance(result, Message):
+        return (result,)
+    if result is None:
+        return ()
+    return tuple(result) if isinstance(result, Iterable) else (result,)

@@ -1,0 +1,94 @@
+"""Reads the declaration of an aggregate."""
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from headrace.topology.aggregate import Aggregate
+from headrace.topology.describe import Description, Reads, Route
+from headrace.topology.inspection.signatures import (
+    add_applier,
+    add_handler,
+    check_returns_events,
+    component_name,
+    instance_of,
+    marked_methods,
+    missing_applier,
+    state_type,
+)
+from headrace.topology.inspection.spec import ComponentSpec, Handler, MessageType, inspects, type_name
+
+
+@dataclass(slots=True, kw_only=True)
+class AggregateSpec(ComponentSpec):
+    """An aggregate as the engine uses it."""
+
+    state: MessageType
+    compensators: dict[str, Handler[Any, Any]] = field(default_factory=dict)
+    """By type name of the rejected command."""
+
+    kind: ClassVar[str] = "aggregate"
+    topics: ClassVar[tuple[str, ...]] = ("commands", "facts", "rejections", "events", "snapshots", "dead-letters")
+
+    @property
+    def inputs(self) -> list[tuple[str, str]]:
+        return [(self.name, kind) for kind in ("commands", "facts", "rejections")]
+
+    def describe(self) -> Description:
+        tables = (
+            ("commands", self.commands, ""),
+            ("facts", self.facts, "fact"),
+            ("rejections", self.compensators, "refused"),
+        )
+        reads = [
+            Reads(self.name, kind, tuple(handler_route(name, handler, note) for name, handler in table.items()))
+            for kind, table, note in tables
+            if table
+        ]
+        return Description(
+            kind=self.kind,
+            class_name=self.class_name,
+            state=type_name(self.state),
+            note="",
+            shape=("[", "]"),
+            reads=reads,
+            writes=("events", "snapshots", "dead-letters"),
+            answers=True,
+        )
+
+
+def handler_route(name: str, handler: Handler[Any, Any], note: str = "") -> Route:
+    """A handler, to look at; its merge strategy where there is no other note."""
+    events = tuple(type_name(event) for event in handler.events)
+    return Route(name, events, f"  [{note or handler.merge.value}]", (("merge", handler.merge.value),))
+
+
+@inspects(Aggregate)
+def inspect_aggregate(aggregate: type[Any], mistakes: list[str]) -> AggregateSpec | None:
+    """The declaration of `aggregate`; what is wrong with it is appended to `mistakes`, a line each."""
+    name = component_name(aggregate, "domain", mistakes)
+    state = state_type(aggregate, Aggregate, mistakes)
+    if name is None or state is None or (instance := instance_of(aggregate, mistakes)) is None:
+        return None
+    spec = AggregateSpec(name=name, class_name=aggregate.__name__, state=state)
+    tables = {"handles": spec.commands, "records": spec.facts, "compensates": spec.compensators}
+    for method in marked_methods(instance, [*tables, "applies"], mistakes):
+        if method.mark.role == "applies":
+            add_applier(spec, method, mistakes)
+        else:
+            add_handler(spec, tables[method.mark.role], method, aggregate.merge, mistakes)
+            check_returns_events(method, mistakes)
+    if not spec.commands and not spec.facts:
+        mistakes.append(f"{spec.class_name}: has no method marked @handles")
+    for table in tables.values():
+        _check_applied(spec, table, mistakes)
+    return spec
+
+
+def _check_applied(spec: AggregateSpec, table: dict[str, Handler[Any, Any]], mistakes: list[str]) -> None:
+    for handler in table.values():
+        for event in handler.events:
+            if spec.appliers[type_name(event)].call is missing_applier:
+                mistakes.append(
+                    f"{spec.class_name}.{handler.method}: no handler for {type_name(event)}, which it returns; "
+                    f"add an @applies method to {spec.class_name} that takes it"
+                )

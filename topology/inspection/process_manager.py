@@ -1,0 +1,142 @@
+"""Reads the declaration of a process manager, and of the feed that brings it events."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from headrace.topology.describe import Description, Reads, Route
+from headrace.topology.inspection.aggregate import handler_route
+from headrace.topology.inspection.saga import reaction_route, sent_types
+from headrace.topology.inspection.signatures import (
+    add_applier,
+    add_handler,
+    add_reaction,
+    arity,
+    check_sends,
+    check_state,
+    component_name,
+    instance_of,
+    is_plain,
+    marked_methods,
+    state_type,
+)
+from headrace.topology.inspection.spec import (
+    ComponentSpec,
+    Handler,
+    MessageType,
+    Reaction,
+    Replay,
+    inspects,
+    type_name,
+)
+from headrace.topology.merge import Merge
+from headrace.topology.process_manager import ProcessManager
+from headrace.topology.saga import Cascade
+
+
+@dataclass(slots=True, kw_only=True)
+class ProcessManagerSpec(ComponentSpec):
+    """A process manager as the engine uses it."""
+
+    state: MessageType
+    on_rejection: Cascade
+    finished: Callable[[Any], bool]
+    reactions: dict[str, Reaction] = field(default_factory=dict)
+    """By event type name."""
+    compensators: dict[str, Handler[Any, Any]] = field(default_factory=dict)
+    """By type name of the rejected command."""
+    sources: dict[str, str] = field(default_factory=dict)
+    """Aggregate that writes each event type; types of time-outs are not in it."""
+
+    kind: ClassVar[str] = "process manager"
+    topics: ClassVar[tuple[str, ...]] = ("inbox", "events", "snapshots", "dead-letters")
+    has_timers: ClassVar[bool] = True
+    sends: ClassVar[bool] = True
+
+    @property
+    def inputs(self) -> list[tuple[str, str]]:
+        return [(self.name, "inbox")]
+
+    @property
+    def parts(self) -> Iterable[ComponentSpec]:
+        return [FeedSpec(name=f"{self.name}-feed", class_name=f"{self.class_name}'s feed", process=self)]
+
+    def resolve(self, components: Mapping[str, ComponentSpec], mistakes: list[str]) -> None:
+        for event, reaction in self.reactions.items():
+            writers = [name for name, spec in components.items() if spec.takes_commands and event in spec.appliers]
+            if len(writers) > 1:
+                where, both = f"{self.class_name}.{reaction.method}", " and ".join(writers)
+                mistakes.append(f"{where}: {event} is written by {both}; a reaction needs one source")
+            for name in writers[:1]:
+                self.sources[event] = name
+        check_sends(self.class_name, self.reactions, components, mistakes)
+        if not self.sources and self.reactions:
+            mistakes.append(f"{self.class_name}: reacts to no event that a domain of this topology writes")
+
+    def describe(self) -> Description:
+        by_source: dict[str, list[Route]] = {}
+        for event, reaction in self.reactions.items():
+            by_source.setdefault(self.sources.get(event, ""), []).append(reaction_route(event, reaction))
+        reads = [Reads(source, "events", tuple(routes)) for source, routes in by_source.items()]
+        if self.compensators:
+            routes = [handler_route(name, handler, "refused") for name, handler in self.compensators.items()]
+            reads.append(Reads(self.name, "inbox", tuple(routes)))
+        return Description(
+            kind=self.kind,
+            class_name=self.class_name,
+            state=type_name(self.state),
+            note="",
+            shape=("{{", "}}"),
+            reads=reads,
+            writes=("events", "snapshots", "dead-letters"),
+            sends=sent_types(self.reactions),
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class FeedSpec(ComponentSpec):
+    """What brings events of aggregates to a process manager's inbox."""
+
+    process: ProcessManagerSpec
+
+    kind: ClassVar[str] = "feed"
+    topics: ClassVar[tuple[str, ...]] = ("snapshots", "dead-letters")
+    sends: ClassVar[bool] = True
+    replay: ClassVar[Replay] = Replay.NEVER
+
+    @property
+    def inputs(self) -> list[tuple[str, str]]:
+        return [(name, "events") for name in sorted(set(self.process.sources.values()))]
+
+    def describe(self) -> None:
+        return None
+
+
+@inspects(ProcessManager)
+def inspect_process_manager(process: type[Any], mistakes: list[str]) -> ProcessManagerSpec | None:
+    """The declaration of `process`; what is wrong with it is appended to `mistakes`, a line each."""
+    name = component_name(process, "name", mistakes)
+    state = state_type(process, ProcessManager, mistakes)
+    if name is None or state is None or (instance := instance_of(process, mistakes)) is None:
+        return None
+    where = f"{process.__name__}.finished"
+    if is_plain(where, instance.finished, mistakes) and arity(instance.finished) != 1:
+        mistakes.append(f"{where}: takes {arity(instance.finished)} arguments; it takes (state)")
+    spec = ProcessManagerSpec(
+        name=name,
+        class_name=process.__name__,
+        state=state,
+        on_rejection=process.on_rejection,
+        finished=instance.finished,
+    )
+    for method in marked_methods(instance, ["reacts", "applies", "compensates"], mistakes):
+        if method.mark.role == "applies":
+            add_applier(spec, method, mistakes)
+        elif method.mark.role == "compensates":  # it may yield commands and time-outs besides events
+            add_handler(spec, spec.compensators, method, Merge.AGGREGATE_HANDLES, mistakes)
+        else:
+            check_state(spec, method, mistakes)
+            add_reaction(spec.reactions, method, 1, "(state, event[, context])", mistakes)
+    if not spec.reactions:
+        mistakes.append(f"{spec.class_name}: has no method marked @reacts")
+    return spec

@@ -1,0 +1,298 @@
+"""Reads an author's methods from their annotations, the same way for all kinds of components."""
+
+import inspect
+import types
+import typing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Union
+
+from google.protobuf.message import Message
+
+from headrace.topology.aggregate import Flag, Rejection
+from headrace.topology.context import Context
+from headrace.topology.inspection.spec import Applier, ComponentSpec, Handler, MessageType, Reaction, type_name
+from headrace.topology.marks import Mark
+from headrace.topology.merge import Merge
+from headrace.topology.names import is_name
+from headrace.topology.saga import Send
+
+_FORMS = {
+    "handles": ("(state, command[, context])", Context),
+    "records": ("(state, fact[, context])", Context),
+    "compensates": ("(state, command, rejection)", Rejection),
+    "applies": ("(state, event)", None),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A marked method of an author's class."""
+
+    where: str
+    """Class and method, for messages."""
+    call: Any
+    mark: Mark
+    parameters: list[Any]
+    """Their annotations; None for one without."""
+    returned: Any
+
+    @property
+    def name(self) -> str:
+        """Of the method alone."""
+        return str(self.call.__name__)
+
+
+def component_name(component: type[Any], attribute: str, mistakes: list[str]) -> str | None:
+    """The name in a class attribute; None, and a mistake, where it can name no component."""
+    name = getattr(component, attribute, None)
+    if isinstance(name, str) and is_name(name):
+        return name
+    mistakes.append(f"{component.__name__}: {attribute} is {name!r}; give it a name that matches [a-z][a-z0-9-]*")
+    return None
+
+
+def state_type(component: type[Any], declaration: type[Any], mistakes: list[str]) -> MessageType | None:
+    """The message in `declaration[…]`, which a class names as its base; None, and a mistake, where it names none."""
+    for cls in component.__mro__:
+        for base in getattr(cls, "__orig_bases__", ()):
+            if typing.get_origin(base) is declaration:
+                (argument,) = typing.get_args(base)
+                if is_message(argument):
+                    return typing.cast(MessageType, argument)
+    name = component.__name__
+    mistakes.append(f"{name}: names no state; write class {name}({declaration.__name__}[YourStateMessage])")
+    return None
+
+
+def instance_of(component: type[Any], mistakes: list[str]) -> Any:
+    """One of an author's class; None, and a mistake, where it cannot be made."""
+    try:
+        return component()
+    except Exception as error:
+        mistakes.append(f"{component.__name__}: cannot be made without arguments: {error}")
+        return None
+
+
+def marked_methods(instance: Any, roles: Sequence[str], mistakes: list[str]) -> Iterator[Method]:
+    """Methods of a component that have one of these roles; another role is a mistake."""
+    component = type(instance)
+    for name, mark in _marks(component):
+        where, bound = f"{component.__name__}.{name}", getattr(instance, name)
+        if mark.role not in roles:
+            allowed = ", ".join(f"@{role}" for role in roles)
+            mistakes.append(f"{where}: @{mark.role} means nothing here; {component.__name__} may have {allowed}")
+        elif is_plain(where, bound, mistakes) and (hints := _hints(bound, where, mistakes)) is not None:
+            yield Method(where, bound, mark, *hints)
+
+
+def is_plain(where: str, bound: Any, mistakes: list[str]) -> bool:
+    """Whether a method can be called by the engine: with self, and without waiting."""
+    if not inspect.ismethod(bound):
+        mistakes.append(f"{where}: must be a plain method, which takes self")
+    elif is_async(bound):
+        mistakes.append(f"{where}: is async; a handler does no I/O and is a plain method")
+    else:
+        return True
+    return False
+
+
+def is_async(function: Any) -> bool:
+    """Whether a call of it gives something to be awaited."""
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+
+
+def arity(function: Callable[..., Any]) -> int:
+    """How many arguments a function is called with."""
+    return len(inspect.signature(function).parameters)
+
+
+def add_handler(
+    spec: ComponentSpec, table: dict[str, Handler[Any, Any]], method: Method, merge: Merge, mistakes: list[str]
+) -> None:
+    """Enter a method that decides on commands, facts or rejected commands into `table`."""
+    where, parameters, role = method.where, method.parameters, method.mark.role
+    form, third = _FORMS[role]
+    if len(parameters) not in ((3,) if role == "compensates" else (2, 3)):
+        mistakes.append(f"{where}: takes {len(parameters)} arguments; @{role} takes {form}")
+        return
+    if len(parameters) == 3 and parameters[2] not in (None, third):
+        name = third.__name__ if third else ""
+        mistakes.append(f"{where}: takes {as_text(parameters[2])} as its third argument; that is the {name}")
+    messages = _arguments(spec, method, mistakes)
+    events = tuple(events_in(method.returned))
+    for event in events:
+        spec.appliers.setdefault(type_name(event), Applier(event, missing_applier))
+    for message in messages:
+        if other := table.get(type_name(message)):
+            first = f"{spec.class_name}.{other.method}"
+            mistakes.append(f"{where}: {type_name(message)} is handled by {first} already; keep one of them")
+            continue
+        wants_context = len(parameters) == 3
+        table[type_name(message)] = Handler(
+            message, method.call, events, method.mark.merge or merge, wants_context, method.name
+        )
+
+
+def check_returns_events(method: Method, mistakes: list[str]) -> None:
+    """A handler returns an event, several or none; a compensation may return a Flag, too."""
+    besides = (Flag,) if method.mark.role == "compensates" else ()
+    if _returns_others(method.returned, besides):
+        text = as_text(method.returned)
+        mistakes.append(f"{method.where}: wrong return type {text}; return an event, a list of events or None")
+
+
+def add_applier(spec: ComponentSpec, method: Method, mistakes: list[str]) -> None:
+    """Enter a method that applies events."""
+    where, parameters = method.where, method.parameters
+    if len(parameters) != 2:
+        mistakes.append(f"{where}: takes {len(parameters)} arguments; @applies takes {_FORMS['applies'][0]}")
+        return
+    if method.returned is not type(None):
+        text = as_text(method.returned)
+        mistakes.append(f"{where}: wrong return type {text}; @applies changes state and returns None")
+    for event in _arguments(spec, method, mistakes):
+        other = spec.appliers.get(type_name(event))
+        if other is not None and other.call is not missing_applier:
+            first = f"{spec.class_name}.{other.call.__name__}"
+            mistakes.append(f"{where}: {type_name(event)} is applied by {first} already; keep one of them")
+            continue
+        spec.appliers[type_name(event)] = Applier(event, method.call)
+
+
+def add_reaction(reactions: dict[str, Reaction], method: Method, before: int, form: str, mistakes: list[str]) -> None:
+    """Enter a method that reacts to events, which it takes after `before` other arguments."""
+    where, parameters = method.where, method.parameters
+    if len(parameters) not in (before + 1, before + 2):
+        mistakes.append(f"{where}: takes {len(parameters)} arguments; @reacts takes {form}")
+        return
+    reads = method.mark.reads
+    if reads is not None and (is_async(reads) or arity(reads) != 2):
+        mistakes.append(f"{where}: reads={reads.__name__} must be a plain function of (state, event)")
+    wants_context = len(parameters) == before + 2
+    for event in members(parameters[before]):
+        if not is_message(event):
+            mistakes.append(f"{where}: {as_text(event)} is no protobuf message, nor a union of them")
+        elif other := reactions.get(type_name(event)):
+            mistakes.append(f"{where}: {type_name(event)} has a reaction already, {other.method}; keep one of them")
+        else:
+            sends = tuple(_sent(method.returned))
+            reactions[type_name(event)] = Reaction(event, method.call, sends, wants_context, method.name, reads)
+
+
+def check_sends(
+    class_name: str, reactions: Mapping[str, Reaction], components: Mapping[str, ComponentSpec], mistakes: list[str]
+) -> None:
+    """Somebody handles each command that the reactions say they send."""
+    handled = {name for spec in components.values() for name in spec.commands}
+    for reaction in reactions.values():
+        for command in reaction.sends:
+            if type_name(command) not in handled:
+                where = f"{class_name}.{reaction.method}"
+                mistakes.append(f"{where}: no aggregate handles {type_name(command)}, which it sends")
+
+
+def missing_applier(state: object, event: object) -> None:
+    """Stands where an event is written that no method applies."""
+    raise LookupError(f"no @applies method for {type(event).__name__}")
+
+
+# ---- annotations
+
+
+def events_in(annotation: Any) -> Iterator[MessageType]:
+    """Message types in a return annotation: alone, in unions, and inside lists or iterators."""
+    for member in members(annotation):
+        if is_message(member):
+            yield member
+        elif _is_iterable(member):
+            for argument in typing.get_args(member):
+                yield from (m for m in members(argument) if is_message(m))
+
+
+def members(annotation: Any) -> Sequence[Any]:
+    """The parts of a union, or the one annotation that is none."""
+    if typing.get_origin(annotation) in (Union, types.UnionType):
+        return typing.get_args(annotation)
+    return (annotation,)
+
+
+def is_message(annotation: Any) -> bool:
+    """Whether it is a protobuf message type."""
+    return isinstance(annotation, type) and issubclass(annotation, Message) and annotation is not Message
+
+
+def as_text(annotation: Any) -> str:
+    """As an author writes it."""
+    plain = isinstance(annotation, type) and typing.get_origin(annotation) is None
+    return annotation.__name__ if plain else str(annotation)
+
+
+def _returns_others(annotation: Any, besides: tuple[type, ...]) -> bool:
+    for member in members(annotation):
+        if _is_iterable(member):
+            inner = [m for argument in typing.get_args(member) for m in members(argument) if m is not Ellipsis]
+            if not all(is_message(m) for m in inner):
+                return True
+        elif not is_message(member) and member is not type(None) and member not in besides:
+            return True
+    return False
+
+
+def _is_iterable(annotation: Any) -> bool:
+    origin = typing.get_origin(annotation)
+    return isinstance(origin, type) and issubclass(origin, Iterable)
+
+
+def _sent(annotation: Any) -> Iterator[MessageType]:
+    """Command types named inside `Send[…]`, wherever it stands in a return annotation."""
+    if typing.get_origin(annotation) is Send:
+        yield from (m for a in typing.get_args(annotation) for m in members(a) if is_message(m))
+    else:
+        for argument in typing.get_args(annotation):
+            yield from _sent(argument)
+
+
+def check_state(spec: ComponentSpec, method: Method, mistakes: list[str]) -> None:
+    """The first parameter is the component's state."""
+    if method.parameters and method.parameters[0] is not spec.state:
+        have, own = as_text(method.parameters[0]), as_text(spec.state)
+        mistakes.append(f"{method.where}: takes state {have}; {spec.class_name}'s is {own}")
+
+
+def _arguments(spec: ComponentSpec, method: Method, mistakes: list[str]) -> list[MessageType]:
+    """The message types of the second parameter; the first one is the state."""
+    check_state(spec, method, mistakes)
+    argument = method.parameters[1]
+    found = list(members(argument))
+    if not found or not all(is_message(m) for m in found):
+        mistakes.append(f"{method.where}: {as_text(argument)} is no protobuf message, nor a union of them")
+        return []
+    return found
+
+
+def _marks(component: type[Any]) -> Iterator[tuple[str, Mark]]:
+    seen: set[str] = set()
+    for cls in component.__mro__:
+        for name, value in vars(cls).items():
+            mark = getattr(getattr(value, "__func__", value), "__headrace__", None)  # also of a staticmethod
+            if name not in seen and isinstance(mark, Mark):
+                yield name, mark
+            seen.add(name)
+
+
+def _hints(bound: Any, where: str, mistakes: list[str]) -> tuple[list[Any], Any] | None:
+    try:
+        hints = typing.get_type_hints(bound.__func__)
+    except Exception as error:
+        mistakes.append(f"{where}: its annotations cannot be read: {error}")
+        return None
+    parameters = list(inspect.signature(bound).parameters.values())
+    missing = [p.name for p in parameters[:2] if p.name not in hints]
+    if missing:
+        mistakes.append(f"{where}: annotate {', '.join(missing)} with the message type it takes")
+        return None
+    if "return" not in hints:
+        mistakes.append(f"{where}: annotate what it returns")
+        return None
+    return [hints.get(p.name) for p in parameters], hints["return"]

@@ -1,0 +1,24 @@
+"""What a decorator leaves on a method of an author's class, to be read when a topology is checked."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from headrace.topology.merge import Merge
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """`role` is the decorator's name; the rest are its options."""
+
+    role: str
+    merge: Merge | None = None
+    reads: Callable[..., Any] | None = None
+
+
+def mark(method: F, found: Mark) -> F:
+    """The same method, marked."""
+    method.__headrace__ = found  # type: ignore[attr-defined]
+    return method
