@@ -145,8 +145,7 @@ class AggregateStep(Step):
         try:
             events = self._call(record, key, live, handler, fact)
         except Rejected as rejected:
-            where = f"{self._spec.class_name}.{handler.method}"
-            raise HandlerError(f"{where} rejects a fact: {rejected}") from rejected
+            raise HandlerError(f"{handler.where} rejects a fact: {rejected}") from rejected
         self.batch.set_entry(fact_key(key, external), Accepted(live.sequence + 1, len(events)).pack())
         self._accept(record, key, live, events, answer_to, external)
 
@@ -201,7 +200,8 @@ class AggregateStep(Step):
         self, record: Record, key: bytes, live: CachedState, handler: Handler[Any, Any], message: Any
     ) -> tuple[NewEvent, ...]:
         edition = self._context.edition
-        return self._deciders.decide(handler, live.state, message, lambda: context(record, key, live.sequence, edition))
+        more = (context(record, key, live.sequence, edition),) if handler.wants_context else ()
+        return self._deciders.decide(handler, live.state, message, more)
 
     def _compensate(self, rejection: WireRejection, key: bytes, live: CachedState) -> compensation.Outcome:
         """What the aggregate's `@compensates` handler says; without one, the command's cascade mode."""
@@ -210,9 +210,8 @@ class AggregateStep(Step):
             return compensation.uncompensated(self._spec.class_name, rejection)
         sequence = compensation.sequence_of(rejection.cause, self._envelope.source, key)
         answer = self._deciders.compensate(handler, live.state, rejection, sequence)
-        where = f"{self._spec.class_name}.{handler.method}"
         if isinstance(answer, Flag):
-            return compensation.flagged(where, rejection, answer, sequence)
+            return compensation.flagged(handler.where, rejection, answer, sequence)
         return compensation.Outcome(answer)
 
     # ---- stage

@@ -29,14 +29,8 @@ class Written(NamedTuple):
     events: int = 0
 
 
-class Savepoint(NamedTuple):
-    """How much a batch held at one moment."""
-
-    outputs: int
-    history: int
-    counted: int
-    escalations: int
-    undo: int
+Savepoint = tuple[int, int, int, int, int]
+"""How much a batch held at one moment: outputs, history, counts, escalations, and what can be undone."""
 
 
 class Batch:
@@ -67,19 +61,18 @@ class Batch:
     def savepoint(self) -> Savepoint:
         """A moment to come back to. Savepoints may be nested."""
         staged = self.staged
-        return Savepoint(
-            len(self.outputs), len(staged.history), len(self._counted), len(staged.escalations), len(self._undo)
-        )
+        return len(self.outputs), len(staged.history), len(self._counted), len(staged.escalations), len(self._undo)
 
     def rollback(self, to: Savepoint) -> None:
         """Take back all that was staged since a savepoint, and nothing else."""
-        while len(self._undo) > to.undo:
+        outputs, history, counted, escalations, undo = to
+        while len(self._undo) > undo:
             function, *arguments = self._undo.pop()
             function(*arguments)
-        del self.outputs[to.outputs :]
-        del self._counted[to.counted :]
-        del self.staged.history[to.history :]
-        del self.staged.escalations[to.escalations :]
+        del self.outputs[outputs:]
+        del self._counted[counted:]
+        del self.staged.history[history:]
+        del self.staged.escalations[escalations:]
 
     def on_rollback(self, function: Callable[..., object], *arguments: Any) -> None:
         """Have this called when the batch goes back behind this moment."""
@@ -87,13 +80,9 @@ class Batch:
 
     # ---- stage
 
-    def count(self, outcome: str, times: int = 1) -> None:
+    def count(self, outcome: str) -> None:
         """Count an outcome: one of the fields of `Written`, but for events, which are counted by themselves."""
-        self._counted.extend((outcome,) * times)
-
-    def counted(self, outcome: str) -> int:
-        """How often an outcome was counted in this batch."""
-        return self._counted.count(outcome)
+        self._counted.append(outcome)
 
     def set_result(self, key: bytes, value: bytes) -> None:
         """Keep what a command came to, by `result_key`."""

@@ -77,7 +77,10 @@ class EventWriter:
         time = self._time(record.timestamp)
         headers = record.headers
         common: Headers = [(SUBJECT, key), (TIME, time), (CORRELATION, correlation), (CAUSATION, cause)]
-        common.extend((name, value) for name in (TRACEPARENT, PATH) if (value := headers.get(name)) is not None)
+        if (trace := headers.get(TRACEPARENT)) is not None:
+            common.append((TRACEPARENT, trace))
+        if (path := headers.get(PATH)) is not None:
+            common.append((PATH, path))
         if fact:
             common.append((FACT, fact))
         root, stamp, sequence, written = key.decode(), time.encode(), live.sequence, []

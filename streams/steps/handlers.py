@@ -158,18 +158,19 @@ class Deciders:
         return handler, decode(record, handler.message)
 
     def decide(
-        self, handler: Handler[Any, Any], state: Any, message: Any, context: Callable[[], Context]
+        self, handler: Handler[Any, Any], state: Any, message: Any, context: tuple[Context, ...]
     ) -> tuple[NewEvent, ...]:
-        """The events that a command or a fact leads to. Raises Rejected, and whatever the handler raises."""
-        where = f"{self._spec.class_name}.{handler.method}"
+        """The events that a command or a fact leads to. Raises Rejected, and whatever the handler raises.
+
+        `context` is empty for a handler that does not want it.
+        """
         before = self._states.content(state) if self._check_purity else b""
         try:
-            more = (context(),) if handler.wants_context else ()
-            messages = _several(handler.call(state, message, *more))  # which a generator may raise in
+            messages = _several(handler.call(state, message, *context))  # which a generator may raise in
         finally:
             if self._check_purity and before != self._states.content(state):
-                raise HandlerError(f"{where} changed the state it was given")
-        return self._states.events(messages, where)
+                raise HandlerError(f"{handler.where} changed the state it was given")
+        return self._states.events(messages, handler.where)
 
     def compensate(
         self, handler: Handler[Any, Any], state: Any, wire: WireRejection, sequence: int
@@ -188,8 +189,7 @@ class Deciders:
         if isinstance(answer, Flag):
             return answer
         if isinstance(answer, (str, bytes)):
-            where = f"{self._spec.class_name}.{handler.method}"
-            raise HandlerError(f"{where} returned {answer!r}; a compensation returns events or a Flag")
+            raise HandlerError(f"{handler.where} returned {answer!r}; a compensation returns events or a Flag")
         return _several(answer)
 
 

@@ -123,7 +123,7 @@ class ProcessManagerStep(Step):
         if record.headers[TYPE] == REJECTION:
             where, items, kept = self._compensate(record, root, live)
         elif (reaction := self._spec.reactions.get(record.headers[TYPE].decode())) is not None:
-            where = f"{self._spec.class_name}.{reaction.method}"
+            where = reaction.where
             try:
                 items = self._items(record, root, live, reaction)
             except Waiting:  # what asks for the states is staged, and stays
@@ -146,7 +146,7 @@ class ProcessManagerStep(Step):
         before = self._states.content(live.state) if self._context.check_purity else b""
         items = react(reaction, (live.state, event, *context), self._context.pause)
         if self._context.check_purity and before != self._states.content(live.state):
-            raise HandlerError(f"{self._spec.class_name}.{reaction.method} changed the state it was given")
+            raise HandlerError(f"{reaction.where} changed the state it was given")
         return items
 
     def _stage(self, record: Record, root: bytes, live: CachedState, where: str, items: tuple[Any, ...]) -> None:

@@ -60,10 +60,9 @@ class SagaStep(Step):
         reaction = self._reactions[record.headers[TYPE]]
         event = decode(record, reaction.message)
         context = (event_context(record, root, self._context.edition),) if reaction.wants_context else ()
-        where = f"{self._spec.class_name}.{reaction.method}"
         reject_to = IssuerRef("rejections", self._spec.source, root.decode())
         for index, send in enumerate(react(reaction, (event, *context), self._context.pause)):
-            self.outputs.append(self._sender.command(where, record, send, index, reject_to))
+            self.outputs.append(self._sender.command(reaction.where, record, send, index, reject_to))
             self.batch.count("sends")
         self.batch.count("accepted")
 

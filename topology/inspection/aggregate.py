@@ -89,6 +89,6 @@ def _check_applied(spec: AggregateSpec, table: dict[str, Handler[Any, Any]], mis
         for event in handler.events:
             if spec.appliers[type_name(event)].call is missing_applier:
                 mistakes.append(
-                    f"{spec.class_name}.{handler.method}: no handler for {type_name(event)}, which it returns; "
+                    f"{handler.where}: no handler for {type_name(event)}, which it returns; "
                     f"add an @applies method to {spec.class_name} that takes it"
                 )

@@ -65,11 +65,11 @@ class ProcessManagerSpec(ComponentSpec):
         for event, reaction in self.reactions.items():
             writers = [name for name, spec in components.items() if spec.takes_commands and event in spec.appliers]
             if len(writers) > 1:
-                where, both = f"{self.class_name}.{reaction.method}", " and ".join(writers)
-                mistakes.append(f"{where}: {event} is written by {both}; a reaction needs one source")
+                both = " and ".join(writers)
+                mistakes.append(f"{reaction.where}: {event} is written by {both}; a reaction needs one source")
             for name in writers[:1]:
                 self.sources[event] = name
-        check_sends(self.class_name, self.reactions, components, mistakes)
+        check_sends(self.reactions, components, mistakes)
         if not self.sources and self.reactions:
             mistakes.append(f"{self.class_name}: reacts to no event that a domain of this topology writes")
 

@@ -43,8 +43,8 @@ class SagaSpec(ComponentSpec):
             return
         for event, reaction in self.reactions.items():
             if event not in source.appliers:
-                mistakes.append(f"{self.class_name}.{reaction.method}: {self.source} writes no {event}")
-        check_sends(self.class_name, self.reactions, components, mistakes)
+                mistakes.append(f"{reaction.where}: {self.source} writes no {event}")
+        check_sends(self.reactions, components, mistakes)
 
     def describe(self) -> Description:
         return Description(

@@ -125,12 +125,11 @@ def add_handler(
         spec.appliers.setdefault(type_name(event), Applier(event, missing_applier))
     for message in messages:
         if other := table.get(type_name(message)):
-            first = f"{spec.class_name}.{other.method}"
-            mistakes.append(f"{where}: {type_name(message)} is handled by {first} already; keep one of them")
+            mistakes.append(f"{where}: {type_name(message)} is handled by {other.where} already; keep one of them")
             continue
         wants_context = len(parameters) == 3
         table[type_name(message)] = Handler(
-            message, method.call, events, method.mark.merge or merge, wants_context, method.name
+            message, method.call, events, method.mark.merge or merge, wants_context, method.name, where
         )
 
 
@@ -177,19 +176,18 @@ def add_reaction(reactions: dict[str, Reaction], method: Method, before: int, fo
             mistakes.append(f"{where}: {type_name(event)} has a reaction already, {other.method}; keep one of them")
         else:
             sends = tuple(_sent(method.returned))
-            reactions[type_name(event)] = Reaction(event, method.call, sends, wants_context, method.name, reads)
+            reactions[type_name(event)] = Reaction(event, method.call, sends, wants_context, method.name, where, reads)
 
 
 def check_sends(
-    class_name: str, reactions: Mapping[str, Reaction], components: Mapping[str, ComponentSpec], mistakes: list[str]
+    reactions: Mapping[str, Reaction], components: Mapping[str, ComponentSpec], mistakes: list[str]
 ) -> None:
     """Somebody handles each command that the reactions say they send."""
     handled = {name for spec in components.values() for name in spec.commands}
     for reaction in reactions.values():
         for command in reaction.sends:
             if type_name(command) not in handled:
-                where = f"{class_name}.{reaction.method}"
-                mistakes.append(f"{where}: no aggregate handles {type_name(command)}, which it sends")
+                mistakes.append(f"{reaction.where}: no aggregate handles {type_name(command)}, which it sends")
 
 
 def missing_applier(state: object, event: object) -> None:

@@ -36,6 +36,8 @@ class Handler(Generic[S, C]):
     merge: Merge
     wants_context: bool
     method: str
+    where: str
+    """Class and method, for messages."""
 
 
 class Applier(NamedTuple):
@@ -54,6 +56,7 @@ class Reaction:
     sends: tuple[MessageType, ...]
     wants_context: bool
     method: str
+    where: str
     reads: Callable[..., Iterable[StateOf]] | None = None
 
 
