@@ -1,5 +1,6 @@
 """`headrace worker`: run the aggregates of a topology until told to stop."""
 
+import faulthandler
 import socket
 from pathlib import Path
 from typing import Annotated
@@ -35,6 +36,7 @@ def worker(
     from headrace.streams.runtime import worker as engine
 
     log.set_up(settings.log)
+    faulthandler.enable()  # a crash inside a native library says where it happened
     try:
         engine.run(settings, topology, domains)
     except SystemExit as end:

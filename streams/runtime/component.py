@@ -12,9 +12,9 @@ from headrace.streams.observability.metrics import Metrics
 from headrace.streams.observability.tracing import Tracing
 from headrace.streams.runtime.assignment import Assignment
 from headrace.streams.runtime.partition import ComponentConfig, Interrupted, Partition
-from headrace.streams.runtime.transaction import CommitOutcomeUnknown, RecordTooLarge, Transaction
+from headrace.streams.runtime.transaction import CommitOutcomeUnknown, Transaction
 from headrace.streams.state.restore import backoff, now_ms
-from headrace.streams.steps.errors import SnapshotTooLarge
+from headrace.streams.steps.errors import RecordTooLarge, SnapshotTooLarge
 from headrace.streams.steps.step import Step
 
 log = structlog.get_logger()

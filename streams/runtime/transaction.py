@@ -12,6 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 
 from headrace.streams.settings import Settings
 from headrace.streams.steps.batch import Output
+from headrace.streams.steps.errors import RecordTooLarge
 
 log = structlog.get_logger()
 LOOK = 0.5
@@ -21,10 +22,6 @@ Call = tuple[Callable[[], None], "SimpleQueue[Exception | None]"]
 
 class CommitOutcomeUnknown(RuntimeError):
     """The transaction did not commit, or nobody knows; whatever it did must be taken from Kafka anew."""
-
-
-class RecordTooLarge(RuntimeError):
-    """The broker takes no record as large as one of this transaction's."""
 
 
 class InterruptibleCall:

@@ -29,6 +29,7 @@ from tests.support.log_timeline import timeline
 
 pytestmark = pytest.mark.kafka
 PROGRAM = [sys.executable, "-m", "headrace.cli.main"]
+POKER = "headrace.examples.poker:topology"
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +57,7 @@ def deployed(bootstrap: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> I
     prefix = f"t{uuid.uuid4().hex[:10]}."
     monkeypatch.setenv("HEADRACE_BOOTSTRAP", bootstrap)
     monkeypatch.setenv("HEADRACE_PREFIX", prefix)
-    monkeypatch.setenv("HEADRACE_TOPOLOGY", "headrace.examples.poker:topology")
+    monkeypatch.setenv("HEADRACE_TOPOLOGY", POKER)
     monkeypatch.setenv("HEADRACE_STATE_DIR", str(folder / "state"))
     yield prefix
     admin = AdminClient({"bootstrap.servers": bootstrap})
@@ -127,7 +128,7 @@ def test_without_topics_nothing_starts_and_nothing_is_sent(deployment: str) -> N
 
 
 def test_brokers_that_are_away_are_exit_3() -> None:
-    result = run("topics", "check", "--bootstrap", f"127.0.0.1:{free_ports(1)[0]}")
+    result = run("topics", "check", "--topology", POKER, "--bootstrap", f"127.0.0.1:{free_ports(1)[0]}")
     assert result.exit_code == 3
     assert "no answer from Kafka at 127.0.0.1:" in result.stderr
 

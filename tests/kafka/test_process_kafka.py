@@ -22,7 +22,7 @@ from tests.support.independent_reader import Entry
 from tests.support.workflow_deployment import Hall, Ledger, hall_of, run_on
 
 pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
-TESTS = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 # ---- process managers

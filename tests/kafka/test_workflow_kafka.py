@@ -25,7 +25,7 @@ from tests.support.deployment import Load, until
 from tests.support.workflow_deployment import GuildWorker, Hall, Ledger, run_on
 
 pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
-TESTS = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 # ---- sagas
@@ -334,7 +334,7 @@ def test_events_wait_behind_a_dead_one_until_it_is_settled(hall: Hall, headrace:
         assert done == [{"id": first["id"], "done": "sent again"}]
     discard = ["dead-letters", "discard", second["id"], "--json"]
     program = [sys.executable, "-m", "headrace.cli.main", *discard]
-    ended = subprocess.run(program, cwd=TESTS, capture_output=True, text=True, timeout=60, check=True)
+    ended = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     assert json.loads(ended.stdout) == {"id": second["id"], "done": "discarded"}
     assert len(hall.read("keeper", "inbox")) == 3
     worker.start(GUILD_MENDED=1)
