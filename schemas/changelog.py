@@ -87,9 +87,10 @@ class Accepted(NamedTuple):
     number: int
     """Of events."""
 
-    def pack(self) -> bytes:
-        """As it is stored."""
-        return _ACCEPTED.pack(b"A", self.first, self.number)
+
+def pack_accepted(first: int, number: int) -> bytes:
+    """The result of an accepted command, or of a fact, as it is stored."""
+    return _ACCEPTED.pack(b"A", first, number)
 
 
 def pack_rejected(reply: bytes) -> bytes:

@@ -6,7 +6,7 @@ It reads in the order of the data: record → decode → decide → apply → st
 from typing import Any
 
 from headrace.schemas import codecs
-from headrace.schemas.changelog import Accepted, fact_key
+from headrace.schemas.changelog import fact_key, pack_accepted, result_key
 from headrace.schemas.headers import (
     CASCADE,
     CORRELATION,
@@ -111,7 +111,8 @@ class AggregateStep(Step):
         headers = record.headers
         answer_to = self._replier.target(headers.get(REPLY_TO))
         command_id = headers[ID]
-        if (known := self._deduplication.known(key, command_id, record)) is not None:
+        name = result_key(key, command_id)
+        if (known := self._deduplication.known(name, record)) is not None:
             self._repeat(record, key, live, known, answer_to)
             return
         check_ids(command_id, headers.get(CORRELATION) or b"")
@@ -122,7 +123,7 @@ class AggregateStep(Step):
         except Rejected as rejected:
             self._reject(record, key, live, rejected, expected, answer_to)
             return
-        self._deduplication.accepted(key, command_id, live.sequence + 1, len(events))
+        self._deduplication.accepted(name, live.sequence + 1, len(events))
         self._accept(record, key, live, events, answer_to)
 
     def _fact(self, record: Record, key: bytes, live: CachedState) -> None:
@@ -146,13 +147,14 @@ class AggregateStep(Step):
             events = self._call(record, key, live, handler, fact)
         except Rejected as rejected:
             raise HandlerError(f"{handler.where} rejects a fact: {rejected}") from rejected
-        self.batch.set_entry(fact_key(key, external), Accepted(live.sequence + 1, len(events)).pack())
+        self.batch.set_entry(fact_key(key, external), pack_accepted(live.sequence + 1, len(events)))
         self._accept(record, key, live, events, answer_to, external)
 
     def _rejection(self, record: Record, key: bytes, live: CachedState) -> None:
         """A command was rejected that was sent because of an event of this root: compensate."""
         record_id = record.headers[ID]
-        if self._deduplication.known(key, record_id, record) is not None:
+        name = result_key(key, record_id)
+        if self._deduplication.known(name, record) is not None:
             self.batch.count("repeated")
             return
         check_ids(record_id, record.headers.get(CORRELATION) or b"")
@@ -161,9 +163,9 @@ class AggregateStep(Step):
         self.batch.count("compensations")
         events = self._states.events(outcome.events, f"the compensation of {rejection.command_type}")
         if outcome.dead:  # decided anew when it is sent again
-            self._deduplication.rejected(key, record_id, Reply())
+            self._deduplication.rejected(name, Reply())
         else:
-            self._deduplication.accepted(key, record_id, live.sequence + 1, len(events))
+            self._deduplication.accepted(name, live.sequence + 1, len(events))
         if events:
             self._accept(record, key, live, events, None)
         if outcome.dead:
@@ -281,7 +283,7 @@ class AggregateStep(Step):
     ) -> None:
         headers = record.headers
         reply = replies.rejected_reply(record, key, live.sequence, rejected)
-        self._deduplication.rejected(key, headers[ID], reply)
+        self._deduplication.rejected(result_key(key, headers[ID]), reply)
         self.batch.count("rejected")
         reported = REJECT_TO in headers
         if reported:

@@ -1,7 +1,6 @@
 """What the records of one transaction have led to so far, with a savepoint before each of them."""
 
 from collections import Counter
-from collections.abc import Callable
 from operator import delitem, setitem
 from typing import Any, NamedTuple
 
@@ -36,10 +35,10 @@ Savepoint = tuple[int, int, int, int, int]
 class Batch:
     """Outputs, writes for the store, and counts of one batch in one partition of one component.
 
-    Whoever changes something else because of a record, such as a live state, says by `on_rollback` how that is undone.
+    Whoever changes something else because of a record, such as a cached state, adds to `undo` how that is undone.
     """
 
-    __slots__ = ("_counted", "_store", "_undo", "enforce_state_size", "outputs", "staged")
+    __slots__ = ("_counted", "_store", "enforce_state_size", "outputs", "staged", "undo")
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -54,29 +53,26 @@ class Batch:
         self.outputs.clear()
         self.staged = Staged()
         self._counted: list[str] = []
-        self._undo: list[tuple[Any, ...]] = []
+        self.undo: list[tuple[Any, ...]] = []
+        """Functions, each with its arguments, to be called in reverse when the batch goes back behind this moment."""
 
     # ---- all of a record, or nothing
 
     def savepoint(self) -> Savepoint:
         """A moment to come back to. Savepoints may be nested."""
         staged = self.staged
-        return len(self.outputs), len(staged.history), len(self._counted), len(staged.escalations), len(self._undo)
+        return len(self.outputs), len(staged.history), len(self._counted), len(staged.escalations), len(self.undo)
 
     def rollback(self, to: Savepoint) -> None:
         """Take back all that was staged since a savepoint, and nothing else."""
         outputs, history, counted, escalations, undo = to
-        while len(self._undo) > undo:
-            function, *arguments = self._undo.pop()
+        while len(self.undo) > undo:
+            function, *arguments = self.undo.pop()
             function(*arguments)
         del self.outputs[outputs:]
         del self._counted[counted:]
         del self.staged.history[history:]
         del self.staged.escalations[escalations:]
-
-    def on_rollback(self, function: Callable[..., object], *arguments: Any) -> None:
-        """Have this called when the batch goes back behind this moment."""
-        self._undo.append((function, *arguments))
 
     # ---- stage
 
@@ -86,14 +82,14 @@ class Batch:
 
     def set_result(self, key: bytes, value: bytes) -> None:
         """Keep what a command came to, by `result_key`."""
-        self._set(self.staged.results, key, value)
+        table = self.staged.results
+        self.undo.append((setitem, table, key, table[key]) if key in table else (delitem, table, key))
+        table[key] = value
 
     def set_entry(self, key: bytes, value: bytes | None) -> None:
         """Keep an entry of one of the store's tables, by changelog key; None removes it."""
-        self._set(self.staged.entries, key, value)
-
-    def _set(self, table: dict[bytes, Any], key: bytes, value: bytes | None) -> None:
-        self._undo.append((setitem, table, key, table[key]) if key in table else (delitem, table, key))
+        table = self.staged.entries
+        self.undo.append((setitem, table, key, table[key]) if key in table else (delitem, table, key))
         table[key] = value
 
     # ---- read, as the batch has left it so far

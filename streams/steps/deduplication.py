@@ -1,6 +1,6 @@
 """What was handled already: a command, fact or event that comes again changes nothing."""
 
-from headrace.schemas.changelog import Accepted, is_rejected, pack_rejected, result_key, unpack_result
+from headrace.schemas.changelog import Accepted, is_rejected, pack_accepted, pack_rejected, unpack_result
 from headrace.schemas.headers import CORRELATION, ID, REPLAY_OF
 from headrace.schemas.headrace_v1_pb2 import Reply
 from headrace.schemas.record import Record
@@ -8,23 +8,23 @@ from headrace.streams.steps.batch import Batch
 
 
 class Deduplication:
-    """Results of one partition's records, by root and id."""
+    """Results of one partition's records, by `result_key`."""
 
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
 
-    def known(self, root: bytes, record_id: bytes, record: Record) -> bytes | None:
+    def known(self, key: bytes, record: Record) -> bytes | None:
         """The final result of a record; None where it is to be handled, as one that is sent again after a rejection."""
-        result = self._batch.result(result_key(root, record_id))
+        result = self._batch.result(key)
         return result if result is not None and is_final(result, record) else None
 
-    def accepted(self, root: bytes, record_id: bytes, first: int, count: int) -> None:
-        """The record led to `count` events, from sequence `first` on."""
-        self._batch.set_result(result_key(root, record_id), Accepted(first, count).pack())
+    def accepted(self, key: bytes, first: int, number: int) -> None:
+        """The record led to so many events, from sequence `first` on."""
+        self._batch.set_result(key, pack_accepted(first, number))
 
-    def rejected(self, root: bytes, record_id: bytes, reply: Reply) -> None:
+    def rejected(self, key: bytes, reply: Reply) -> None:
         """The record was rejected with this reply; it is decided anew if a person sends its dead letter again."""
-        self._batch.set_result(result_key(root, record_id), pack_rejected(reply.SerializeToString()))
+        self._batch.set_result(key, pack_rejected(reply.SerializeToString()))
 
 
 def is_final(result: bytes, record: Record) -> bool:

@@ -55,27 +55,17 @@ class EventWriter:
         Raises TooLarge for an event, or a state, above the broker's limit.
         """
         for event in events:
-            if len(event.data) > self._room:
-                raise TooLarge(f"an event of {len(event.data)} bytes is above the limit of {self._limit}")
-        for event in events:
+            if len(event[1]) > self._room:
+                raise TooLarge(f"an event of {len(event[1])} bytes is above the limit of {self._limit}")
             self._states.apply(live.state, event)
         if self._batch.enforce_state_size and (size := self._states.size(live.state) + SNAPSHOT_EXTRA) > self._room:
             raise TooLarge(f"a state of {size} bytes is above the limit of {self._limit}")
-        return self._stage(record, key, live, events, cause, correlation, fact, wanted) if events else []
-
-    def _stage(
-        self,
-        record: Record,
-        key: bytes,
-        live: CachedState,
-        events: Sequence[NewEvent],
-        cause: bytes,
-        correlation: bytes,
-        fact: bytes,
-        wanted: bool,
-    ) -> list[Event]:
-        time = self._time(record.timestamp)
-        headers = record.headers
+        if not events:
+            return []
+        timestamp, headers = record.timestamp, record.headers
+        if timestamp != self._clock[0]:  # many records are of the same millisecond
+            self._clock = (timestamp, rfc3339(timestamp))
+        time = self._clock[1]
         common: Headers = [(SUBJECT, key), (TIME, time), (CORRELATION, correlation), (CAUSATION, cause)]
         if (trace := headers.get(TRACEPARENT)) is not None:
             common.append((TRACEPARENT, trace))
@@ -109,11 +99,6 @@ class EventWriter:
         live.sequence = sequence
         self._cache.touched[key] = live
         return written
-
-    def _time(self, milliseconds: int) -> str:
-        if milliseconds != self._clock[0]:  # many records are of the same millisecond
-            self._clock = (milliseconds, rfc3339(milliseconds))
-        return self._clock[1]
 
     def _headers(self, name: str) -> tuple[bytes, Headers]:
         found = self._static[name] = name.encode(), self._envelope.headers(name)

@@ -6,7 +6,7 @@ methods can be asked of another process later: nothing but this module would cha
 
 from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 from google.protobuf.message import DecodeError, Message
 
@@ -32,12 +32,8 @@ _ENGINES_OWN = {type_name(message): Applier(message, lambda state, event: None) 
 """Events that the engine writes for a compensation; they change no state, unless an author applies them."""
 
 
-class NewEvent(NamedTuple):
-    """An event that an author's code has decided on; `message` is opaque to all but this module."""
-
-    type: str
-    data: bytes
-    message: Any
+NewEvent = tuple[str, bytes, Any]
+"""An event that an author's code has decided on: type, bytes, and what is opaque to all but this module."""
 
 
 class States:
@@ -48,6 +44,8 @@ class States:
         self._new, self._class_name = spec.state, spec.class_name
         self._appliers = {**_ENGINES_OWN, **spec.appliers}
         self._calls = {name: applier.call for name, applier in self._appliers.items()}
+        self._names: dict[type[Any], str] = {}
+        """Of event types that were seen: asking the descriptor takes three times as long."""
         self.type_name, self.fingerprint = type_name(spec.state), fingerprint(spec.state)
 
     def new(self) -> Any:
@@ -87,7 +85,7 @@ class States:
 
     def apply(self, state: Any, event: NewEvent) -> None:
         """Change a state to what it is after a new event."""
-        self._calls[event.type](state, event.message)
+        self._calls[event[0]](state, event[2])
 
     def fold(self, state: Any, values: Iterable[bytes]) -> int:
         """Apply stored events to `state` in order; the number of them.
@@ -119,17 +117,20 @@ class States:
 
     def events(self, messages: tuple[Any, ...], by: str) -> tuple[NewEvent, ...]:
         """Messages that a handler gave, as events; HandlerError for one that is not declared."""
-        calls = self._calls
-        found = []
-        for message in messages:
-            name = message.DESCRIPTOR.full_name if isinstance(message, Message) else ""
-            if name not in calls:
-                raise HandlerError(
-                    f"{by} returned {type(message).__name__}, which {self._class_name} does not apply; "
-                    "return a declared event, a list of them or None"
-                )
-            found.append(NewEvent(name, message.SerializeToString(), message))
-        return tuple(found)
+        try:
+            return tuple([(self._names[m.__class__], m.SerializeToString(), m) for m in messages])
+        except KeyError:
+            return tuple([(self._name(m, by), m.SerializeToString(), m) for m in messages])
+
+    def _name(self, message: Any, by: str) -> str:
+        name = type_name(type(message)) if isinstance(message, Message) else ""
+        if name not in self._calls:
+            raise HandlerError(
+                f"{by} returned {type(message).__name__}, which {self._class_name} does not apply; "
+                "return a declared event, a list of them or None"
+            )
+        self._names[type(message)] = name
+        return name
 
 
 class Deciders:

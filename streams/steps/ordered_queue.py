@@ -29,7 +29,7 @@ class OrderedQueue:
     def add(self, record: Record, root: bytes) -> None:
         """Keep a record until those before it are done, or it itself can go on."""
         number = self._numbers().get(root, 0)
-        self._batch.on_rollback(self.forget)
+        self._batch.undo.append((self.forget,))
         self._batch.set_entry(
             queue_key(root, number), dead_letter(record, Waits("waits for its turn"), self._component)
         )
@@ -57,7 +57,7 @@ class OrderedQueue:
             if not (number == 0 and skip_first) and not handle(record, root):
                 return
             self._batch.set_entry(key, None)
-        self._batch.on_rollback(self.forget)
+        self._batch.undo.append((self.forget,))
         self._numbers().pop(root, None)
 
     def forget(self) -> None:

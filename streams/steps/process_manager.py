@@ -8,6 +8,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from headrace.schemas.changelog import result_key
 from headrace.schemas.headers import CORRELATION, DISCARD, ID, PATH, REPLAY_OF, SOURCE, TRACEPARENT, TYPE
 from headrace.schemas.headrace_v1_pb2 import Rejection as WireRejection
 from headrace.schemas.headrace_v1_pb2 import Reply
@@ -115,8 +116,8 @@ class ProcessManagerStep(Step):
     def _react(self, record: Record, root: bytes) -> bool:
         """False when the event waits for states that it reads."""
         live = self._cache.use(root, self.batch)
-        record_id = event_id(record).encode()
-        if self._deduplication.known(root, record_id, record) is not None:
+        name = result_key(root, event_id(record).encode())
+        if self._deduplication.known(name, record) is not None:
             self.batch.count("repeated")
             return True
         kept = False
@@ -132,9 +133,9 @@ class ProcessManagerStep(Step):
             where, items = "", ()
         self._stage(record, root, live, where, items)
         if kept:  # asked anew when it is sent again
-            self._deduplication.rejected(root, record_id, Reply())
+            self._deduplication.rejected(name, Reply())
         else:
-            self._deduplication.accepted(root, record_id, live.sequence, 0)
+            self._deduplication.accepted(name, live.sequence, 0)
         return True
 
     def _items(self, record: Record, root: bytes, live: CachedState, reaction: Reaction) -> tuple[Any, ...]:

@@ -38,7 +38,7 @@ class StateCache:
         if live is None:
             live = self._load(key)
             self.live[key] = live
-        batch.on_rollback(self._restore, key, live.sequence, len(live.pending))
+        batch.undo.append((self._restore, key, live.sequence, len(live.pending)))
         return live
 
     def _load(self, key: bytes) -> CachedState:
