@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli import dead_letters, plugins, roots, topics, topology, trace, worker
+from headrace.cli import dead_letters, plugins, proto, roots, topics, topology, trace, worker
 
 EXIT_CODES = """\b
 Exit codes:
@@ -51,6 +51,7 @@ app.add_typer(topics.app, name="topics")
 app.command("topology")(topology.topology)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.command()(trace.trace)
+app.add_typer(proto.app, name="proto")
 
 
 @app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

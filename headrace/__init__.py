@@ -8,6 +8,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from headrace.schemas.message import Enum as Enum
+    from headrace.schemas.message import Message as Message
+    from headrace.schemas.message import field as field
+    from headrace.schemas.message import has as has
     from headrace.streams.client import Client as Client
     from headrace.topology import Aggregate as Aggregate
     from headrace.topology import Cancel as Cancel
@@ -41,9 +45,11 @@ __all__ = [
     "Cascade",
     "Client",
     "Context",
+    "Enum",
     "EventContext",
     "Flag",
     "Merge",
+    "Message",
     "Names",
     "ProcessContext",
     "ProcessManager",
@@ -59,11 +65,16 @@ __all__ = [
     "Transient",
     "applies",
     "compensates",
+    "field",
     "handles",
+    "has",
     "reacts",
     "records",
 ]
-_HOMES = {"Client": "headrace.streams.client"}
+_HOMES = {
+    "Client": "headrace.streams.client",
+    **dict.fromkeys(("Enum", "Message", "field", "has"), "headrace.schemas.message"),
+}
 """Where a name is imported from, if not from `headrace.topology`."""
 
 
