@@ -23,7 +23,7 @@ help: ## show this list
 build/tree/.made: Makefile
 	@mkdir -p build/tree/headrace
 	@for p in $(PACKAGES); do ln -sfn "$(CURDIR)/$$p" "build/tree/headrace/$$p"; done
-	@for f in __init__.py py.typed; do ln -sfn "$(CURDIR)/headrace/$$f" "build/tree/headrace/$$f"; done
+	@for f in __init__.py moved.py py.typed; do ln -sfn "$(CURDIR)/headrace/$$f" "build/tree/headrace/$$f"; done
 	@touch $@
 
 setup: .venv/.installed build/tree/.made ## virtual environment with locked dependencies

@@ -7,6 +7,8 @@ nor RocksDB. What tests need stands in `headrace.testing`.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from headrace import moved
+
 if TYPE_CHECKING:
     from headrace.schemas.message import Enum as Enum
     from headrace.schemas.message import Message as Message
@@ -76,6 +78,9 @@ _HOMES = {
     **dict.fromkeys(("Enum", "Message", "field", "has"), "headrace.schemas.message"),
 }
 """Where a name is imported from, if not from `headrace.topology`."""
+
+
+moved.register()
 
 
 def __getattr__(name: str) -> Any:

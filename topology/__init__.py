@@ -1,5 +1,8 @@
 """What an author declares. An author's module imports it from `headrace` alone."""
 
+from typing import Any
+
+from headrace import moved
 from headrace.topology.aggregate import (
     Aggregate,
     Flag,
@@ -44,3 +47,9 @@ __all__ = [
     "reacts",
     "records",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in moved.NAMES:
+        raise ImportError(f"{name} has moved; it is {moved.NAMES[name]} now")
+    raise AttributeError(f"module 'headrace.topology' has no attribute {name!r}")
