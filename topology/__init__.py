@@ -14,6 +14,7 @@ from headrace.topology.context import Context, EventContext, ProcessContext, Roo
 from headrace.topology.merge import Merge
 from headrace.topology.names import Names
 from headrace.topology.process_manager import Cancel, ProcessManager, Schedule
+from headrace.topology.reply import Event, Reply, Status
 from headrace.topology.saga import Cascade, Saga, Send, Transient, reacts
 from headrace.topology.topology import Topology, TopologyError
 
@@ -22,6 +23,7 @@ __all__ = [
     "Cancel",
     "Cascade",
     "Context",
+    "Event",
     "EventContext",
     "Flag",
     "Merge",
@@ -30,11 +32,13 @@ __all__ = [
     "ProcessManager",
     "Rejected",
     "Rejection",
+    "Reply",
     "RootState",
     "Saga",
     "Schedule",
     "Send",
     "StateOf",
+    "Status",
     "Topology",
     "TopologyError",
     "Transient",

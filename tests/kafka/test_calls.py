@@ -174,7 +174,7 @@ def test_send_waits_while_too_much_is_on_its_way(bank: Deployment) -> None:
         async with Client(topology, small) as client:
             for number in range(5000):
                 await client.send(pb.Annotate(note="x" * 300), root=f"r{number % 10}", command_id=f"c{number}")
-                deepest = max(deepest, len(client._producer))
+                deepest = max(deepest, len(client._connection.producer))
             await client.flush()
 
     asyncio.run(scenario())
