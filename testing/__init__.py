@@ -2,6 +2,6 @@
 
 from headrace.testing.client import DriverClient
 from headrace.testing.driver import TopologyDriver
-from headrace.testing.scenario import given
+from headrace.testing.given import given
 
 __all__ = ["DriverClient", "TopologyDriver", "given"]

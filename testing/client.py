@@ -3,27 +3,34 @@
 async def lend(client: Client | DriverClient) -> None:
     assert (await client.execute(LendBook(reader="ahab"), root="moby-dick")).accepted
 
-async with TopologyDriver(topology) as client:  # or: async with Client(topology) as client
+async with DriverClient(TopologyDriver(topology)) as client:  # or: async with Client(topology) as client
     await lend(client)
 """
 
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import Any, Self
 
 from google.protobuf.message import Message
 
+from headrace.testing.driver import TopologyDriver
 from headrace.topology.reply import Event, Reply
 from headrace.topology.topology import Domain
 
-if TYPE_CHECKING:
-    from headrace.testing.driver import TopologyDriver
-
 
 class DriverClient:
-    """Has the verbs of `headrace.Client`, and hands them on to a driver; time limits do not matter here."""
+    """Has the verbs of `headrace.Client` and hands them on to a driver; time limits do not matter here."""
 
-    def __init__(self, driver: "TopologyDriver") -> None:
+    def __init__(self, driver: TopologyDriver) -> None:
         self._driver = driver
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
 
     async def execute(
         self,

@@ -7,7 +7,6 @@ driver is one edition; ids are counted, so that each run of a test writes the sa
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from types import TracebackType
 from typing import Any
 
 from google.protobuf.message import Message
@@ -23,7 +22,6 @@ from headrace.streams.steps.dead_letters import reference, settling, to_record
 from headrace.streams.steps.errors import SnapshotTooLarge
 from headrace.streams.steps.registry import make_step
 from headrace.streams.steps.step import Step
-from headrace.testing.client import DriverClient
 from headrace.testing.clock import Y2K, Clock
 from headrace.testing.memory_store import MemoryStore
 from headrace.testing.request import raw, request
@@ -41,7 +39,7 @@ _ENDLESS = 10_000  # records that one input may lead to; more means that compone
 class TopologyDriver:
     """Runs the topology of one edition; `names` and `partitions` are those of the deployment played.
 
-    Its verbs are those of `headrace.Client`, without `await`; `async with driver as client` gives them with it.
+    Its verbs are those of `headrace.Client`, without `await`; `DriverClient` gives them with it.
     """
 
     def __init__(
@@ -93,14 +91,6 @@ class TopologyDriver:
     def topic(self, component: str, kind: str) -> str:
         """Name of a topic of this edition."""
         return self._names.topic(self._edition, component, kind)
-
-    async def __aenter__(self) -> DriverClient:
-        return DriverClient(self)
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        pass
 
     # ---- what a client does
 

@@ -23,7 +23,7 @@ def test_one_test_runs_on_the_driver_and_on_a_client() -> None:
     """`tests/kafka/test_calls.py` runs the same function against a broker."""
 
     async def run() -> None:
-        async with TopologyDriver(workflow.topology) as client:
+        async with DriverClient(TopologyDriver(workflow.topology)) as client:
             await all_verbs(client)
 
     asyncio.run(run())
