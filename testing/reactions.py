@@ -189,6 +189,7 @@ class ProcessScenario(_Yields, Generic[S]):
         def fire(step: Step) -> None:
             for record in step.due(now):
                 step.fire(record)
+                self._answer_reads(step)
 
         for _ in range(_ENDLESS):
             if not self._alone.due(now):
@@ -200,13 +201,17 @@ class ProcessScenario(_Yields, Generic[S]):
 
     def _bring(self, about: CloudEvent) -> Self:
         record = self._record("inbox", self._spec.name, self._root, about)
-        self._alone.run(lambda step: self._attempt(step, record), record.timestamp)
+
+        def attempt(step: Step) -> None:
+            step.attempt(record)
+            self._answer_reads(step)
+
+        self._alone.run(attempt, record.timestamp)
         self._items = self._alone.items
         return self
 
-    def _attempt(self, step: Step, record: Record) -> None:
-        """Bring a record, and answer what its reaction reads of other roots."""
-        step.attempt(record)
+    def _answer_reads(self, step: Step) -> None:
+        """Answer what a reaction has asked of other roots, which lets it go on."""
         outputs, step.outputs[:] = list(step.outputs), []
         for topic, value, key, partition, headers in outputs:
             about = raw(headers or [])
