@@ -214,7 +214,7 @@ class Scenario(Generic[S]):
         return self.then()
 
     def then_rejected(self, reason: str = "", *, code: str | None = None, retryable: bool | None = None) -> Self:
-        """The last command was refused, and `reason` is part of why; `code` and `retryable` are as given, if given."""
+        """The last command was rejected, and `reason` is part of why; `code` and `retryable` are as given, if given."""
         __tracebackhide__ = True
         reply = self.reply
         if reply.status != Reply.REJECTED:

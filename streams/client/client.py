@@ -66,7 +66,7 @@ class Client:
     ) -> Reply:
         """Send a command and wait for its answer, `timeout` seconds at most.
 
-        A refusal is an answer: see `Reply.status`. Raises OutcomeUnknown after the timeout; the same `command_id`
+        A rejection is an answer: see `Reply.status`. Raises OutcomeUnknown after the timeout; the same `command_id`
         may then be sent again safely. Raises LookupError when no domain handles the command.
         """
         spec = self._topology.handler_of(type(command), domain)
@@ -88,7 +88,7 @@ class Client:
     ) -> str:
         """Send a command and do not wait for an answer; its id. Waits only while too much is on its way.
 
-        A refused command goes to the dead letters, since nobody listens. `flush` says whether all were delivered.
+        A rejected command goes to the dead letters, since nobody listens. `flush` says whether all were delivered.
         """
         spec = self._topology.handler_of(type(command), domain)
         request = self._command(spec, command, root, command_id, correlation_id, expected_sequence, reply=False)
@@ -105,7 +105,7 @@ class Client:
         timeout: float = 60.0,
         correlation_id: str | None = None,
     ) -> Reply:
-        """Tell of something that has happened outside, and wait until it is recorded; it is not refused.
+        """Tell of something that has happened outside, and wait until it is recorded; it cannot be rejected.
 
         `external_id` is the id that its source knows it by: stated again, ever, it answers the first events, with
         `already_processed`. Raises OutcomeUnknown after the timeout, after which it may be stated again safely.
