@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from headrace.schemas.message import field as field
     from headrace.schemas.message import has as has
     from headrace.streams.client import Client as Client
+    from headrace.streams.client import OutcomeUnknown as OutcomeUnknown
     from headrace.topology import Aggregate as Aggregate
     from headrace.topology import Cancel as Cancel
     from headrace.topology import Cascade as Cascade
     from headrace.topology import Context as Context
+    from headrace.topology import Event as Event
     from headrace.topology import EventContext as EventContext
     from headrace.topology import Flag as Flag
     from headrace.topology import Merge as Merge
@@ -27,11 +29,13 @@ if TYPE_CHECKING:
     from headrace.topology import ProcessManager as ProcessManager
     from headrace.topology import Rejected as Rejected
     from headrace.topology import Rejection as Rejection
+    from headrace.topology import Reply as Reply
     from headrace.topology import RootState as RootState
     from headrace.topology import Saga as Saga
     from headrace.topology import Schedule as Schedule
     from headrace.topology import Send as Send
     from headrace.topology import StateOf as StateOf
+    from headrace.topology import Status as Status
     from headrace.topology import Topology as Topology
     from headrace.topology import TopologyError as TopologyError
     from headrace.topology import Transient as Transient
@@ -48,20 +52,24 @@ __all__ = [
     "Client",
     "Context",
     "Enum",
+    "Event",
     "EventContext",
     "Flag",
     "Merge",
     "Message",
     "Names",
+    "OutcomeUnknown",
     "ProcessContext",
     "ProcessManager",
     "Rejected",
     "Rejection",
+    "Reply",
     "RootState",
     "Saga",
     "Schedule",
     "Send",
     "StateOf",
+    "Status",
     "Topology",
     "TopologyError",
     "Transient",
@@ -75,6 +83,7 @@ __all__ = [
 ]
 _HOMES = {
     "Client": "headrace.streams.client",
+    "OutcomeUnknown": "headrace.streams.client",
     **dict.fromkeys(("Enum", "Message", "field", "has"), "headrace.schemas.message"),
 }
 """Where a name is imported from, if not from `headrace.topology`."""

@@ -1,6 +1,7 @@
 """What authors test with: given-when-then for one component, and a driver for a whole topology. Needs no Kafka."""
 
+from headrace.testing.client import DriverClient
 from headrace.testing.driver import TopologyDriver
-from headrace.testing.scenario import given
+from headrace.testing.given import given
 
-__all__ = ["TopologyDriver", "given"]
+__all__ = ["DriverClient", "TopologyDriver", "given"]

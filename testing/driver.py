@@ -1,87 +1,52 @@
 """A whole topology in memory, with a clock that only moves when told to: for tests without Kafka.
 
-The steps are those of production; topics are lists here, and a command is handled before `send` returns. One driver
-is one edition; ids are counted, so that each run of a test writes the same records.
+The steps are those of production; topics are lists here, and a command is handled before `execute` returns. One
+driver is one edition; ids are counted, so that each run of a test writes the same records.
 """
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from typing import Any
 
 from google.protobuf.message import Message
 
-from headrace.schemas.headers import SUBJECT, TYPE, Headers
-from headrace.schemas.headrace_v1_pb2 import DeadLetter, Snapshot
+from headrace.schemas.headers import TYPE, Headers
+from headrace.schemas.headrace_v1_pb2 import DeadLetter, Settled, Snapshot
 from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
+from headrace.schemas.ids import ReplyTarget
 from headrace.schemas.record import Record
+from headrace.schemas.stored_event import to_events
 from headrace.streams.steps.context import StepContext
+from headrace.streams.steps.dead_letters import reference, settling, to_record
 from headrace.streams.steps.errors import SnapshotTooLarge
 from headrace.streams.steps.registry import make_step
 from headrace.streams.steps.step import Step
+from headrace.testing.clock import Y2K, Clock
 from headrace.testing.memory_store import MemoryStore
-from headrace.testing.request import raw, request, since_epoch
+from headrace.testing.request import raw, request
 from headrace.topology.inspection import ComponentSpec
 from headrace.topology.names import MAIN, Names
 from headrace.topology.partitioner import partition_of
-from headrace.topology.topology import Topology
+from headrace.topology.reply import Event, Reply
+from headrace.topology.topology import Domain, Topology
 
 # a component's name, and its step and store in one partition
 Worker = tuple[str, Step, MemoryStore]
 _ENDLESS = 10_000  # records that one input may lead to; more means that components answer each other for ever
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """The answer to a command; `wire` has the rest of it (ids, sequences of events, already_processed)."""
-
-    status: str
-    """accepted, rejected or failed."""
-    events: list[Any]
-    """Messages; after a sequence conflict, those since the expected sequence."""
-    sequence: int
-    reason: str
-    code: str
-    retryable: bool
-    wire: WireReply
-
-    @property
-    def accepted(self) -> bool:
-        """Whether the command was carried out."""
-        return self.status == "accepted"
-
-
-class Clock:
-    """What the driver takes for the present."""
-
-    def __init__(self, start: datetime, moved: Callable[[], None]) -> None:
-        self.milliseconds, self._moved = since_epoch(start), moved
-
-    def set(self, now: datetime) -> None:
-        """Make it `now`, earlier or later; ValueError without a time zone."""
-        self.milliseconds = since_epoch(now)
-        self._moved()
-
-    def advance(self, by: timedelta) -> None:
-        """Let time pass; time-outs that come due by then come."""
-        self.milliseconds += by // timedelta(milliseconds=1)
-        self._moved()
-
-    @property
-    def now(self) -> datetime:
-        """The present, UTC, in whole milliseconds as Kafka counts them."""
-        return datetime.fromtimestamp(self.milliseconds / 1000, UTC)
-
-
 class TopologyDriver:
-    """Runs the topology of one edition; `names` and `partitions` are those of the deployment played."""
+    """Runs the topology of one edition; `names` and `partitions` are those of the deployment played.
+
+    Its verbs are those of `headrace.Client`, without `await`; `DriverClient` gives them with it.
+    """
 
     def __init__(
         self,
         topology: Topology,
         *,
-        start: datetime,
+        start: datetime = Y2K,
         partitions: int = 4,
         edition: str = MAIN,
         names: Names | None = None,
@@ -93,23 +58,25 @@ class TopologyDriver:
         """By component, what its inputs came to; a worker's metrics say the same."""
         self._topology, self._edition, self._partitions = topology, edition, partitions
         self._names = names or Names()
-        self._log: dict[str, list[Record]] = {}
+        self._log: dict[str, list[Record]] = defaultdict(list)
         self._offsets: dict[tuple[str, int], int] = defaultdict(int)
         self._due: deque[Record] = deque()  # records on input topics that are not handled yet
         self._sent = 0
         # what reads a topic: a step and its store for each partition, of each component
         self._workers: dict[str, list[list[Worker]]] = defaultdict(list)
+        self._stores: dict[str, list[MemoryStore]] = {}
         self._timed: list[Worker] = []
         self._running = False
-        for word in topology.components:
-            workers = [self._worker(word, partition) for partition in range(partitions)]
-            for topic in topology.inputs(word, self._names, edition):
+        for name in topology.components:
+            workers = [self._worker(name, partition) for partition in range(partitions)]
+            self._stores[name] = [store for _, _, store in workers]
+            for topic in topology.inputs(name, self._names, edition):
                 self._workers[topic].append(workers)
-            if topology.component(word).has_timers:
+            if topology.component(name).has_timers:
                 self._timed.extend(workers)
 
-    def _worker(self, word: str, partition: int) -> Worker:
-        place = StepContext(
+    def _worker(self, name: str, partition: int) -> Worker:
+        context = StepContext(
             self._names,
             self._edition,
             partition,
@@ -119,31 +86,54 @@ class TopologyDriver:
             pause=lambda seconds: self.clock.advance(timedelta(seconds=seconds)),
         )
         store = MemoryStore()
-        return word, make_step(self._topology, word, store, place), store
+        return name, make_step(self._topology, name, store, context), store
 
-    def topic(self, domain: str, kind: str) -> str:
+    def topic(self, component: str, kind: str) -> str:
         """Name of a topic of this edition."""
-        return self._names.topic(self._edition, domain, kind)
+        return self._names.topic(self._edition, component, kind)
 
-    # ---- in
+    # ---- what a client does
+
+    def execute(
+        self,
+        command: Message,
+        root: str,
+        *,
+        expected_sequence: int | None = None,
+        command_id: str | None = None,
+        correlation_id: str | None = None,
+        domain: Domain = None,
+    ) -> Reply:
+        """Send a command; its answer, after all that follows from it has been handled.
+
+        `domain` is only needed when several handle the command; LookupError when none does.
+        """
+        spec = self._topology.handler_of(type(command), domain)
+        record = request(
+            self.topic(spec.name, "commands"),
+            command,
+            root,
+            time=self.clock.milliseconds,
+            command_id=command_id or self._next_id("command"),
+            expected_sequence=expected_sequence,
+            correlation_id=correlation_id,
+            reply_to=str(ReplyTarget(self._names.replies, 0)),
+        )
+        return self._answer(record, spec)
 
     def send(
         self,
         command: Message,
         root: str,
         *,
-        domain: str | None = None,
-        command_id: str | None = None,
         expected_sequence: int | None = None,
+        command_id: str | None = None,
         correlation_id: str | None = None,
-    ) -> Reply:
-        """Send a command as a client does; its answer, after all that follows from it has been handled.
-
-        `domain` is only needed when several handle the command; LookupError when none does.
-        """
-        spec = self._topology.aggregate(domain or self._topology.domain_of(type(command)))
-        self._sent += 1
-        command_id = command_id or f"command-{self._sent}"
+        domain: Domain = None,
+    ) -> str:
+        """Send a command that nobody waits for; its id. A rejected one goes to the dead letters."""
+        spec = self._topology.handler_of(type(command), domain)
+        command_id = command_id or self._next_id("command")
         record = request(
             self.topic(spec.name, "commands"),
             command,
@@ -152,12 +142,87 @@ class TopologyDriver:
             command_id=command_id,
             expected_sequence=expected_sequence,
             correlation_id=correlation_id,
-            reply_to=f"{self._names.replies}/0",
         )
-        seen = len(self.records(self._names.replies))
-        self.produce(record.topic, record.key, record.value, record.headers.items())
-        answers = (WireReply.FromString(r.value or b"") for r in self.records(self._names.replies)[seen:])
-        return _reply(next(a for a in answers if a.command_id == command_id), spec)
+        self._write(record)
+        return command_id
+
+    def record_fact(
+        self,
+        fact: Message,
+        root: str,
+        *,
+        external_id: str,
+        correlation_id: str | None = None,
+        domain: Domain = None,
+    ) -> Reply:
+        """Tell of something that has happened outside; it is recorded once for each `external_id`."""
+        spec = self._topology.recorder_for(type(fact), domain)
+        record = request(
+            self.topic(spec.name, "facts"),
+            fact,
+            root,
+            time=self.clock.milliseconds,
+            command_id=self._next_id("fact"),
+            correlation_id=correlation_id,
+            reply_to=str(ReplyTarget(self._names.replies, 0)),
+            external_id=external_id,
+        )
+        return self._answer(record, spec)
+
+    def state(self, root: str, domain: str | type[Any] | None = None) -> Any:
+        """The root's state, a copy; None if it has no events. A process manager may be named too."""
+        spec = self._folded(domain)
+        stored = self._store(spec, root).snapshot(root.encode())
+        return None if stored is None else spec.state_type.FromString(Snapshot.FromString(stored).state)
+
+    def events(self, root: str, from_sequence: int = 0, domain: str | type[Any] | None = None) -> list[Event]:
+        """The root's events in order, from a sequence on. A process manager may be named too."""
+        spec = self._folded(domain)
+        stored = self._store(spec, root).history(root.encode(), from_sequence, 1 << 62)
+        return [Event.read(event, spec) for event in to_events(stored, from_sequence)]
+
+    def messages(self, root: str, domain: str | type[Any] | None = None) -> list[Any]:
+        """The messages of the root's events, in order."""
+        return [event.data for event in self.events(root, domain=domain)]
+
+    # ---- dead letters
+
+    def dead_letters(self, component: str) -> list[DeadLetter]:
+        """What of a component's inputs could not be handled, and why; settled ones too."""
+        self._topology.component(component)
+        letters = self._log[self.topic(component, "dead-letters")]
+        return [DeadLetter.FromString(r.value or b"") for r in letters if r.headers[TYPE] == b"headrace.v1.DeadLetter"]
+
+    def replay(self, component: str, letter: DeadLetter | None = None) -> None:
+        """Send the input of one dead letter again, or those of all that are open, oldest first.
+
+        ValueError for one that can only be discarded.
+        """
+        self._settle(component, letter, discard=False)
+
+    def discard(self, component: str, letter: DeadLetter | None = None) -> None:
+        """Give up one dead letter, or all that are open; what waits behind it goes on."""
+        self._settle(component, letter, discard=True)
+
+    def _settle(self, component: str, letter: DeadLetter | None, *, discard: bool) -> None:
+        spec = self._topology.component(component)
+        for found in self._open(component) if letter is None else [letter]:
+            letter_id = str(reference(to_record(found)))
+            again = settling(letter_id, found, spec, self._names, self._edition, discard=discard)
+            if again is None:
+                raise ValueError(f"{letter_id}: {spec.class_name} keeps nothing to replay; discard it")
+            topic, value, key, headers = again
+            self._append(topic, value, key, found.partition, headers)
+            self._run()
+
+    def _open(self, component: str) -> list[DeadLetter]:
+        letters = {str(reference(to_record(letter))): letter for letter in self.dead_letters(component)}
+        for record in self._log[self.topic(component, "dead-letters")]:
+            if record.headers[TYPE] == b"headrace.v1.Settled":
+                letters.pop(Settled.FromString(record.value or b"").letter_id, None)
+        return list(letters.values())
+
+    # ---- records
 
     def produce(
         self,
@@ -178,38 +243,36 @@ class TopologyDriver:
         self._append(topic, value, key, partition, list(headers))
         self._run()
 
-    # ---- out
-
     def records(self, topic: str) -> list[Record]:
         """All records of a topic in the order they were written, inputs as well as outputs."""
         return list(self._log.get(topic, ()))
 
-    def events(self, domain: str, root: str) -> list[Any]:
-        """Events of a root, as messages, from its log."""
-        appliers = self._topology.folded(domain).appliers
-        return [
-            appliers[record.headers[TYPE].decode()][0].FromString(record.value or b"")
-            for record in self.records(self.topic(domain, "events"))
-            if record.headers[SUBJECT] == root.encode()
-        ]
+    # ---- inside
 
-    def state(self, domain: str, root: str) -> Any:
-        """State of a root, from its snapshot; a state without any field set when it has no events."""
-        state: Any = self._topology.folded(domain).state_type()
-        key = root.encode()
-        inputs = self._topology.inputs(domain, self._names, self._edition)
-        _, _, store = self._workers[inputs[0]][0][partition_of(key, self._partitions)]
-        if (stored := store.snapshot(key)) is not None:
-            state.MergeFromString(Snapshot.FromString(stored).state)
-        return state
+    def _next_id(self, kind: str) -> str:
+        self._sent += 1
+        return f"{kind}-{self._sent}"
 
-    def dead_letters(self, domain: str) -> list[DeadLetter]:
-        """What of a domain's inputs could not be handled, and why."""
-        self._topology.component(domain)
-        letters = self.records(self.topic(domain, "dead-letters"))
-        return [DeadLetter.FromString(r.value or b"") for r in letters if r.headers[TYPE] == b"headrace.v1.DeadLetter"]
+    def _write(self, record: Record) -> None:
+        self.produce(record.topic, record.key, record.value, record.headers.items())
 
-    # ---- round and round
+    def _answer(self, record: Record, spec: ComponentSpec) -> Reply:
+        replies = self._log[self._names.replies]
+        seen = len(replies)
+        self._write(record)
+        answers = (WireReply.FromString(reply.value or b"") for reply in replies[seen:])
+        command_id = record.headers["ce_id"].decode()
+        return Reply.read(next(answer for answer in answers if answer.command_id == command_id), spec)
+
+    def _folded(self, domain: str | type[Any] | None) -> ComponentSpec:
+        if domain is None:
+            return self._topology.component(self._topology.only_aggregate())
+        if not isinstance(domain, str):
+            domain = str(getattr(domain, "domain", None) or domain.name)
+        return self._topology.folded(domain)
+
+    def _store(self, spec: ComponentSpec, root: str) -> MemoryStore:
+        return self._stores[spec.name][partition_of(root.encode(), self._partitions)]
 
     def _append(
         self, topic: str, value: bytes | None, key: bytes | str | None, partition: int, headers: Headers
@@ -218,7 +281,7 @@ class TopologyDriver:
         self._offsets[topic, partition] += 1
         key = key.encode() if isinstance(key, str) else key
         record = Record(topic, partition, offset, self.clock.milliseconds, key, value, raw(headers))
-        self._log.setdefault(topic, []).append(record)
+        self._log[topic].append(record)
         if topic in self._workers:
             self._due.append(record)
 
@@ -245,7 +308,7 @@ class TopologyDriver:
                 self._handle(record, *worker, timed=True)
         return bool(self._due)
 
-    def _handle(self, record: Record, word: str, step: Step, store: MemoryStore, *, timed: bool = False) -> None:
+    def _handle(self, record: Record, name: str, step: Step, store: MemoryStore, *, timed: bool = False) -> None:
         handle = step.fire if timed else step.handle
         handle(record)
         try:
@@ -260,16 +323,4 @@ class TopologyDriver:
             self._append(topic, value, key, partition, headers or [])
         store.put(staged)
         self.escalations.extend(staged.escalations)
-        self.counts[word].update(step.committed()._asdict())
-
-
-def _reply(wire: WireReply, spec: ComponentSpec) -> Reply:
-    return Reply(
-        status=WireReply.Status.Name(wire.status).lower(),
-        events=[spec.appliers[event.type][0].FromString(event.data) for event in wire.events],
-        sequence=wire.sequence,
-        reason=wire.reason,
-        code=wire.code,
-        retryable=wire.retryable,
-        wire=wire,
-    )
+        self.counts[name].update(step.committed()._asdict())

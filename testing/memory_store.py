@@ -13,6 +13,7 @@ class MemoryStore:
         self.snapshots: dict[bytes, bytes] = {}
         self.results: dict[bytes, bytes] = {}
         self.other: dict[bytes, bytes] = {}
+        self._keys: list[bytes] = []
         self._events: dict[bytes, list[tuple[int, bytes]]] = {}
 
     def snapshot(self, root: bytes) -> bytes | None:
@@ -23,14 +24,17 @@ class MemoryStore:
 
     def history(self, root: bytes, first: int, last: int) -> Iterable[bytes]:
         events = self._events.get(root, [])
-        start = bisect_left(events, (first, b""))
-        return [value for sequence, value in events[start:] if sequence <= last]
+        start, end = bisect_left(events, (first, b"")), bisect_left(events, (last + 1, b""))
+        return [value for _, value in events[start:end]]
 
     def entry(self, key: bytes) -> bytes | None:
         return self.other.get(key)
 
     def entries(self, prefix: bytes) -> Iterable[tuple[bytes, bytes]]:
-        return sorted((k, v) for k, v in self.other.items() if k.startswith(prefix))
+        keys, at = self._keys, bisect_left(self._keys, prefix)
+        while at < len(keys) and keys[at].startswith(prefix):
+            yield keys[at], self.other[keys[at]]
+            at += 1
 
     def expired(self, now: int) -> list[bytes]:
         return []
@@ -40,9 +44,11 @@ class MemoryStore:
         self.snapshots.update(staged.snapshots)
         self.results.update(staged.results)
         for key, entry in staged.entries.items():
-            if entry is None:
-                self.other.pop(key, None)
-            else:
+            if entry is not None:
+                if key not in self.other:
+                    insort(self._keys, key)
                 self.other[key] = entry
+            elif self.other.pop(key, None) is not None:
+                del self._keys[bisect_left(self._keys, key)]
         for root, sequence, value in staged.history:
             insort(self._events.setdefault(root, []), (sequence, value))

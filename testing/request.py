@@ -1,11 +1,11 @@
-"""A command as the record that a client would send, for the test harness and the test driver."""
+"""A command or a fact as the record that a client would send, for `given` and the test driver."""
 
 from datetime import UTC, datetime, timedelta
 
 from google.protobuf.message import Message
 
 from headrace.schemas.codecs import PROTOBUF
-from headrace.schemas.headers import CORRELATION, EXPECTED, REPLY_TO, Headers
+from headrace.schemas.headers import CORRELATION, EXPECTED, FACT, REPLY_TO, Headers
 from headrace.schemas.record import CloudEvent, Record
 from headrace.topology.inspection import type_name
 
@@ -22,14 +22,19 @@ def request(
     expected_sequence: int | None = None,
     correlation_id: str | None = None,
     reply_to: str | None = None,
+    external_id: str | None = None,
 ) -> Record:
-    """The record of a command sent at `time`, in milliseconds since 1970; its partition and offset are 0."""
+    """The record of a command sent at `time`, in milliseconds since 1970; its partition and offset are 0.
+
+    With an `external_id` it is that of a fact.
+    """
     if not isinstance(command, Message):
         raise TypeError(f"a command is a protobuf message, not {command!r}")
     extensions = {
         CORRELATION[3:]: correlation_id,
         EXPECTED[3:]: None if expected_sequence is None else str(expected_sequence),
         REPLY_TO[3:]: reply_to,
+        FACT[3:]: external_id,
     }
     event = CloudEvent(
         id=command_id,

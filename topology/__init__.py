@@ -17,6 +17,7 @@ from headrace.topology.context import Context, EventContext, ProcessContext, Roo
 from headrace.topology.merge import Merge
 from headrace.topology.names import Names
 from headrace.topology.process_manager import Cancel, ProcessManager, Schedule
+from headrace.topology.reply import Event, Reply, Status
 from headrace.topology.saga import Cascade, Saga, Send, Transient, reacts
 from headrace.topology.topology import Topology, TopologyError
 
@@ -25,6 +26,7 @@ __all__ = [
     "Cancel",
     "Cascade",
     "Context",
+    "Event",
     "EventContext",
     "Flag",
     "Merge",
@@ -33,11 +35,13 @@ __all__ = [
     "ProcessManager",
     "Rejected",
     "Rejection",
+    "Reply",
     "RootState",
     "Saga",
     "Schedule",
     "Send",
     "StateOf",
+    "Status",
     "Topology",
     "TopologyError",
     "Transient",

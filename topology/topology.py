@@ -7,9 +7,12 @@ from typing import Any
 from google.protobuf.message import Message
 
 from headrace.topology import describe
+from headrace.topology.aggregate import Aggregate
 from headrace.topology.inspection import ComponentSpec, inspect_component, type_name
 from headrace.topology.names import MAIN, Names
 
+Domain = str | type[Aggregate[Any]] | None
+"""How a caller names an aggregate: by its domain or its class, or not at all where only one can be meant."""
 _PLAIN = Names()
 _DAY = 24 * 60 * 60 * 1000
 _COMPACT = {"cleanup.policy": "compact"}
@@ -100,6 +103,20 @@ class Topology:
         name = type_name(fact)
         return _only(name, [domain for domain, spec in self.aggregates.items() if name in spec.facts])
 
+    def handler_of(self, command: type[Message], domain: Domain = None) -> ComponentSpec:
+        """The aggregate that a command is for; LookupError unless it is named or is the only one that handles it."""
+        return self.aggregate(_name(domain) or self.domain_of(command))
+
+    def recorder_for(self, fact: type[Message], domain: Domain = None) -> ComponentSpec:
+        """The aggregate that a fact is for; LookupError unless it is named or is the only one that records it."""
+        return self.aggregate(_name(domain) or self.recorder_of(fact))
+
+    def only_aggregate(self) -> str:
+        """The domain of the only aggregate; LookupError when there are others."""
+        if len(self.aggregates) != 1:
+            raise LookupError(f"name the domain with domain=…; this topology has: {', '.join(self.aggregates)}")
+        return next(iter(self.aggregates))
+
     def inputs(self, name: str, names: Names, edition: str) -> list[str]:
         """Topics that a component reads."""
         return [names.topic(edition, component, kind) for component, kind in self.component(name).inputs]
@@ -134,6 +151,10 @@ class Topology:
         except KeyError:
             known = ", ".join(among) or "none"
             raise LookupError(f"unknown domain {name!r}; this topology has: {known}") from None
+
+
+def _name(domain: Domain) -> str | None:
+    return domain if domain is None or isinstance(domain, str) else domain.domain
 
 
 def _only(name: str, domains: list[str]) -> str:

@@ -7,14 +7,13 @@ from typing import Any
 
 from confluent_kafka import Producer
 
-from headrace.schemas.headers import ATTEMPTS, CORRELATION, DISCARD, REPLAY_OF, SUBJECT, TYPE, Headers
+from headrace.schemas.headers import CORRELATION, SUBJECT, TYPE
 from headrace.schemas.headrace_v1_pb2 import DeadLetter, Settled
 from headrace.schemas.record import rfc3339
-from headrace.streams.client.reply import SendFailed
+from headrace.streams.client.errors import SendFailed
 from headrace.streams.settings import Settings
 from headrace.streams.state.topic_reader import read
-from headrace.streams.steps.dead_letters import reference, to_record
-from headrace.topology.inspection.spec import Replay
+from headrace.streams.steps.dead_letters import reference, settling, to_record
 from headrace.topology.topology import Topology
 
 LETTER, SETTLED = b"headrace.v1.DeadLetter", b"headrace.v1.Settled"
@@ -151,7 +150,11 @@ def settle(settings: Settings, topology: Topology, letters: Iterable[Letter], *,
     producer = Producer(settings.producer(enable_idempotence=True))
     failures: list[Any] = []
     for letter in letters:
-        topic, value, key, headers = _again(settings, topology, letter, discard)
+        spec = topology.component(letter.word)
+        again = settling(letter.id, letter.body, spec, settings.names, settings.edition, discard=discard)
+        if again is None:
+            raise NotReplayable(f"{letter.id}: a feed keeps nothing to replay; its input is in {letter.body.topic}")
+        topic, value, key, headers = again
         producer.produce(
             topic,
             value,
@@ -164,21 +167,3 @@ def settle(settings: Settings, topology: Topology, letters: Iterable[Letter], *,
             producer.purge()  # not after all, while nobody looks any more
             raise SettleFailed(f"{letter.id} was not sent: {failures[0] if failures else 'the brokers do not answer'}")
         yield letter
-
-
-def _again(settings: Settings, topology: Topology, letter: Letter, discard: bool) -> tuple[Any, Any, Any, Headers]:
-    """Topic, value, key and headers of the record that settles a letter."""
-    names, edition, spec, body = settings.names, settings.edition, topology.component(letter.word), letter.body
-    value = None if body.value_missing else body.value
-    headers: Headers = [(h.key, h.value) for h in body.headers if h.key not in (REPLAY_OF, ATTEMPTS, DISCARD)]
-    headers += [(REPLAY_OF, letter.id), (ATTEMPTS, str(body.attempts))]
-    if discard:
-        headers.append((DISCARD, "1"))
-    if spec.replay is Replay.INBOX:
-        return names.topic(edition, letter.word, "inbox"), value, letter.root.encode(), headers
-    if spec.replay is Replay.INPUT:
-        return body.topic, value, None if body.key_missing else body.key, headers
-    if not discard:
-        raise NotReplayable(f"{letter.id}: a feed keeps nothing to replay; its input is in {body.topic}")
-    settled = Settled(letter_id=letter.id, outcome="discarded").SerializeToString()
-    return names.topic(edition, letter.word, "dead-letters"), settled, body.key, [(TYPE, SETTLED)]

@@ -1,6 +1,7 @@
 """The client: commands out, answers in."""
 
 from headrace.streams.client.client import Client
-from headrace.streams.client.reply import Event, OutcomeUnknown, Reply, SendFailed, Status
+from headrace.streams.client.errors import ClientNotUsable, OutcomeUnknown, SendFailed
+from headrace.topology.reply import Event, Reply, Status
 
-__all__ = ["Client", "Event", "OutcomeUnknown", "Reply", "SendFailed", "Status"]
+__all__ = ["Client", "ClientNotUsable", "Event", "OutcomeUnknown", "Reply", "SendFailed", "Status"]

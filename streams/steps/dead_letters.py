@@ -5,10 +5,14 @@ import traceback
 from headrace.schemas.headers import (
     ATTEMPTS,
     CORRELATION,
+    DISCARD,
     ID,
     REPLAY_OF,
+    SUBJECT,
     TIME,
     TRACEPARENT,
+    TYPE,
+    Headers,
 )
 from headrace.schemas.headrace_v1_pb2 import DeadLetter, Settled
 from headrace.schemas.ids import DeadLetterRef
@@ -18,6 +22,9 @@ from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.envelope import Envelope
 from headrace.streams.steps.errors import TooLarge
 from headrace.topology.aggregate import Rejected
+from headrace.topology.inspection import ComponentSpec
+from headrace.topology.inspection.spec import Replay
+from headrace.topology.names import Names
 
 _EXPECTED = (Rejected, ValueError, LookupError, TooLarge)
 """Errors whose text says all; of any other one the traceback is kept."""
@@ -93,6 +100,30 @@ def to_record(letter: DeadLetter) -> Record:
         None if letter.value_missing else letter.value,
         headers,
     )
+
+
+def settling(
+    letter_id: str, letter: DeadLetter, spec: ComponentSpec, names: Names, edition: str, *, discard: bool
+) -> tuple[str, bytes | None, bytes | None, Headers] | None:
+    """Topic, value, key and headers of the record that settles a dead letter, for the partition that it names.
+
+    None for one whose input cannot be sent again, as `spec` says; that one can only be discarded.
+    """
+    value = None if letter.value_missing else letter.value
+    key = None if letter.key_missing else letter.key
+    input_headers = {header.key: header.value for header in letter.headers}
+    headers: Headers = [(h.key, h.value) for h in letter.headers if h.key not in (REPLAY_OF, ATTEMPTS, DISCARD)]
+    headers += [(REPLAY_OF, letter_id), (ATTEMPTS, str(letter.attempts))]
+    if discard:
+        headers.append((DISCARD, "1"))
+    if spec.replay is Replay.INBOX:
+        return names.topic(edition, spec.name, "inbox"), value, input_headers.get(SUBJECT) or letter.key, headers
+    if spec.replay is Replay.INPUT:
+        return letter.topic, value, key, headers
+    if not discard:
+        return None
+    settled = Settled(letter_id=letter_id, outcome="discarded").SerializeToString()
+    return names.topic(edition, spec.name, "dead-letters"), settled, letter.key, [(TYPE, b"headrace.v1.Settled")]
 
 
 def attempts(record: Record) -> int:

@@ -167,7 +167,7 @@ class Deciders:
         """
         before = self._states.content(state) if self._check_purity else b""
         try:
-            messages = _several(handler.call(state, message, *context))  # which a generator may raise in
+            messages = several(handler.call(state, message, *context))  # which a generator may raise in
         finally:
             if self._check_purity and before != self._states.content(state):
                 raise HandlerError(f"{handler.where} changed the state it was given")
@@ -191,17 +191,17 @@ class Deciders:
             return answer
         if isinstance(answer, (str, bytes)):
             raise HandlerError(f"{handler.where} returned {answer!r}; a compensation returns events or a Flag")
-        return _several(answer)
+        return several(answer)
 
 
 def react(reaction: Reaction, arguments: tuple[Any, ...], pause: Callable[[float], object]) -> tuple[Any, ...]:
     """What a reaction yields; tried again, with pauses, while it raises Transient."""
     for wait in _WAITS:
         try:
-            return _several(reaction.call(*arguments))
+            return several(reaction.call(*arguments))
         except Transient:
             pause(wait)
-    return _several(reaction.call(*arguments))
+    return several(reaction.call(*arguments))
 
 
 def decode(record: Record, message: type[Any]) -> Any:
@@ -209,7 +209,7 @@ def decode(record: Record, message: type[Any]) -> Any:
     return codecs.decode(record.value, message, (record.headers.get(CONTENT_TYPE) or PROTOBUF).decode())
 
 
-def _several(result: Any) -> tuple[Any, ...]:
+def several(result: Any) -> tuple[Any, ...]:
     """What a method gave: one thing, several or none."""
     if isinstance(result, Message):
         return (result,)

@@ -25,6 +25,8 @@ class Step:
 
     looks_ahead = False
     """Whether `ahead` does anything."""
+    raises = False
+    """Whether what would make a dead letter is raised: for tests, which show it as it is."""
 
     def __init__(self, component: str, name: str, store: Store, context: StepContext) -> None:
         """`component` is how it is called in dead letters and rejections, `name` what its topics are named by."""
@@ -83,6 +85,8 @@ class Step:
         try:
             return attempt(record) is not False
         except Exception as error:
+            if self.raises:
+                raise
             self.batch.rollback(savepoint)
             self._fail(record, error)
             return False

@@ -18,6 +18,7 @@ from typing import Any, Literal, Self, TypeVar
 
 from confluent_kafka import Consumer, TopicPartition
 from google.protobuf.message import Message
+from pydantic import SecretStr
 
 from headrace.embedded.broker import free_ports
 from headrace.streams.admin import topics
@@ -237,6 +238,11 @@ def deployed(bootstrap: str, folder: Path, **settings: Any) -> Iterator[Deployme
             worker.bury()
         for future in admin.delete_topics([spec.name for spec in specs], request_timeout=20).values():
             future.exception(20)
+
+
+def secrets(values: dict[str, str]) -> dict[str, Any]:
+    """As Settings holds what goes to librdkafka."""
+    return {name: SecretStr(value) for name, value in values.items()}
 
 
 @dataclass

@@ -22,7 +22,7 @@ class Room:
         self.deposits = 0
 
     def tell(self, root: str, command: Any, correlation_id: str | None = None) -> Any:
-        reply = self.driver.send(command, root, correlation_id=correlation_id)
+        reply = self.driver.execute(command, root, correlation_id=correlation_id)
         self.deposits += command.amount if isinstance(command, pb.DepositFunds) and reply.accepted else 0
         self.deposits -= command.amount if isinstance(command, pb.WithdrawFunds) and reply.accepted else 0
         return reply
@@ -54,15 +54,15 @@ class Room:
         return self.tell(hand, pb.Award(), correlation_id=hand)
 
     def table(self, table: str = "t") -> pb.TableState:
-        state: pb.TableState = self.driver.state("table", table)
+        state: pb.TableState = self.driver.state(table, "table")
         return state
 
     def hand(self, hand: str = "h") -> pb.HandState:
-        state: pb.HandState = self.driver.state("hand", hand)
+        state: pb.HandState = self.driver.state(hand, "hand")
         return state
 
     def player(self, player: str) -> pb.PlayerState:
-        state: pb.PlayerState = self.driver.state("player", player)
+        state: pb.PlayerState = self.driver.state(player, "player")
         return state
 
     def stacks(self, table: str = "t") -> dict[str, int]:

@@ -103,7 +103,7 @@ async def _play(
     from headrace.examples.poker import room
     from headrace.examples.poker.demo.play import Play, funds
     from headrace.examples.poker.demo.watch import watching
-    from headrace.streams.client.client import Client
+    from headrace.streams.client import Client
 
     async with Client(room, settings) as client, watching(settings) as watch:
         with screen.progress("hands", len(history)) as progress:

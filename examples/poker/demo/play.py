@@ -22,8 +22,9 @@ from headrace.examples.poker.demo.watch import GUEST, TABLE, Undone, Watch
 from headrace.examples.poker.history import HandHistory, HistoryError, commands, read
 from headrace.examples.poker.player import MOST
 from headrace.examples.poker.rules import MOST_CHIPS, MOST_PLAYERS
-from headrace.streams.client.client import Client
-from headrace.streams.client.reply import OutcomeUnknown, Reply
+from headrace.streams.client import Client
+from headrace.streams.client.errors import OutcomeUnknown
+from headrace.topology.reply import Reply
 
 SAMPLE = "sample.phhs"
 AT_ONCE = 256

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import random
-import uuid
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,8 +24,6 @@ from headrace.examples.poker.demo.play import Play, Played, funds, read_hands
 from headrace.examples.poker.demo.story import tell
 from headrace.examples.poker.demo.watch import Undone, Watch, signs
 from headrace.examples.poker.history import HandHistory, commands
-from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
-from headrace.schemas.record import CloudEvent
 from headrace.streams.client import OutcomeUnknown, Reply
 from headrace.streams.settings import Settings
 from headrace.testing import TopologyDriver
@@ -101,18 +98,14 @@ class Engine:
     async def execute(
         self, command: Any, *, root: str, domain: str, command_id: str, correlation_id: str, timeout: float
     ) -> Reply:
-        reply = self.driver.send(command, root, domain=domain, command_id=command_id, correlation_id=correlation_id)
-        return await self._answer(domain, command_id, root, reply.wire)
+        reply = self.driver.execute(command, root, domain=domain, command_id=command_id, correlation_id=correlation_id)
+        return await self._answer(command_id, root, reply)
 
     async def record_fact(self, fact: Any, *, root: str, domain: str, external_id: str, timeout: float) -> Reply:
-        extensions = {"factid": external_id, "replyto": "headrace.replies/0"}
-        about = CloudEvent(id=uuid.uuid4().hex, source="/bank", type=fact.DESCRIPTOR.full_name, extensions=extensions)
-        topic = self.driver.topic(domain, "facts")
-        self.driver.produce(topic, root.encode(), fact.SerializeToString(), about.headers())
-        wire = WireReply.FromString(self.driver.records("headrace.replies")[-1].value or b"")
-        return await self._answer(domain, about.id, root, wire)
+        reply = self.driver.record_fact(fact, root, domain=domain, external_id=external_id)
+        return await self._answer(reply.command_id, root, reply)
 
-    async def _answer(self, domain: str, name: str, root: str, wire: WireReply) -> Reply:
+    async def _answer(self, name: str, root: str, reply: Reply) -> Reply:
         for topic in ("main.player.events", "main.table.events", "main.hand.events", "main.course.events"):
             records = self.driver.records(topic)[self._seen[topic] :]
             self._seen[topic] += len(records)
@@ -121,7 +114,7 @@ class Engine:
         if self.deaf:
             self.deaf -= 1
             raise OutcomeUnknown(name, root, 1.0)
-        return Reply.read(wire, room.aggregate(domain))
+        return reply
 
 
 Log = dict[str, list[Record]]

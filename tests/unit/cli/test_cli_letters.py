@@ -86,7 +86,7 @@ def test_a_replay_goes_through_those_behind_it(driver: TopologyDriver, monkeypat
     assert json.loads(line)["attempts"] == 2, "it failed again, and lies there again"
     monkeypatch.setattr(guild.Keeper, "broken", False)
     assert run("replay", "--root", "late").exit_code == 0
-    assert [event.note for event in driver.events("book", "late")] == ["0", "1"]
+    assert [event.note for event in driver.messages("late", "book")] == ["0", "1"]
     nothing = run("replay", "--root", "late")
     assert (nothing.exit_code, "no open dead letter is meant" in nothing.stderr) == (1, True)
 
@@ -104,7 +104,7 @@ def test_all_can_be_given_up(driver: TopologyDriver) -> None:
     done = run("discard", "--since", "2026-01-01T00:00:00Z", "--json")
     assert [json.loads(line)["done"] for line in done.stdout.splitlines()] == ["discarded"] * 3
     assert run("list").exit_code == 1
-    assert [event.note for event in driver.events("book", "late")] == ["1"]
+    assert [event.note for event in driver.messages("late", "book")] == ["1"]
 
 
 @pytest.mark.parametrize("key", [b"p", None])

@@ -30,7 +30,7 @@ def tree(correlation: str) -> list[Any]:
 def test_a_process_with_a_time_out_and_a_refusal_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.workflow_domain:timed")
     driver = furnish(monkeypatch, guild.timed)
-    driver.send(Deposit(amount=5), "p", correlation_id="trip")
+    driver.execute(Deposit(amount=5), "p", correlation_id="trip")
     driver.clock.advance(timedelta(seconds=2))
     assert tree("trip") == [
         ("command purse Deposit", ("event purse Deposited", ("event warden Opened",))),
@@ -47,8 +47,8 @@ def test_a_process_with_a_time_out_and_a_refusal_of_its_own(monkeypatch: pytest.
 def test_states_that_a_process_asks_for_hang_below_its_event(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.workflow_domain:timed")
     driver = furnish(monkeypatch, guild.timed)
-    driver.send(Deposit(amount=1), "treasury")
-    driver.send(Deposit(amount=100), "p", correlation_id="trip")
+    driver.execute(Deposit(amount=1), "treasury")
+    driver.execute(Deposit(amount=100), "p", correlation_id="trip")
     written = [("event warden Stashed",)] * 3
     asked = [("command book Query",), ("command purse Query",)]
     assert tree("trip") == [("command purse Deposit", ("event purse Deposited", *asked, *written))]
@@ -58,7 +58,7 @@ def test_a_refusal_that_a_process_passes_on(monkeypatch: pytest.MonkeyPatch) -> 
     """It lies in the inbox and, left to the purse, with the purse's rejections; the purse compensates the second."""
     monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.workflow_domain:timed")
     driver = furnish(monkeypatch, guild.timed)
-    driver.send(Deposit(amount=7), "p", correlation_id="trip")
+    driver.execute(Deposit(amount=7), "p", correlation_id="trip")
     passed = ("rejection purse Rejection", ("event purse Withdrawn",)), ("rejection warden Rejection",)
     assert tree("trip") == [("command purse Deposit", ("event purse Deposited", ("command book Annotate", *passed)))]
 
@@ -66,7 +66,9 @@ def test_a_refusal_that_a_process_passes_on(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_dead_event_of_a_process_hangs_below_its_event(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.workflow_domain:timed")
     driver = furnish(monkeypatch, guild.timed)
-    driver.send(Deposit(amount=100), "p", correlation_id="trip")  # the treasury has no state, and its balance is asked
+    driver.execute(
+        Deposit(amount=100), "p", correlation_id="trip"
+    )  # the treasury has no state, and its balance is asked
     found = tree("trip")
     assert found[0][1][-1] == ("dead letter warden DeadLetter",)
 
@@ -75,7 +77,7 @@ def test_a_dead_letter_settled_is_told_of(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.workflow_domain:topology")
     monkeypatch.setattr(guild.Keeper, "broken", True)
     driver = furnish(monkeypatch)
-    driver.send(Deposit(amount=13), "p", correlation_id="trip")
+    driver.execute(Deposit(amount=13), "p", correlation_id="trip")
     monkeypatch.setattr(guild.Keeper, "broken", False)
     assert CliRunner().invoke(app, ["dead-letters", "replay", "--root", "p"]).exit_code == 0
     dead = ("dead letter keeper DeadLetter",)

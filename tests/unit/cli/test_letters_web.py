@@ -76,7 +76,7 @@ def test_a_replay_goes_through_those_behind_it_once(driver: TopologyDriver, monk
     assert driver.records("main.keeper.inbox") == []
     monkeypatch.setattr(guild.Keeper, "broken", False)
     assert [done["done"] for done in replay({"component": "keeper", "root": "late"}).data] == ["sent again"]
-    assert [event.note for event in driver.events("book", "late")] == ["0", "1"]
+    assert [event.note for event in driver.messages("late", "book")] == ["0", "1"]
     again = replay({"root": "late"})
     assert (again.status, again.data) == (404, {"error": "no open dead letter is meant"})
     assert roots(component="keeper") == ["early"]

@@ -11,9 +11,9 @@ import pytest
 from google.protobuf.message import Message
 from pytest_bdd import scenarios
 
-from headrace.schemas.headers import CORRELATION, FACT, REPLY_TO, TRACEPARENT, TYPE
+from headrace.schemas.headers import TRACEPARENT, TYPE
 from headrace.schemas.headrace_v1_pb2 import Reply
-from headrace.schemas.record import CloudEvent, Record
+from headrace.schemas.record import Record
 from headrace.streams.admin import dead_letters as letters
 from headrace.streams.admin import trace as tracks
 from headrace.streams.settings import Settings
@@ -71,18 +71,11 @@ class MemoryWorld(World):
         return self._answer()
 
     def record_fact(self, domain: str, root: str, fact: Message, *, external_id: str, correlation_id: str) -> Answer:
-        topic = self.driver.topic(domain, "facts")
-        identity = f"fact-{len(self.driver.records(topic))}"
-        extensions = {FACT[3:]: external_id, CORRELATION[3:]: correlation_id or identity}
-        about = CloudEvent(
-            id=identity,
-            source="/test",
-            type=fact.DESCRIPTOR.full_name,
-            subject=root,
-            extensions=extensions | {REPLY_TO[3:]: "headrace.replies/0"},
+        reply = self.driver.record_fact(
+            fact, root, external_id=external_id, correlation_id=correlation_id or None, domain=domain
         )
-        self.driver.produce(topic, root.encode(), fact.SerializeToString(), about.headers())
-        return self._answer()
+        events = [(event.type, event.raw) for event in reply.events]
+        return Answer(reply.status, reply.reason, reply.already_processed, events)
 
     def deliver(self, record: Record) -> None:
         self.driver.produce(record.topic, record.key, record.value, record.headers.items(), record.partition)

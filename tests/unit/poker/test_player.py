@@ -6,7 +6,7 @@ from google.protobuf.message import Message
 from headrace.examples.poker import Player
 from headrace.examples.poker import poker_pb2 as pb
 from headrace.examples.poker.player import MOST
-from headrace.testing.scenario import given
+from headrace.testing import given
 
 ANN = pb.PlayerRegistered(name="Ann")
 RICH = (ANN, pb.FundsDeposited(amount=500, new_balance=500))

@@ -34,7 +34,7 @@ def test_a_player_with_funds_is_seated_and_takes_his_chips_home(room: Room) -> N
     assert room.tell("t", pb.LeaveTable(player=ANN)).accepted
     assert room.stacks() == {}
     settled = pb.FundsSettled(key="t", amount=400, reserved=400, new_balance=1000)
-    assert room.driver.events("player", ANN)[-1] == settled
+    assert room.driver.messages(ANN, "player")[-1] == settled
     room.check()
 
 
@@ -42,7 +42,7 @@ def test_without_funds_the_join_is_cancelled(room: Room) -> None:
     room.open()
     assert room.join(ANN, 1001).accepted
     cancelled = pb.JoinCancelled(player=ANN, reason="ann has 1000 to spend, not 1001")
-    assert room.driver.events("table", "t")[-1] == cancelled
+    assert room.driver.messages("t", "table")[-1] == cancelled
     assert room.table().joining == {}
     assert room.join(ANN, 1000).accepted
     assert room.stacks() == {ANN: 1000}
@@ -52,7 +52,7 @@ def test_without_funds_the_join_is_cancelled(room: Room) -> None:
 def test_one_who_is_not_known_cannot_join(room: Room) -> None:
     room.open()
     room.join("nobody", 10)
-    assert room.driver.events("table", "t")[-1].reason == "player is not registered"
+    assert room.driver.messages("t", "table")[-1].reason == "player is not registered"
     room.check()
 
 
@@ -91,7 +91,7 @@ def test_chips_on_a_table_cannot_be_spent_twice(room: Room) -> None:
 def test_funds_reserved_for_a_table_that_nobody_joined_come_back(room: Room) -> None:
     room.open()
     assert room.tell(ANN, pb.ReserveFunds(key="t", amount=5, for_table=True)).accepted
-    assert room.driver.events("player", ANN)[-1] == pb.FundsReleased(key="t", amount=5, new_balance=1000)
+    assert room.driver.messages(ANN, "player")[-1] == pb.FundsReleased(key="t", amount=5, new_balance=1000)
     room.check()
 
 
@@ -148,7 +148,7 @@ def test_a_hand_is_played_with_the_stacks_of_the_table_and_settled_there(playing
     playing.act(CY, BET, 50)
     playing.act(ANN, FOLD)
     playing.act(BOB, FOLD)
-    assert playing.driver.events("table", "t")[-1] == pb.BetTaken(hand="h", player=CY, amount=50, number=1)
+    assert playing.driver.messages("t", "table")[-1] == pb.BetTaken(hand="h", player=CY, amount=50, number=1)
     playing.award()
     assert playing.stacks() == {ANN: 499, BOB: 498, CY: 503}
     playing.check()
@@ -169,7 +169,7 @@ def test_a_hand_that_cannot_start_is_cancelled(room: Room) -> None:
     room.join(ANN, 500)
     room.start(ANN)
     cancelled = pb.HandCancelled(hand="h", reason="a hand is played by 2 to 10 players, not 1")
-    assert room.driver.events("table", "t")[-1] == cancelled
+    assert room.driver.messages("t", "table")[-1] == cancelled
     assert room.tell("t", pb.LeaveTable(player=ANN)).accepted
     room.check()
 
@@ -179,7 +179,7 @@ def test_a_bet_that_the_table_refuses_is_reverted_by_the_hand(playing: Room) -> 
     before = playing.hand()
     assert playing.act(CY, BET, 101).accepted
     reverted = pb.BetReverted(player=CY, amount=101, number=1, reason="cy cannot bet 101: the table's limit is 100")
-    assert playing.driver.events("hand", "h")[-1] == reverted
+    assert playing.driver.messages("h", "hand")[-1] == reverted
     after = playing.hand()
     assert after.actions == 1
     after.actions = 0
@@ -201,7 +201,7 @@ def test_a_refused_call_that_closed_the_betting_opens_it_again(room: Room) -> No
     room.start(ANN, BOB, blinds_or_straddles=[1, 150], min_bet=150)  # ann is all in, bob has the button
     room.deal(ANN, BOB)
     room.act(BOB, CALL)
-    closed, reverted = room.driver.events("hand", "h")[-2:]
+    closed, reverted = room.driver.messages("h", "hand")[-2:]
     assert closed.next == pb.HandState.RUNOUT
     assert reverted.amount == 149
     assert room.hand().phase == pb.HandState.BETTING
@@ -230,22 +230,22 @@ def test_whoever_does_not_act_in_time_folds_and_the_hand_comes_to_its_end(playin
     assert len(playing.hand().to_act) == 2
     playing.act(ANN, CALL)
     playing.driver.clock.advance(TIME_TO_ACT - timedelta(seconds=1))
-    assert playing.driver.state("course", "h").timeouts == 0
+    assert playing.driver.state("h", "course").timeouts == 0
     playing.driver.clock.advance(timedelta(seconds=1))
-    assert playing.driver.events("course", "h")[-1] == pb.TurnTimedOut(player=BOB, action=FOLD)
+    assert playing.driver.messages("h", "course")[-1] == pb.TurnTimedOut(player=BOB, action=FOLD)
     assert playing.hand().phase == pb.HandState.BOARD_CARDS
     playing.tell("h", pb.Deal(cards=["2c", "3c", "4c"]), correlation_id="h")
     playing.driver.clock.advance(TIME_TO_ACT)
-    assert playing.driver.events("course", "h")[-1] == pb.TurnTimedOut(player=ANN, action=CALL)
+    assert playing.driver.messages("h", "course")[-1] == pb.TurnTimedOut(player=ANN, action=CALL)
     playing.act(CY, BET, 10)
     playing.driver.clock.advance(TIME_TO_ACT)
     assert playing.hand().phase == pb.HandState.UNCONTESTED
     playing.driver.clock.advance(TIME_TO_ACT)
     assert playing.hand().phase == pb.HandState.AWARDED
-    assert playing.driver.state("course", "h").over
+    assert playing.driver.state("h", "course").over
     assert playing.stacks() == {ANN: 490, BOB: 498, CY: 512}
     playing.driver.clock.advance(timedelta(days=1))
-    assert playing.driver.state("course", "h").timeouts == 3
+    assert playing.driver.state("h", "course").timeouts == 3
     playing.check()
 
 
@@ -253,7 +253,7 @@ def test_time_runs_anew_after_a_bet_is_reverted(playing: Room) -> None:
     playing.driver.clock.advance(TIME_TO_ACT * 2 / 3)
     playing.act(CY, BET, 300)
     playing.driver.clock.advance(TIME_TO_ACT * 2 / 3)
-    assert playing.driver.state("course", "h").timeouts == 0
+    assert playing.driver.state("h", "course").timeouts == 0
     playing.driver.clock.advance(TIME_TO_ACT / 3)
     assert playing.hand().seats[2].folded
 
@@ -262,10 +262,10 @@ def test_a_turn_taken_too_late_for_a_player_changes_nothing(playing: Room) -> No
     """What the course sends carries the sequence that it saw; here bob is in turn again when the command arrives."""
     playing.act(CY, FOLD)
     playing.act(ANN, CALL)
-    seen = len(playing.driver.events("hand", "h")) - 1
+    seen = len(playing.driver.messages("h", "hand")) - 1
     playing.act(BOB, BET, 10)
     playing.act(ANN, BET, 40)
-    late = playing.driver.send(pb.Act(player=BOB, action=FOLD), "h", expected_sequence=seen)
+    late = playing.driver.execute(pb.Act(player=BOB, action=FOLD), "h", expected_sequence=seen)
     assert (late.status, late.retryable) == ("rejected", True)
     assert playing.act(BOB, CALL).accepted
 

@@ -6,7 +6,7 @@ import pytest
 
 from headrace.examples.poker import Hand, cards
 from headrace.examples.poker import poker_pb2 as pb
-from headrace.testing.scenario import given
+from headrace.testing import given
 from tests.support.poker_play import events_of, state_after
 
 State = pb.HandState

@@ -26,19 +26,19 @@ def driver() -> TopologyDriver:
 
 
 def test_a_command_and_what_it_leads_to(driver: TopologyDriver) -> None:
-    reply = driver.send(pb.Transfer(amounts=[5, 6]), "r", correlation_id="visit")
+    reply = driver.execute(pb.Transfer(amounts=[5, 6]), "r", correlation_id="visit")
     assert reply.accepted
     assert (reply.status, reply.sequence, reply.reason) == ("accepted", 1, "")
-    assert reply.events == [pb.Deposited(amount=5, balance=5), pb.Deposited(amount=6, balance=11)]
-    assert reply.wire.correlation_id == "visit"
-    assert driver.events("account", "r") == reply.events
-    assert driver.state("account", "r") == pb.Account(balance=11, count=2)
-    assert driver.events("account", "other") == []
-    assert driver.state("account", "other") == pb.Account()
-    refused = driver.send(pb.Withdraw(amount=99), "r")
+    assert reply.messages == [pb.Deposited(amount=5, balance=5), pb.Deposited(amount=6, balance=11)]
+    assert reply.correlation_id == "visit"
+    assert driver.messages("r", "account") == reply.messages
+    assert driver.state("r", "account") == pb.Account(balance=11, count=2)
+    assert driver.messages("other", "account") == []
+    assert driver.state("other", "account") is None
+    refused = driver.execute(pb.Withdraw(amount=99), "r")
     assert not refused.accepted
     assert (refused.status, refused.code, refused.retryable) == ("rejected", "funds", False)
-    failed = driver.send(pb.Burst(how="raise"), "r")
+    failed = driver.execute(pb.Burst(how="raise"), "r")
     assert (failed.status, failed.code) == ("failed", "failed")
     (letter,) = driver.dead_letters("account")
     assert (letter.error_class, letter.topic) == ("ZeroDivisionError", COMMANDS)
@@ -47,7 +47,7 @@ def test_a_command_and_what_it_leads_to(driver: TopologyDriver) -> None:
 def test_records_have_partitions_and_offsets_as_in_kafka(driver: TopologyDriver) -> None:
     roots = [f"r{number}" for number in range(20)]
     for root in roots:
-        driver.send(pb.Transfer(amounts=[1, 2]), root)
+        driver.execute(pb.Transfer(amounts=[1, 2]), root)
     for topic in (COMMANDS, "main.account.events", "main.account.snapshots", "headrace.replies"):
         places: dict[int, list[int]] = {}
         for record in driver.records(topic):
@@ -64,7 +64,7 @@ def test_records_have_partitions_and_offsets_as_in_kafka(driver: TopologyDriver)
 
 def test_the_clock_moves_only_when_told(driver: TopologyDriver) -> None:
     def at() -> Any:
-        return driver.send(pb.Annotate(), "r").events[0].at
+        return driver.execute(pb.Annotate(), "r").messages[0].at
 
     assert at() == at() == "2024-01-01T00:00:00+00:00"
     driver.clock.advance(timedelta(days=1, milliseconds=1.5))
@@ -78,19 +78,19 @@ def test_the_clock_moves_only_when_told(driver: TopologyDriver) -> None:
 
 
 def test_duplicates_and_expected_sequences(driver: TopologyDriver) -> None:
-    first = driver.send(pb.Deposit(amount=5), "r", command_id="same")
-    again = driver.send(pb.Deposit(amount=5), "r", command_id="same")
-    assert again.wire.already_processed
+    first = driver.execute(pb.Deposit(amount=5), "r", command_id="same")
+    again = driver.execute(pb.Deposit(amount=5), "r", command_id="same")
+    assert again.already_processed
     assert (again.events, again.sequence) == (first.events, 0)
-    assert driver.send(pb.Deposit(amount=5), "other", command_id="same").sequence == 0
-    conflict = driver.send(pb.Withdraw(amount=1), "r", expected_sequence=-1)
+    assert driver.execute(pb.Deposit(amount=5), "other", command_id="same").sequence == 0
+    conflict = driver.execute(pb.Withdraw(amount=1), "r", expected_sequence=-1)
     assert (conflict.code, conflict.retryable, conflict.events) == ("sequence-conflict", True, first.events)
-    assert driver.state("account", "r").balance == 5
+    assert driver.state("r", "account").balance == 5
 
 
 def test_raw_records(driver: TopologyDriver) -> None:
     driver.produce(COMMANDS, b"r", pb.Deposit(amount=5).SerializeToString(), GOOD.items())
-    assert driver.events("account", "r") == [pb.Deposited(amount=5, balance=5)]
+    assert driver.messages("r", "account") == [pb.Deposited(amount=5, balance=5)]
     assert driver.records("headrace.replies") == []
     driver.produce(COMMANDS, None, None)
     driver.produce(COMMANDS, b"r", b"\xff", {**GOOD, ID: b"two"}.items())
@@ -108,14 +108,14 @@ def test_invariant_6_misrouted_records_are_forwarded_then_handled(driver: Topolo
     assert [r.partition for r in driver.records(COMMANDS)] == [wrong, right]
     assert driver.records(COMMANDS)[0].headers == driver.records(COMMANDS)[1].headers
     assert {r.partition for r in driver.records("main.account.events")} == {right}
-    assert driver.state("account", "r").balance == 5
+    assert driver.state("r", "account").balance == 5
 
 
 def test_invariant_8_two_editions_write_to_their_own_topics() -> None:
     drivers = {edition: TopologyDriver(BANK, start=START, edition=edition) for edition in ("main", "trial")}
     for driver in drivers.values():
-        driver.send(pb.Deposit(amount=5), "r")
-        driver.send(pb.Burst(how="raise"), "r")
+        driver.execute(pb.Deposit(amount=5), "r")
+        driver.execute(pb.Burst(how="raise"), "r")
     for edition, driver in drivers.items():
         other = "trial" if edition == "main" else "main"
         for kind in ("commands", "events", "snapshots", "dead-letters"):
@@ -128,7 +128,7 @@ def test_invariant_8_two_editions_write_to_their_own_topics() -> None:
 
 def test_a_prefix_stands_before_all_topics() -> None:
     driver = TopologyDriver(BANK, start=START, names=Names("acme."), partitions=1)
-    assert driver.send(pb.Deposit(amount=5), "r").accepted
+    assert driver.execute(pb.Deposit(amount=5), "r").accepted
     assert driver.topic("account", "events") == "acme.main.account.events"
     assert len(driver.records("acme.main.account.events")) == 1
     assert len(driver.records("acme.headrace.replies")) == 1
@@ -140,8 +140,8 @@ def test_each_run_writes_the_same_records() -> None:
     def run() -> Any:
         driver = TopologyDriver(BANK, start=START)
         for number in range(30):
-            driver.send(pb.Annotate(note=str(number)), f"r{number % 3}")
-            driver.send(pb.Withdraw(amount=1), f"r{number % 3}")
+            driver.execute(pb.Annotate(note=str(number)), f"r{number % 3}")
+            driver.execute(pb.Withdraw(amount=1), f"r{number % 3}")
             driver.clock.advance(timedelta(seconds=1))
         return [driver.records(driver.topic("account", kind)) for kind in ("commands", "events", "snapshots")]
 
@@ -150,27 +150,27 @@ def test_each_run_writes_the_same_records() -> None:
 
 def test_several_domains_are_told_apart() -> None:
     driver = TopologyDriver(Topology(Accounts, Fields), start=START)
-    assert driver.send(pb.Annotate(note="n"), "r").accepted
-    assert driver.send(pb.Deposit(amount=5), "r", domain="fields").events == [pb.Deposited(balance=5)]
-    assert driver.state("account", "r").count == 1
-    assert driver.state("fields", "r") == pb.Account(balance=5)
+    assert driver.execute(pb.Annotate(note="n"), "r").accepted
+    assert driver.execute(pb.Deposit(amount=5), "r", domain="fields").messages == [pb.Deposited(balance=5)]
+    assert driver.state("r", "account").count == 1
+    assert driver.state("r", "fields") == pb.Account(balance=5)
     with pytest.raises(LookupError, match="is handled by account, fields; name the domain"):
-        driver.send(pb.Deposit(amount=5), "r")
+        driver.execute(pb.Deposit(amount=5), "r")
     with pytest.raises(LookupError, match=r"no aggregate handles bank\.v1\.Opened"):
-        driver.send(pb.Opened(), "r")
+        driver.execute(pb.Opened(), "r")
     with pytest.raises(LookupError, match="unknown domain 'nowhere'"):
         driver.dead_letters("nowhere")
 
 
 def test_a_state_that_outgrows_its_record_fails_its_command(driver: TopologyDriver) -> None:
-    assert driver.send(pb.Swell(bytes=600_000), "r").accepted
-    assert driver.send(pb.Swell(bytes=600_000), "r").code == "too-large"
-    assert driver.send(pb.Deposit(amount=1), "r").accepted
-    assert len(driver.state("account", "r").ballast) == 600_000
+    assert driver.execute(pb.Swell(bytes=600_000), "r").accepted
+    assert driver.execute(pb.Swell(bytes=600_000), "r").code == "too-large"
+    assert driver.execute(pb.Deposit(amount=1), "r").accepted
+    assert len(driver.state("r", "account").ballast) == 600_000
 
 
 def test_handlers_that_change_their_state_are_caught(driver: TopologyDriver) -> None:
-    assert "changed the state it was given" in driver.send(pb.Burst(how="mutate"), "r").reason
+    assert "changed the state it was given" in driver.execute(pb.Burst(how="mutate"), "r").reason
 
 
 def test_components_that_answer_each_other_for_ever_are_stopped(
@@ -183,4 +183,4 @@ def test_components_that_answer_each_other_for_ever_are_stopped(
 
 @pytest.mark.parametrize("root", ["", "a\nb", "ä", "x" * 1025])
 def test_any_root_is_answered(driver: TopologyDriver, root: str) -> None:
-    assert driver.send(pb.Deposit(amount=5), root).accepted == (root == "ä")
+    assert driver.execute(pb.Deposit(amount=5), root).accepted == (root == "ä")

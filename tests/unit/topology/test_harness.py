@@ -136,7 +136,7 @@ def test_other_state() -> None:
 
 def test_what_is_no_message_is_told() -> None:
     with pytest.raises(TypeError, match=r"given\(Accounts, …\) takes events, which are protobuf messages; got 'x'"):
-        given(Accounts, "x")  # type: ignore[arg-type]
+        given(Accounts, "x")  # type: ignore[call-overload]
     with pytest.raises(TypeError, match="a command is a protobuf message, not 'x'"):
         given(Accounts).when("x")  # type: ignore[arg-type]
     with fails("expected  'x', which is no protobuf message\n     got       Deposited()"):

@@ -99,45 +99,45 @@ def driver() -> TopologyDriver:
 
 
 def pockets(driver: TopologyDriver, root: str = "trip") -> dict[str, int]:
-    return dict(driver.state("watch", root).pockets)
+    return dict(driver.state(root, "watch").pockets)
 
 
 def test_its_root_is_the_correlation_id_and_its_state_its_events(driver: TopologyDriver) -> None:
-    driver.send(Deposit(amount=1), "p", correlation_id="trip")
-    assert driver.state("watch", "trip").owner == "trip"
-    assert driver.events("watch", "trip") == [Opened(owner="trip")]
+    driver.execute(Deposit(amount=1), "p", correlation_id="trip")
+    assert driver.state("trip", "watch").owner == "trip"
+    assert driver.messages("trip", "watch") == [Opened(owner="trip")]
     (record,) = driver.records(driver.topic("watch", "events"))
     assert record.headers["ce_causationid"] == b"/main/purse/p:0"
     assert record.headers["ce_correlationid"] == b"trip"
     (fed,) = driver.records(driver.topic("watch", "inbox"))
     driver.produce(fed.topic, fed.key, fed.value, fed.headers.items())
-    assert len(driver.events("watch", "trip")) == 1
+    assert len(driver.messages("trip", "watch")) == 1
 
 
 def test_a_time_out_comes_once_and_its_refused_command_is_compensated(driver: TopologyDriver) -> None:
-    driver.send(Deposit(amount=1), "p", correlation_id="trip")
+    driver.execute(Deposit(amount=1), "p", correlation_id="trip")
     driver.clock.advance(timedelta(seconds=59))
     assert pockets(driver) == {}
     driver.clock.advance(timedelta(seconds=1))
     assert pockets(driver) == {"waited": 1, "refused": 1, "noted": 1}
     driver.clock.advance(timedelta(hours=1))
-    assert len(driver.events("watch", "trip")) == 4
+    assert len(driver.messages("trip", "watch")) == 4
     (touch,) = [r for r in driver.records(driver.topic("book", "commands")) if r.headers["ce_type"] == b"bank.v1.Touch"]
     assert touch.headers["ce_expectedsequence"] == b"-1"
     assert touch.headers["ce_rejectto"] == b"inbox:watch:trip"
 
 
 def test_a_cancelled_time_out_does_not_come(driver: TopologyDriver) -> None:
-    driver.send(Deposit(amount=5), "p", correlation_id="trip")
+    driver.execute(Deposit(amount=5), "p", correlation_id="trip")
     assert pockets(driver) == {"noted": 1}
     driver.clock.advance(timedelta(hours=1))
     assert pockets(driver) == {"noted": 1}
 
 
 def test_a_time_out_started_again_takes_the_place_of_the_first(driver: TopologyDriver) -> None:
-    driver.send(Deposit(amount=1), "p", correlation_id="trip")
+    driver.execute(Deposit(amount=1), "p", correlation_id="trip")
     driver.clock.advance(timedelta(seconds=30))
-    driver.send(Deposit(amount=2), "p", correlation_id="trip")
+    driver.execute(Deposit(amount=2), "p", correlation_id="trip")
     driver.clock.advance(timedelta(seconds=30))
     assert pockets(driver) == {}
     driver.clock.advance(timedelta(seconds=30))
@@ -146,30 +146,30 @@ def test_a_time_out_started_again_takes_the_place_of_the_first(driver: TopologyD
 
 def test_a_time_out_of_a_finished_process_is_ignored(driver: TopologyDriver) -> None:
     for _ in range(3):
-        driver.send(Deposit(amount=1), "p", correlation_id="trip")
+        driver.execute(Deposit(amount=1), "p", correlation_id="trip")
     driver.clock.advance(timedelta(hours=1))
     assert pockets(driver) == {}
 
 
 def test_states_of_other_roots_come_with_their_sequences(driver: TopologyDriver) -> None:
-    driver.send(Deposit(amount=100), "p", correlation_id="trip")
+    driver.execute(Deposit(amount=100), "p", correlation_id="trip")
     assert pockets(driver) == {"seen": 100, "at": 0, "nobody": -1}
-    driver.send(Deposit(amount=7), "p", correlation_id="trip")
-    assert driver.state("watch", "trip").owner == "trip"
+    driver.execute(Deposit(amount=7), "p", correlation_id="trip")
+    assert driver.state("trip", "watch").owner == "trip"
 
 
 def test_what_comes_while_it_waits_follows_in_order(driver: TopologyDriver) -> None:
     """The dead event is first in its queue; those behind it wait, and follow after it is replayed."""
-    driver.send(Deposit(amount=13), "p", correlation_id="trip")
-    driver.send(Deposit(amount=1), "p", correlation_id="trip")
-    driver.send(Deposit(amount=1), "p", correlation_id="other")
-    assert driver.events("watch", "trip") == []
-    assert driver.events("watch", "other") == [Opened(owner="other")]
+    driver.execute(Deposit(amount=13), "p", correlation_id="trip")
+    driver.execute(Deposit(amount=1), "p", correlation_id="trip")
+    driver.execute(Deposit(amount=1), "p", correlation_id="other")
+    assert driver.messages("trip", "watch") == []
+    assert driver.messages("other", "watch") == [Opened(owner="other")]
     (letter,) = driver.dead_letters("watch")
     headers: Headers = [(h.key, h.value) for h in letter.headers]
     headers += [("ce_replayof", f"{letter.topic}/{letter.partition}/{letter.offset}"), ("ce_discard", "1")]
     driver.produce(driver.topic("watch", "inbox"), b"trip", letter.value, headers)
-    assert driver.events("watch", "trip") == [Opened(owner="trip")]
+    assert driver.messages("trip", "watch") == [Opened(owner="trip")]
 
 
 def test_mistakes_are_told_at_start() -> None:

@@ -164,8 +164,8 @@ def settle(driver: TopologyDriver, word: str, number: int = 0, *, discard: bool 
 
 def test_a_refused_command_sent_again_is_decided_again(driver: TopologyDriver) -> None:
     """The saga's cascade mode keeps refused commands for a person, who sends them again at a better time."""
-    driver.send(Deposit(amount=1), "p")
-    assert driver.events("book", "b") == []
+    driver.execute(Deposit(amount=1), "p")
+    assert driver.messages("b", "book") == []
     settle(driver, "book")
     assert len(letters(driver, "book")) == 2
     assert letters(driver, "book")[1][1].attempts == 2
@@ -173,12 +173,12 @@ def test_a_refused_command_sent_again_is_decided_again(driver: TopologyDriver) -
     settle(driver, "book", 1)
     settle(driver, "book", 1)
     settle(driver, "book", 0)
-    assert driver.events("book", "b") == [Annotated(note="n")]
-    assert len(driver.events("purse", "p")) == 1
+    assert driver.messages("b", "book") == [Annotated(note="n")]
+    assert len(driver.messages("p", "purse")) == 1
 
 
 def test_a_rejection_sent_again_is_compensated_again(driver: TopologyDriver) -> None:
-    driver.send(Deposit(amount=1), "p")
+    driver.execute(Deposit(amount=1), "p")
     letter_id = settle(driver, "purse")
     assert settled(driver, "purse") == [(letter_id, "replayed")]
     assert letters(driver, "purse")[1][1].attempts == 2
@@ -186,11 +186,11 @@ def test_a_rejection_sent_again_is_compensated_again(driver: TopologyDriver) -> 
     settle(driver, "purse", 1)
     settle(driver, "purse", 1)
     settle(driver, "purse", 0)
-    assert driver.events("purse", "p")[1:] == [Withdrawn(amount=0)]
+    assert driver.messages("p", "purse")[1:] == [Withdrawn(amount=0)]
 
 
 def test_a_rejection_that_a_process_keeps_can_be_sent_again(driver: TopologyDriver) -> None:
-    driver.send(Deposit(amount=20), "p", correlation_id="trip")
+    driver.execute(Deposit(amount=20), "p", correlation_id="trip")
     letter_id = settle(driver, "warden")
     assert settled(driver, "warden") == [(letter_id, "replayed")]
     assert len(letters(driver, "warden")) == 2
@@ -198,19 +198,19 @@ def test_a_rejection_that_a_process_keeps_can_be_sent_again(driver: TopologyDriv
     settle(driver, "warden", 1)
     settle(driver, "warden", 1)
     settle(driver, "warden", 0)
-    assert driver.events("warden", "trip") == [Stashed(pocket="refused", amount=1)]
+    assert driver.messages("trip", "warden") == [Stashed(pocket="refused", amount=1)]
 
 
 def test_a_rejection_that_a_process_keeps_can_be_given_up(driver: TopologyDriver) -> None:
-    driver.send(Deposit(amount=20), "p", correlation_id="trip")
+    driver.execute(Deposit(amount=20), "p", correlation_id="trip")
     letter_id = settle(driver, "warden", discard=True)
     assert settled(driver, "warden") == [(letter_id, "discarded")]
-    assert driver.events("warden", "trip") == []
+    assert driver.messages("trip", "warden") == []
 
 
 def test_attempts_of_a_saga_are_counted(driver: TopologyDriver) -> None:
     Mood.breaks = True
-    driver.send(Deposit(amount=1), "p")
+    driver.execute(Deposit(amount=1), "p")
     for number in range(3):
         settle(driver, "keeper", number)
     assert [letter.attempts for _, letter in letters(driver, "keeper")] == [1, 2, 3, 4]
@@ -220,7 +220,7 @@ def test_attempts_of_a_saga_are_counted(driver: TopologyDriver) -> None:
 
 
 def test_attempts_of_a_process_are_counted(driver: TopologyDriver) -> None:
-    driver.send(Deposit(amount=13), "p", correlation_id="trip")
+    driver.execute(Deposit(amount=13), "p", correlation_id="trip")
     driver.clock.advance(timedelta(minutes=1))
     for number in range(2):
         settle(driver, "warden", number)
@@ -229,7 +229,7 @@ def test_attempts_of_a_process_are_counted(driver: TopologyDriver) -> None:
 
 def test_a_state_that_cannot_be_read_makes_the_event_dead(driver: TopologyDriver) -> None:
     """Rather than wait for it for ever."""
-    driver.send(Deposit(amount=13), "p", correlation_id="trip")
+    driver.execute(Deposit(amount=13), "p", correlation_id="trip")
     driver.clock.advance(timedelta(minutes=1))
     ((_, letter),) = letters(driver, "warden")
     assert "control characters" in letter.error
@@ -242,14 +242,14 @@ def test_a_refusal_that_a_process_leaves_goes_to_the_aggregate_whatever_its_root
     root: str, driver: TopologyDriver
 ) -> None:
     Mood.answer = None
-    driver.send(Deposit(amount=21), root, correlation_id="trip")
-    assert driver.events("purse", root)[1:] == [Withdrawn(amount=0)]
+    driver.execute(Deposit(amount=21), root, correlation_id="trip")
+    assert driver.messages(root, "purse")[1:] == [Withdrawn(amount=0)]
 
 
 @pytest.mark.parametrize("trip", ["trip", "trip:1", "a/b:c/d"])
 def test_a_refusal_of_what_a_time_out_sent_is_nobody_elses(trip: str, driver: TopologyDriver) -> None:
     """No aggregate caused it; it is kept, and nothing is written to a topic that is not there."""
-    driver.send(Deposit(amount=15), "p", correlation_id=trip)
+    driver.execute(Deposit(amount=15), "p", correlation_id=trip)
     driver.clock.advance(timedelta(minutes=1))
     ((_, letter),) = letters(driver, "warden")
     assert "nobody to tell of it" in letter.error
@@ -277,25 +277,25 @@ def test_a_time_out_with_a_bad_name_leaves_no_event_behind() -> None:
             state.count += 1
 
     driver = TopologyDriver(Topology(Purse, Careless), start=NOW)
-    driver.send(Deposit(amount=1), "p", correlation_id="trip")
+    driver.execute(Deposit(amount=1), "p", correlation_id="trip")
     ((_, letter),) = letters(driver, "careless")
     assert "has no slash" in letter.error
     settle(driver, "careless", discard=True)
-    driver.send(Deposit(amount=2), "p", correlation_id="trip")
+    driver.execute(Deposit(amount=2), "p", correlation_id="trip")
     (event,) = driver.records(driver.topic("careless", "events"))
     assert event.headers["ce_id"] == b"trip:0"
-    assert driver.state("careless", "trip").count == 1
+    assert driver.state("trip", "careless").count == 1
 
 
 def test_a_rejection_whose_ids_are_no_text_changes_no_state(driver: TopologyDriver) -> None:
     Mood.answer = None
-    driver.send(Deposit(amount=1), "p")
-    driver.send(Deposit(amount=10), "p")
+    driver.execute(Deposit(amount=1), "p")
+    driver.execute(Deposit(amount=10), "p")
     (notice,) = driver.records(driver.topic("purse", "rejections"))
     headers: Headers = [(k, b"\xff" if k == "ce_id" else v) for k, v in notice.headers.items()]
     driver.produce(notice.topic, notice.key, notice.value, headers)
-    assert driver.send(Deposit(amount=10), "p").events == [Deposited(amount=10, balance=20)]
-    assert len(driver.events("purse", "p")) == 4
+    assert driver.execute(Deposit(amount=10), "p").messages == [Deposited(amount=10, balance=20)]
+    assert len(driver.messages("p", "purse")) == 4
 
 
 def test_a_refusal_to_a_topic_that_is_not_there_is_kept() -> None:

@@ -73,11 +73,11 @@ def driver() -> Iterator[TopologyDriver]:
 
 
 def deposit(driver: TopologyDriver, amount: int) -> None:
-    driver.send(Deposit(amount=amount), "p", correlation_id="trip")
+    driver.execute(Deposit(amount=amount), "p", correlation_id="trip")
 
 
 def note(driver: TopologyDriver, text: str) -> None:
-    driver.send(Annotate(note=text), "p", correlation_id="trip")
+    driver.execute(Annotate(note=text), "p", correlation_id="trip")
 
 
 def letters(driver: TopologyDriver) -> list[tuple[str, DeadLetter]]:
@@ -96,23 +96,23 @@ def settle(driver: TopologyDriver, letter_id: str, letter: DeadLetter) -> None:
 def test_time_outs_of_one_moment_all_come(driver: TopologyDriver) -> None:
     deposit(driver, 5)
     driver.clock.advance(MINUTE)
-    assert driver.events("clerk", "trip") == [Opened(owner="second"), Stashed(pocket="second", amount=5)]
+    assert driver.messages("trip", "clerk") == [Opened(owner="second"), Stashed(pocket="second", amount=5)]
 
 
 def test_one_that_another_of_the_same_moment_cancels_does_not_come(driver: TopologyDriver) -> None:
     note(driver, "cancel")
     deposit(driver, 5)
     driver.clock.advance(MINUTE)
-    assert driver.events("clerk", "trip")[1:] == [Opened(owner="second")]
+    assert driver.messages("trip", "clerk")[1:] == [Opened(owner="second")]
 
 
 def test_one_that_another_of_the_same_moment_starts_again_comes_later(driver: TopologyDriver) -> None:
     note(driver, "again")
     deposit(driver, 5)
     driver.clock.advance(MINUTE)
-    assert driver.events("clerk", "trip")[1:] == [Opened(owner="second")]
+    assert driver.messages("trip", "clerk")[1:] == [Opened(owner="second")]
     driver.clock.advance(MINUTE)
-    assert driver.events("clerk", "trip")[2:] == [Stashed(pocket="second", amount=77)]
+    assert driver.messages("trip", "clerk")[2:] == [Stashed(pocket="second", amount=77)]
 
 
 def test_time_outs_of_one_moment_wait_behind_a_dead_event_and_follow(driver: TopologyDriver) -> None:
@@ -120,10 +120,10 @@ def test_time_outs_of_one_moment_wait_behind_a_dead_event_and_follow(driver: Top
     deposit(driver, 5)
     deposit(driver, 13)
     driver.clock.advance(MINUTE)
-    assert driver.events("clerk", "trip") == []
+    assert driver.messages("trip", "clerk") == []
     Clerk.broken = False
     settle(driver, *letters(driver)[0])
-    assert driver.events("clerk", "trip") == [Opened(owner="second"), Stashed(pocket="second", amount=5)]
+    assert driver.messages("trip", "clerk") == [Opened(owner="second"), Stashed(pocket="second", amount=5)]
 
 
 def test_what_comes_after_a_time_out_stays_behind_it(driver: TopologyDriver) -> None:
@@ -135,13 +135,13 @@ def test_what_comes_after_a_time_out_stays_behind_it(driver: TopologyDriver) -> 
     deposit(driver, 98)
     Clerk.broken = False
     settle(driver, *letters(driver)[0])
-    assert [type(event) for event in driver.events("clerk", "trip")] == [Opened, Stashed, Annotated]
+    assert [type(event) for event in driver.messages("trip", "clerk")] == [Opened, Stashed, Annotated]
 
 
 def test_dead_time_outs_of_one_moment_are_letters_of_their_own(driver: TopologyDriver) -> None:
     roots = [f"trip-{number}" for number in range(20)]
     for root in roots:
-        driver.send(Deposit(amount=14), "p", correlation_id=root)
+        driver.execute(Deposit(amount=14), "p", correlation_id=root)
     driver.clock.advance(MINUTE)
     found = letters(driver)
     assert len({letter_id for letter_id, _ in found}) == len(found) == len(roots)
@@ -149,13 +149,13 @@ def test_dead_time_outs_of_one_moment_are_letters_of_their_own(driver: TopologyD
     for letter_id, letter in found:
         settle(driver, letter_id, letter)
     for root in roots:
-        assert driver.events("clerk", root)[1:] == [Stashed(pocket="second", amount=14)]
+        assert driver.messages(root, "clerk")[1:] == [Stashed(pocket="second", amount=14)]
 
 
 def test_a_time_out_beyond_all_calendars_does_not_come_at_once(driver: TopologyDriver) -> None:
     deposit(driver, 99)
     driver.clock.advance(timedelta(days=365 * 100))
-    assert driver.events("clerk", "trip") == []
+    assert driver.messages("trip", "clerk") == []
 
 
 def test_one_that_meets_a_broken_end_is_dead_and_gone(driver: TopologyDriver, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,4 +175,4 @@ def test_one_that_meets_a_broken_end_is_dead_and_gone(driver: TopologyDriver, mo
     driver.clock.advance(MINUTE)
     for letter_id, letter in letters(driver):
         settle(driver, letter_id, letter)
-    assert driver.events("clerk", "trip") == [Opened(owner="second"), Stashed(pocket="second", amount=5)]
+    assert driver.messages("trip", "clerk") == [Opened(owner="second"), Stashed(pocket="second", amount=5)]

@@ -24,7 +24,7 @@ def driver() -> Iterator[TopologyDriver]:
 
 
 def notes(driver: TopologyDriver, root: str = "p") -> list[str]:
-    return [event.note for event in driver.events("book", root)]
+    return [event.note for event in driver.messages(root, "book")]
 
 
 def settle(driver: TopologyDriver, letter: DeadLetter, *, discard: bool = False) -> None:
@@ -45,7 +45,7 @@ def header(record: Record, name: str) -> str:
 
 
 def test_an_event_becomes_commands_of_another_domain(driver: TopologyDriver) -> None:
-    driver.send(Deposit(amount=2), "p", correlation_id="trip")
+    driver.execute(Deposit(amount=2), "p", correlation_id="trip")
     assert notes(driver) == ["0"]
     assert notes(driver, "p-copy") == ["again"]
     first, second = driver.records(driver.topic("book", "commands"))
@@ -60,7 +60,7 @@ def test_an_event_becomes_commands_of_another_domain(driver: TopologyDriver) -> 
 
 
 def test_the_same_event_again_changes_nothing(driver: TopologyDriver) -> None:
-    driver.send(Deposit(amount=1), "p")
+    driver.execute(Deposit(amount=1), "p")
     (event,) = driver.records(driver.topic("purse", "events"))
     driver.produce(event.topic, event.key, event.value, event.headers.items(), event.partition)
     assert len(driver.records(driver.topic("book", "commands"))) == 2
@@ -69,11 +69,11 @@ def test_the_same_event_again_changes_nothing(driver: TopologyDriver) -> None:
 
 def test_a_transient_failure_is_tried_again(driver: TopologyDriver) -> None:
     guild.Keeper.stumbles = 3
-    driver.send(Deposit(amount=14), "p")
+    driver.execute(Deposit(amount=14), "p")
     assert notes(driver) == ["0"]
     assert driver.clock.now > NOW + timedelta(seconds=1)
     guild.Keeper.stumbles = 4
-    driver.send(Deposit(amount=14), "p")
+    driver.execute(Deposit(amount=14), "p")
     (letter,) = driver.dead_letters("keeper")
     assert letter.error_class == "Transient"
 
@@ -83,7 +83,7 @@ def test_a_transient_failure_is_tried_again(driver: TopologyDriver) -> None:
     [(15, "to 'nowhere', which handles none; domains: book, purse"), (16, "to book without a root"), (13, "thirteen")],
 )
 def test_what_cannot_be_sent_is_dead_and_names_saga_and_event(driver: TopologyDriver, amount: int, says: str) -> None:
-    driver.send(Deposit(amount=amount), "p")
+    driver.execute(Deposit(amount=amount), "p")
     (letter,) = driver.dead_letters("keeper")
     assert says in letter.error
     assert (letter.component, letter.topic, letter.key) == (
@@ -96,11 +96,11 @@ def test_what_cannot_be_sent_is_dead_and_names_saga_and_event(driver: TopologyDr
 
 def test_a_loop_ends_at_the_hop_limit_with_its_path() -> None:
     driver = TopologyDriver(guild.endless, start=NOW)
-    driver.send(Deposit(amount=1), "p")
+    driver.execute(Deposit(amount=1), "p")
     letters = driver.dead_letters("keeper") + driver.dead_letters("echo")
     assert [letter.error_class for letter in letters] == ["HopLimit"]
     assert letters[0].error.startswith("64 hops led here and no end: keeper>echo>keeper>")
-    assert len(driver.events("purse", "p")) == 33
+    assert len(driver.messages("p", "purse")) == 33
 
 
 # ---- dead events, and those behind them
@@ -108,8 +108,8 @@ def test_a_loop_ends_at_the_hop_limit_with_its_path() -> None:
 
 def test_events_behind_a_dead_one_wait_and_follow_in_order(driver: TopologyDriver) -> None:
     for amount in (1, 13, 3, 4):
-        driver.send(Deposit(amount=amount), "p")
-    driver.send(Deposit(amount=1), "other")
+        driver.execute(Deposit(amount=amount), "p")
+    driver.execute(Deposit(amount=1), "other")
     assert notes(driver) == ["0"]
     assert notes(driver, "other") == ["0"]
     (letter,) = driver.dead_letters("keeper")
@@ -118,13 +118,13 @@ def test_events_behind_a_dead_one_wait_and_follow_in_order(driver: TopologyDrive
     assert notes(driver) == ["0", "1", "2", "3"]
     settle(driver, letter)
     assert notes(driver) == ["0", "1", "2", "3"]
-    driver.send(Deposit(amount=5), "p")
+    driver.execute(Deposit(amount=5), "p")
     assert notes(driver)[-1] == "4"
 
 
 def test_a_replay_that_fails_again_keeps_its_place(driver: TopologyDriver) -> None:
     for amount in (13, 3):
-        driver.send(Deposit(amount=amount), "p")
+        driver.execute(Deposit(amount=amount), "p")
     settle(driver, driver.dead_letters("keeper")[0])
     assert notes(driver) == []
     assert len(driver.dead_letters("keeper")) == 2
@@ -135,7 +135,7 @@ def test_a_replay_that_fails_again_keeps_its_place(driver: TopologyDriver) -> No
 
 def test_a_discarded_event_lets_those_behind_it_go_on(driver: TopologyDriver) -> None:
     for amount in (13, 3):
-        driver.send(Deposit(amount=amount), "p")
+        driver.execute(Deposit(amount=amount), "p")
     settle(driver, driver.dead_letters("keeper")[0], discard=True)
     assert notes(driver) == ["1"]
 
@@ -144,26 +144,26 @@ def test_a_discarded_event_lets_those_behind_it_go_on(driver: TopologyDriver) ->
 
 
 def test_a_refused_command_is_compensated_by_events_of_its_source(driver: TopologyDriver) -> None:
-    driver.send(Deposit(amount=1), "p")
-    driver.send(Deposit(amount=7), "p")
-    assert driver.events("purse", "p") == [
+    driver.execute(Deposit(amount=1), "p")
+    driver.execute(Deposit(amount=7), "p")
+    assert driver.messages("p", "purse") == [
         Deposited(amount=1, balance=1),
         Deposited(amount=7, balance=8),
         Withdrawn(amount=1, balance=8),
     ]
     (notice,) = driver.records(driver.topic("purse", "rejections"))
     driver.produce(notice.topic, notice.key, notice.value, notice.headers.items())
-    assert len(driver.events("purse", "p")) == 3
+    assert len(driver.messages("p", "purse")) == 3
     assert driver.dead_letters("book") == []
 
 
 def test_flags_instead_of_events(driver: TopologyDriver) -> None:
-    driver.send(Deposit(amount=70), "p")
+    driver.execute(Deposit(amount=70), "p")
     assert event_types(driver) == ["bank.v1.Deposited", "headrace.v1.Revoked"]
     revoked = Revoked.FromString(driver.records(driver.topic("purse", "events"))[1].value or b"")
     assert (revoked.sequence, "is not to be noted" in revoked.reason) == (0, True)
-    driver.send(Deposit(amount=71), "p")
-    driver.send(Deposit(amount=72), "p")
+    driver.execute(Deposit(amount=71), "p")
+    driver.execute(Deposit(amount=72), "p")
     kept = [letter.error for letter in driver.dead_letters("purse")]
     assert "keeps for a person" in kept[0]
     assert "escalates" in kept[1]
@@ -173,15 +173,15 @@ def test_flags_instead_of_events(driver: TopologyDriver) -> None:
 
 
 def test_what_the_engine_wrote_is_folded_like_any_event(driver: TopologyDriver) -> None:
-    driver.send(Deposit(amount=70), "p")
-    late = driver.send(Deposit(amount=1), "p", expected_sequence=0)  # folds to compare states
+    driver.execute(Deposit(amount=70), "p")
+    late = driver.execute(Deposit(amount=1), "p", expected_sequence=0)  # folds to compare states
     assert (late.status, late.code) == ("accepted", "")
-    assert driver.state("purse", "p").balance == 71
+    assert driver.state("p", "purse").balance == 71
 
 
 def test_an_aborted_root_goes_no_further(driver: TopologyDriver) -> None:
-    driver.send(Deposit(amount=73), "p")
-    driver.send(Deposit(amount=1), "p")
+    driver.execute(Deposit(amount=73), "p")
+    driver.execute(Deposit(amount=1), "p")
     assert event_types(driver) == ["bank.v1.Deposited", "headrace.v1.Aborted", "bank.v1.Deposited"]
     assert "aborted" in driver.dead_letters("keeper")[0].error
     assert notes(driver) == []
@@ -191,7 +191,7 @@ def test_an_aborted_root_goes_no_further(driver: TopologyDriver) -> None:
 
 
 def test_without_a_handler_the_rejection_is_kept_visibly(driver: TopologyDriver) -> None:
-    driver.send(Deposit(amount=17), "p")
+    driver.execute(Deposit(amount=17), "p")
     (letter,) = driver.dead_letters("purse")
     assert "compensates no bank.v1.Touch" in letter.error
     assert "not to be touched" in letter.error
@@ -224,7 +224,7 @@ def test_a_fact_is_recorded_once_for_its_external_id(driver: TopologyDriver) -> 
     other = record_fact(driver, Stash(pocket="a", amount=7), "bank-2")
     assert [r.status for r in (first, again, other)] == [Reply.ACCEPTED] * 3
     assert (again.already_processed, again.events) == (True, first.events)
-    assert driver.events("purse", "p") == [Stashed(pocket="a", amount=5), Stashed(pocket="a", amount=7)]
+    assert driver.messages("p", "purse") == [Stashed(pocket="a", amount=5), Stashed(pocket="a", amount=7)]
     assert [header(r, "ce_factid") for r in driver.records(driver.topic("purse", "events"))] == ["bank-1", "bank-2"]
 
 
@@ -233,7 +233,7 @@ def test_bad_facts_are_refused_and_nothing_is_stored(driver: TopologyDriver) -> 
     assert "records no bank.v1.Deposit" in record_fact(driver, Deposit(), "x").reason  # type: ignore[arg-type]
     rejecting = record_fact(driver, Stash(amount=-1), "y")
     assert (rejecting.status, "rejects a fact" in rejecting.reason) == (Reply.FAILED, True)
-    assert driver.events("purse", "p") == []
+    assert driver.messages("p", "purse") == []
     assert len(driver.dead_letters("purse")) == 3
 
 

@@ -1,7 +1,7 @@
-"""What a client gets back: answers to commands, events, and the errors that are no answers."""
+"""What comes back to whoever sends a command, states a fact or reads a root: from a client and from the test driver."""
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import Any, Self
 
 from google.protobuf.message import Message
@@ -12,22 +12,7 @@ from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
 from headrace.topology.inspection import ComponentSpec
 
 
-class OutcomeUnknown(TimeoutError):
-    """No answer in time. The command may have been handled or may be yet; `command_id` may be sent again safely."""
-
-    def __init__(self, command_id: str, root: str, seconds: float) -> None:
-        super().__init__(
-            f"no answer for {root} within {seconds:g} s, so the outcome of command {command_id} is unknown; "
-            "send it again with the same command_id, which is safe: it is decided once. Is a worker running?"
-        )
-        self.command_id = command_id
-
-
-class SendFailed(RuntimeError):
-    """The brokers did not take some of what was sent."""
-
-
-class Status(Enum):
+class Status(StrEnum):
     """How a command ended."""
 
     ACCEPTED = "accepted"
@@ -79,13 +64,21 @@ class Reply:
     code: str = ""
     retryable: bool = False
     already_processed: bool = False
-    """This answer was given before: the command had been sent already."""
+    """This answer was given before: an earlier call had sent the command, or stated the fact, already.
+
+    Of a command whose id the caller chose, it may have been an earlier attempt of this call whose answer was lost.
+    """
     correlation_id: str = ""
 
     @property
     def accepted(self) -> bool:
         """Whether the command was carried out."""
         return self.status is Status.ACCEPTED
+
+    @property
+    def messages(self) -> list[Any]:
+        """The messages of `events`; None for each whose type this program does not know."""
+        return [event.data for event in self.events]
 
     @classmethod
     def read(cls, reply: WireReply, spec: ComponentSpec) -> Self:

@@ -1,0 +1,298 @@
+"""A client's connection to the brokers: requests out, answers in.
+
+One producer and one reply consumer, with a thread each; thousands of calls may be in flight. A call is sent again under
+its id while no answer comes: the engine decides it once, however often it lies in the topic.
+"""
+
+import asyncio
+import os
+import random
+import threading
+import time
+from typing import Any, NamedTuple
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from headrace.schemas.headers import SOURCE, TYPE, Headers
+from headrace.schemas.headrace_v1_pb2 import QueryResult
+from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
+from headrace.streams.client.errors import ClientNotUsable, OutcomeUnknown, SendFailed
+from headrace.streams.settings import Settings
+from headrace.streams.state.restore import backoff
+
+Answer = WireReply | QueryResult
+SILENCE = 10.0
+"""Seconds without an answer after which a delivered request is sent again; twice as many each further time.
+
+Not fewer: where the engine is only busy, copies would make it busier.
+"""
+_REPLY = b"headrace.v1.Reply"
+_UNKNOWN_TOPIC = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
+_TRANSIENT = (KafkaError._MSG_TIMED_OUT, KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN)
+_OPENING = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._TRANSPORT,
+    KafkaError._TIMED_OUT,
+)
+_REFUSED = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError._AUTHENTICATION)
+
+
+class Request(NamedTuple):
+    """A record for an aggregate."""
+
+    topic: str
+    root: str
+    id: str
+    source: str
+    """That its answer has for `ce_source`."""
+    payload: bytes
+    headers: Headers
+
+
+class Connection:
+    """Opened and closed once, on one event loop of one process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.reply_to = ""
+        """Topic and partition that answers to this client come to."""
+        self._calls: dict[bytes, list[_Call]] = {}
+        self._failed, self._failure = 0, KafkaError(KafkaError.NO_ERROR)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    # ---- life
+
+    async def open(self) -> None:
+        """Connect. Raises LookupError without the replies topic, KafkaException when the brokers refuse."""
+        if self._loop is not None or self._closed:
+            raise ClientNotUsable("this client was opened before; make another one: async with Client(topology) as …")
+        self.producer = Producer(
+            # no linger: a lone command does not wait, and many make batches while others are on their way
+            self._settings.producer(enable_idempotence=True, linger_ms=0, queue_buffering_max_messages=50_000)
+        )
+        self._consumer = Consumer(
+            self._settings.client(
+                group_id=f"{self._settings.prefix}headrace.client",  # required, not joined
+                enable_auto_commit=False,
+                isolation_level="read_committed",
+                auto_offset_reset="latest",
+                fetch_wait_max_ms=100,
+            )
+        )
+        try:
+            await asyncio.to_thread(self._take_reply_partition)
+        except BaseException:
+            self._consumer.close()
+            raise
+        self._loop, self._pid = asyncio.get_running_loop(), os.getpid()
+        for target in (self._receive, self._deliver):
+            thread = threading.Thread(target=target, name=f"headrace-client{target.__name__}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    async def close(self) -> None:
+        """Wait ten seconds at most until all is delivered, and end; calls in flight raise ClientNotUsable."""
+        await asyncio.to_thread(self.producer.flush, 10)
+        self._closed = True
+        self._stop.set()
+        for thread in self._threads:
+            await asyncio.to_thread(thread.join)
+        self._consumer.close()
+        for call in [call for calls in self._calls.values() for call in calls]:
+            call.fail(ClientNotUsable(f"the client was closed while command {call.request.id} waited for its answer"))
+
+    def check(self) -> None:
+        """ClientNotUsable where the client cannot work: at once, and not by a call that never returns."""
+        if self._closed:
+            raise ClientNotUsable("this client is closed; make its calls inside of `async with Client(…) as client`")
+        if self._loop is None:
+            raise ClientNotUsable("this client is not open; write `async with Client(…) as client` around its calls")
+        if self._pid != os.getpid():
+            raise ClientNotUsable(
+                f"this client was opened in process {self._pid} and does not live on in a fork; open one per process"
+            )
+        if asyncio.get_running_loop() is not self._loop:
+            raise ClientNotUsable("this client was opened on another event loop; open one per loop")
+
+    # ---- out
+
+    async def ask(self, request: Request, timeout: float) -> tuple[Answer, int]:
+        """The answer to a request, and how often that was sent for it; OutcomeUnknown after `timeout` seconds.
+
+        Raises KafkaException at once for what does not pass, such as a missing topic or permission.
+        """
+        call = _Call(self, request)
+        key = request.id.encode()
+        self._calls.setdefault(key, []).append(call)
+        try:
+            async with asyncio.timeout(timeout):
+                await self._produce(request, call.produced)
+                call.wait(SILENCE)
+                return await call.answer, call.attempts
+        except TimeoutError:
+            raise OutcomeUnknown(request.id, request.root, timeout) from None
+        finally:
+            call.end()
+            self._calls[key].remove(call)
+            if not self._calls[key]:
+                del self._calls[key]
+
+    async def send(self, request: Request) -> None:
+        """Send a request and do not wait for its delivery, only while too much is on its way; see `flush`."""
+        await self._produce(request, self._sent)
+
+    async def flush(self) -> None:
+        """Wait until the brokers have all that was sent; raises SendFailed when they did not take some of it."""
+        await asyncio.to_thread(self.producer.flush)
+        if self._failed:
+            failed, self._failed = self._failed, 0
+            raise SendFailed(f"{failed} command(s) were not delivered; the last because: {self._failure}")
+
+    async def _produce(self, request: Request, delivered: Any) -> None:
+        while True:
+            try:
+                self.produce(request, delivered)
+                return
+            except BufferError:
+                await asyncio.to_thread(self.producer.poll, 0.05)
+
+    def produce(self, request: Request, delivered: Any) -> None:
+        """Hand a record to the producer; BufferError while that has too many."""
+        self.producer.produce(
+            request.topic, request.payload, request.root, headers=request.headers, on_delivery=delivered
+        )
+
+    def _sent(self, error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            self._failed += 1
+            self._failure = error
+
+    def _deliver(self) -> None:
+        while not self._stop.is_set():
+            self.producer.poll(0.1)
+
+    # ---- in
+
+    def _take_reply_partition(self) -> None:
+        topic = self._settings.names.replies
+        found = self._consumer.list_topics(topic, timeout=10).topics[topic]
+        if found.error is not None:
+            raise LookupError(f"the topic {topic} is missing; `headrace topics create` makes it")
+        partition = random.randrange(len(found.partitions))
+        position = TopicPartition(topic, partition)
+        attempt = 0
+        while True:
+            try:
+                # the end as committed readers see it: no answer to this client can lie before
+                _, position.offset = self._consumer.get_watermark_offsets(position, timeout=10)
+                break
+            except KafkaException as error:  # a new topic's leader is not known everywhere at once
+                if error.args[0].code() not in _OPENING or attempt == 8:
+                    raise
+                time.sleep(backoff(attempt))
+                attempt += 1
+        self._consumer.assign([position])
+        self.reply_to = f"{topic}/{partition}"
+
+    def _receive(self) -> None:
+        assert self._loop is not None
+        while not self._stop.is_set():
+            first = self._consumer.poll(0.1)
+            if first is None:
+                continue
+            batch = [first, *self._consumer.consume(500, 0)]
+            mine = [m for m in batch if m.error() is None and m.key() in self._calls]
+            if mine:
+                self._loop.call_soon_threadsafe(self._resolve, mine)
+            for error in (m.error() for m in batch):
+                if error is not None and error.code() in _REFUSED:
+                    self._loop.call_soon_threadsafe(self._refuse, error)
+
+    def _resolve(self, messages: list[Message]) -> None:
+        for message in messages:
+            headers: dict[str, Any] = dict(message.headers() or ())
+            value = message.value() or b""
+            answer = WireReply.FromString(value) if headers.get(TYPE) == _REPLY else QueryResult.FromString(value)
+            source = (headers.get(SOURCE) or b"").decode()
+            # calls of one id share the answer, if they are about one root: another root's is another command
+            for call in self._calls.get(message.key() or b"", ()):
+                if (call.request.source, call.request.root) == (source, answer.root):
+                    call.succeed(answer)
+
+    def _refuse(self, error: KafkaError) -> None:
+        for calls in self._calls.values():
+            for call in calls:
+                call.fail(KafkaException(error))
+
+
+class _Call:
+    """A request in flight. It is sent again after an attempt that failed, or to which no answer comes."""
+
+    def __init__(self, connection: Connection, request: Request) -> None:
+        self.request, self.attempts = request, 1
+        self._connection = connection
+        self._loop = asyncio.get_running_loop()
+        self.answer: asyncio.Future[Answer] = self._loop.create_future()
+        self._delivered = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def produced(self, error: KafkaError | None, _: Message) -> None:
+        """What became of one attempt's delivery; called by the producer's thread."""
+        if error is None:
+            self._delivered = True
+        else:
+            self._loop.call_soon_threadsafe(self._not_delivered, error)
+
+    def _not_delivered(self, error: KafkaError) -> None:
+        code = error.code()
+        if (error.retriable() or code in _TRANSIENT) and code not in _UNKNOWN_TOPIC:
+            self._delivered = True  # it is on its way no more
+            self.wait(backoff(self.attempts))
+        else:
+            self.fail(KafkaException(error))
+
+    def wait(self, seconds: float) -> None:
+        """Send it again after so many seconds, a fifth more or less, so that callers do not do so all at once."""
+        self._cancel()
+        if not self.answer.done():
+            self._timer = self._loop.call_later(seconds * random.uniform(0.8, 1.2), self._again)
+
+    def _again(self) -> None:
+        if not self._delivered:  # librdkafka has it still, and tries by itself
+            self.wait(SILENCE)
+            return
+        self._delivered = False
+        try:
+            self._connection.produce(self.request, self.produced)
+        except BufferError:
+            self._delivered = True
+            self.wait(1)
+        except KafkaException as error:
+            self.fail(error)
+        else:
+            self.attempts += 1
+            self.wait(SILENCE * 2 ** (self.attempts - 1))
+
+    def succeed(self, answer: Answer) -> None:
+        """The first answer is the one that counts."""
+        if not self.answer.done():
+            self.answer.set_result(answer)
+
+    def fail(self, error: Exception) -> None:
+        """End the call with an error."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+    def end(self) -> None:
+        """Nobody waits any more."""
+        self._cancel()
+        self.answer.cancel()
+
+    def _cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()

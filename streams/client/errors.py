@@ -1,0 +1,23 @@
+"""What goes wrong between a client and the brokers; whatever the engine answers is a `Reply`."""
+
+
+class OutcomeUnknown(TimeoutError):
+    """No answer until the deadline, however often it was sent. The command may have been handled or may be yet.
+
+    `command_id` may be sent again safely.
+    """
+
+    def __init__(self, command_id: str, root: str, seconds: float) -> None:
+        super().__init__(
+            f"no answer for {root} within {seconds:g} s, so the outcome of command {command_id} is unknown; "
+            "send it again with the same command_id, which is safe: it is decided once. Is a worker running?"
+        )
+        self.command_id = command_id
+
+
+class SendFailed(RuntimeError):
+    """The brokers did not take some of what was sent."""
+
+
+class ClientNotUsable(RuntimeError):
+    """A client is used before it was opened, after it was closed, from another event loop or in a forked process."""

@@ -1,0 +1,103 @@
+"""The test driver as a client, so that one test runs in memory and against a deployment.
+
+async def lend(client: Client | DriverClient) -> None:
+    assert (await client.execute(LendBook(reader="ahab"), root="moby-dick")).accepted
+
+async with DriverClient(TopologyDriver(topology)) as client:  # or: async with Client(topology) as client
+    await lend(client)
+"""
+
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any, Self
+
+from google.protobuf.message import Message
+
+from headrace.testing.driver import TopologyDriver
+from headrace.topology.reply import Event, Reply
+from headrace.topology.topology import Domain
+
+
+class DriverClient:
+    """Has the verbs of `headrace.Client` and hands them on to a driver; time limits do not matter here."""
+
+    def __init__(self, driver: TopologyDriver) -> None:
+        self._driver = driver
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    async def execute(
+        self,
+        command: Message,
+        *,
+        root: str,
+        expected_sequence: int | None = None,
+        timeout: float = 60.0,
+        command_id: str | None = None,
+        correlation_id: str | None = None,
+        domain: Domain = None,
+    ) -> Reply:
+        """Send a command; its answer, after all that follows from it has been handled."""
+        return self._driver.execute(
+            command,
+            root,
+            expected_sequence=expected_sequence,
+            command_id=command_id,
+            correlation_id=correlation_id,
+            domain=domain,
+        )
+
+    async def send(
+        self,
+        command: Message,
+        *,
+        root: str,
+        expected_sequence: int | None = None,
+        command_id: str | None = None,
+        correlation_id: str | None = None,
+        domain: Domain = None,
+    ) -> str:
+        """Send a command that nobody waits for; its id. A rejected one goes to the dead letters."""
+        return self._driver.send(
+            command,
+            root,
+            expected_sequence=expected_sequence,
+            command_id=command_id,
+            correlation_id=correlation_id,
+            domain=domain,
+        )
+
+    async def record_fact(
+        self,
+        fact: Message,
+        *,
+        root: str,
+        external_id: str,
+        domain: Domain = None,
+        timeout: float = 60.0,
+        correlation_id: str | None = None,
+    ) -> Reply:
+        """Tell of something that has happened outside; it is recorded once for each `external_id`."""
+        return self._driver.record_fact(
+            fact, root, external_id=external_id, correlation_id=correlation_id, domain=domain
+        )
+
+    async def flush(self) -> None:
+        """Nothing: all that was sent has been handled."""
+
+    async def state(self, root: str, domain: Domain = None, *, timeout: float = 60.0) -> Any:
+        """The root's state; None if it has no events."""
+        return self._driver.state(root, domain)
+
+    async def events(
+        self, root: str, from_sequence: int = 0, domain: Domain = None, *, timeout: float = 60.0
+    ) -> AsyncIterator[Event]:
+        """The root's events in order, from a sequence on."""
+        for event in self._driver.events(root, from_sequence, domain):
+            yield event

@@ -1,0 +1,47 @@
+"""Given, when, then: tests of one component, without Kafka and without a clock."""
+
+from datetime import datetime
+from typing import Any, TypeVar, overload
+
+from google.protobuf.message import Message
+
+from headrace.testing.alone import Alone, spec_of
+from headrace.testing.clock import Y2K
+from headrace.testing.reactions import ProcessScenario, SagaScenario
+from headrace.testing.scenario import Scenario
+from headrace.topology.aggregate import Aggregate
+from headrace.topology.inspection.aggregate import AggregateSpec
+from headrace.topology.inspection.process_manager import ProcessManagerSpec
+from headrace.topology.inspection.saga import SagaSpec
+from headrace.topology.process_manager import ProcessManager
+from headrace.topology.saga import Saga
+
+S = TypeVar("S", bound=Message)
+
+
+@overload
+def given(
+    component: type[Aggregate[S]], *events: Message, root: str = "root-1", now: datetime = Y2K
+) -> Scenario[S]: ...
+@overload
+def given(
+    component: type[ProcessManager[S]], *events: Message, root: str = "root-1", now: datetime = Y2K
+) -> ProcessScenario[S]: ...
+@overload
+def given(component: type[Saga], *, root: str = "root-1", now: datetime = Y2K) -> SagaScenario: ...
+def given(component: type[Any], *events: Message, root: str = "root-1", now: datetime = Y2K) -> Any:
+    """A root of an aggregate or process manager with these events of its own, which lie on its log; or a saga.
+
+    A process manager's root is the correlation id. `now` is the time of what comes, until the test says otherwise.
+    Raises TopologyError when the component is declared wrongly, LookupError when it does not apply an event.
+    """
+    spec = spec_of(component)
+    alone = Alone(spec)
+    match spec:
+        case AggregateSpec():
+            return Scenario(alone, events, root, now)
+        case ProcessManagerSpec():
+            return ProcessScenario(alone, spec, events, root, now)
+        case SagaSpec() if not events:
+            return SagaScenario(alone, spec, root, now)
+    raise TypeError(f"given({spec.class_name}, …) takes no events; a {spec.kind} keeps none of its own")

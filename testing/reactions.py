@@ -1,0 +1,232 @@
+"""When an event, then commands: tests of one saga or process manager, without Kafka and without a clock.
+
+    given(Dealer).when(HandOpened(hand="h"), root="table-1").then(Send("hand", "h", StartHand()))
+    given(TurnClock, Watched(hand="h")).when(TurnStarted(player="anna")).then(Schedule(MINUTE, TurnOver()))
+
+The real step runs. What the reactions yield is compared with what is expected, in the order in which they yield it.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Generic, Self, TypeVar
+
+from google.protobuf.message import Message
+
+from headrace.schemas.codecs import PROTOBUF
+from headrace.schemas.headers import CORRELATION, ID, SEQUENCE, TYPE
+from headrace.schemas.headrace_v1_pb2 import Query, QueryResult
+from headrace.schemas.headrace_v1_pb2 import Rejection as WireRejection
+from headrace.schemas.ids import EventRef, RejectionRef
+from headrace.schemas.record import CloudEvent, Record, rfc3339
+from headrace.schemas.stored_event import event_key
+from headrace.streams.steps.checks import checked_root
+from headrace.streams.steps.step import Step
+from headrace.testing.alone import NAMES, Alone, rejection
+from headrace.testing.comparison import check_state, comparison
+from headrace.testing.history import history
+from headrace.testing.request import raw, since_epoch
+from headrace.topology.aggregate import Flag
+from headrace.topology.context import RootState, StateOf
+from headrace.topology.inspection import type_name
+from headrace.topology.inspection.process_manager import ProcessManagerSpec
+from headrace.topology.inspection.saga import SagaSpec
+from headrace.topology.names import MAIN, source
+from headrace.topology.process_manager import Cancel, Schedule
+from headrace.topology.saga import Send
+
+S = TypeVar("S", bound=Message)
+_QUERY = type_name(Query).encode()
+_ENDLESS = 1000  # time-outs that may follow each other; more means that they never end
+
+
+class _Yields:
+    """What the last input led to."""
+
+    def __init__(self, alone: Alone, now: datetime) -> None:
+        self._alone, self._now, self._inputs = alone, now, 0
+        self._items: list[object] | None = None
+
+    @property
+    def items(self) -> list[object]:
+        """What the last input led to, in order: `Send` and, of a process manager, events, `Schedule` and `Cancel`."""
+        assert self._items is not None, "no event yet; call when(event) first"
+        return list(self._items)
+
+    def then(self, *items: Message | Send[Any] | Schedule | Cancel | Flag) -> Self:
+        """The last input led to exactly this, in this order."""
+        __tracebackhide__ = True
+        if list(items) != self.items:
+            raise AssertionError(f"something else than expected\n{comparison(items, self.items)}")
+        return self
+
+    def then_nothing(self) -> Self:
+        """The last input led to nothing."""
+        __tracebackhide__ = True
+        return self.then()
+
+    def _event(self, event: Message, domain: str, root: str, correlation_id: str) -> CloudEvent:
+        spec, name = self._alone.spec, type_name(type(event))
+        reactions: Iterable[str] = getattr(spec, "reactions", ())
+        if name not in reactions:
+            raise LookupError(f"{spec.class_name} reacts to no {name}; it reacts to: {', '.join(reactions)}")
+        sequence, self._inputs = self._inputs, self._inputs + 1
+        return CloudEvent(
+            id=EventRef("", root, sequence).id,
+            source=source(MAIN, domain),
+            type=name,
+            data=event.SerializeToString(),
+            subject=root,
+            time=rfc3339(since_epoch(self._now)),
+            content_type=PROTOBUF,
+            extensions={SEQUENCE[3:]: str(sequence), CORRELATION[3:]: correlation_id},
+        )
+
+    def _record(self, kind: str, domain: str, key: str, event: CloudEvent) -> Record:
+        time = since_epoch(self._now)
+        return Record(
+            NAMES.topic(MAIN, domain, kind), 0, self._inputs, time, key.encode(), event.data, raw(event.headers())
+        )
+
+
+class SagaScenario(_Yields):
+    """Events of a saga's source, one after another."""
+
+    def __init__(self, alone: Alone, spec: SagaSpec, root: str, now: datetime) -> None:
+        super().__init__(alone, now)
+        self._source, self._root = spec.source, root
+
+    def when(
+        self,
+        event: Message,
+        *,
+        root: str | None = None,
+        correlation_id: str = "correlation-1",
+        now: datetime | None = None,
+    ) -> Self:
+        """An event of `root` happens; `now` holds for the later ones too.
+
+        What would go to the dead letters is raised here: errors of reactions as they are, HandlerError when one breaks
+        its contract, LookupError for an event that the saga does not react to.
+        """
+        self._now, self._root = now or self._now, root or self._root
+        about = self._event(event, self._source, self._root, correlation_id)
+        record = self._record("events", self._source, event_key(self._root, self._inputs - 1), about)
+        self._alone.run(lambda step: step.attempt(record), record.timestamp)
+        self._items = self._alone.items
+        return self
+
+
+class ProcessScenario(_Yields, Generic[S]):
+    """One process: events of other domains, rejected commands and time-outs, one after another."""
+
+    def __init__(
+        self, alone: Alone, spec: ProcessManagerSpec, events: Iterable[Message], root: str, now: datetime
+    ) -> None:
+        super().__init__(alone, now)
+        self._spec, self._root, self._key = spec, root, checked_root(root.encode())
+        alone.store.put(history(spec, self._key, events, since_epoch(now)))
+
+    def with_state(self, of: StateOf, state: Message | None, *, sequence: int = 0) -> Self:
+        """What a reaction finds when it reads another root: its state at a sequence; None for one without events."""
+        self._alone.states[of] = RootState(state, -1 if state is None else sequence)
+        return self
+
+    @property
+    def state(self) -> S:
+        """State of the process now, a copy."""
+        state: S = self._alone.state(self._alone.store.snapshot(self._key))
+        return state
+
+    def then_state(self, **fields: Any) -> Self:
+        """These fields of the state have these values; maps are compared as dict, repeated fields as list."""
+        __tracebackhide__ = True
+        check_state(self.state, fields)
+        return self
+
+    def when(self, event: Message, *, root: str = "source-1", domain: str = "source") -> Self:
+        """An event of another domain's `root` comes to this process; time passes by `after`.
+
+        What would go to the dead letters is raised here: errors of reactions as they are, HandlerError when one breaks
+        its contract, LookupError for an event that it does not react to and for a state that `with_state` does not
+        give.
+        """
+        return self._bring(self._event(event, domain, root, self._root))
+
+    def rejected(
+        self,
+        command: Message,
+        reason: str = "",
+        *,
+        code: str = "rejected",
+        root: str = "target-1",
+        domain: str = "target",
+    ) -> Self:
+        """A command that the process has sent, to `root`, was rejected. LookupError when it does not compensate it."""
+        name = type_name(type(command))
+        if name not in self._spec.compensators:
+            known = ", ".join(self._spec.compensators) or "none"
+            raise LookupError(f"{self._spec.class_name} compensates no {name}; it compensates: {known}")
+        self._inputs += 1
+        notice = rejection(self._spec, command, reason, code, domain, root, "")
+        return self._bring(
+            CloudEvent(
+                id=str(RejectionRef(f"command-{self._inputs}")),
+                source=source(MAIN, domain),
+                type=type_name(WireRejection),
+                data=notice.SerializeToString(),
+                subject=self._root,
+                content_type=PROTOBUF,
+                extensions={CORRELATION[3:]: self._root},
+            )
+        )
+
+    def after(self, time: timedelta) -> Self:
+        """Let time pass; time-outs that come due by then come. What they lead to is what `then` compares."""
+        self._now += time
+        now = since_epoch(self._now)
+        items: list[object] = []
+
+        def fire(step: Step) -> None:
+            for record in step.due(now):
+                step.fire(record)
+                self._answer_reads(step)
+
+        for _ in range(_ENDLESS):
+            if not self._alone.due(now):
+                self._items = items
+                return self
+            self._alone.run(fire, now)
+            items += self._alone.items
+        raise AssertionError(f"{self._spec.class_name} begins a time-out for each that comes, without end")
+
+    def _bring(self, about: CloudEvent) -> Self:
+        record = self._record("inbox", self._spec.name, self._root, about)
+
+        def attempt(step: Step) -> None:
+            step.attempt(record)
+            self._answer_reads(step)
+
+        self._alone.run(attempt, record.timestamp)
+        self._items = self._alone.items
+        return self
+
+    def _answer_reads(self, step: Step) -> None:
+        """Answer what a reaction has asked of other roots, which lets it go on."""
+        outputs, step.outputs[:] = list(step.outputs), []
+        for topic, value, key, partition, headers in outputs:
+            about = raw(headers or [])
+            if about.get(TYPE) == _QUERY and isinstance(key, str) and (parts := NAMES.split(topic)) is not None:
+                step.attempt(self._answer(StateOf(parts[1], key), about))
+            else:
+                step.outputs.append((topic, value, key, partition, headers))
+
+    def _answer(self, read: StateOf, query: Mapping[str, bytes]) -> Record:
+        found = self._alone.states[read]
+        state = b"" if found.state is None else found.state.SerializeToString()
+        about = CloudEvent(
+            id=query[ID].decode(),
+            source=source(MAIN, read.domain),
+            type=type_name(QueryResult),
+            data=QueryResult(root=read.root, sequence=found.sequence, state=state).SerializeToString(),
+        )
+        return self._record("inbox", self._spec.name, self._root, about)
