@@ -191,9 +191,9 @@ class Accounts(Aggregate[Account]):
 
 def test_an_aggregate_of_them() -> None:
     headrace_testing.given(Accounts).when(Open(owner="Ann")).then(Opened(owner="Ann")).then_state(times={"Ann": 1})
-    driver = TopologyDriver(Topology(Accounts), start=headrace_testing.scenario.Y2K)
-    assert driver.send(Open(owner="Ann"), "a").accepted
-    assert driver.state("account", "a").times == {"Ann": 1}
+    driver = TopologyDriver(Topology(Accounts))
+    assert driver.execute(Open(owner="Ann"), root="a").accepted
+    assert driver.state("a").times == {"Ann": 1}
 
 
 def test_the_same_again_is_the_same_class_and_another_one_is_refused(tmp_path: Path, monkeypatch: Any) -> None:
