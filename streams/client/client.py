@@ -20,8 +20,8 @@ from headrace.schemas.headrace_v1_pb2 import Query, QueryResult
 from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
 from headrace.schemas.record import CloudEvent
 from headrace.streams.client.reply import Event, OutcomeUnknown, Reply, SendFailed
+from headrace.streams.clock import backoff
 from headrace.streams.settings import Settings
-from headrace.streams.state.restore import backoff
 from headrace.topology.aggregate import Aggregate
 from headrace.topology.inspection import ComponentSpec, type_name
 from headrace.topology.names import source

@@ -13,8 +13,8 @@ from confluent_kafka.admin import AdminClient
 
 from headrace.embedded import EmbeddedKafka
 from headrace.streams.client import OutcomeUnknown, Reply
-from headrace.streams.runtime.assignment import HANGS
-from headrace.streams.state.restore import WAITS
+from headrace.streams.runtime.committed_offsets import HANGING_OFFSETS
+from headrace.streams.state.restore import OPEN_TRANSACTION
 from headrace.streams.state.rocksdb import PartitionStore
 from tests.support import bank_pb2 as pb
 from tests.support.deployment import Deployment, Load, Worker, check_clients, until
@@ -263,7 +263,7 @@ def test_offsets_of_a_transaction_that_hangs(bank: Deployment) -> None:
     places = [TopicPartition(bank.topic("commands"), number, 0) for number in range(bank.settings.partitions)]
     stranger.send_offsets_to_transaction(places, member.consumer_group_metadata(), 30)
     worker.start().await_ready(60)
-    assert worker.said(HANGS), "the offsets did not hang"
+    assert worker.said(HANGING_OFFSETS), "the offsets did not hang"
     assert asyncio.run(deposit(bank, 2)).sequence == 1
     stranger.abort_transaction(30)
     member.close()
@@ -280,7 +280,7 @@ def test_a_restore_that_waits_for_a_transaction_says_so(bank: Deployment) -> Non
     stranger.produce(bank.topic("snapshots"), b"open", "somebody", 0)
     stranger.flush(30)
     worker.start()
-    until(lambda: worker.said(WAITS), "the worker said what it waits for")
+    until(lambda: worker.said(OPEN_TRANSACTION), "the worker said what it waits for")
     assert not worker.ready
     stranger.abort_transaction(30)
     worker.await_ready()
