@@ -25,6 +25,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from headrace.schemas.headers import CAUSATION, CONTENT_TYPE, CORRELATION, FACT, TIME, TYPE
+from headrace.schemas.stored_event import StoredEvent, split_event_key, stored_content_type
 from headrace.streams.settings import Settings
 from headrace.streams.state.rocksdb import EditionStore, PartitionStore
 
@@ -179,14 +180,19 @@ def _config(settings: Settings) -> dict[str, Any]:
 
 def _stored(message: Message) -> tuple[bytes, int, bytes | None]:
     """A record of an events topic as the history table holds it."""
-    root, _, number = (message.key() or b"").rpartition(b"|")
+    root, sequence = split_event_key(message.key() or b"")
     value = message.value()
     if value is None:
-        return root, int(number), None
+        return root, sequence, None
     headers: dict[str, Any] = dict(message.headers() or ())
     get = headers.get
-    content_type = get(CONTENT_TYPE, b"")
-    if content_type == b"application/protobuf":
-        content_type = b""
-    fields = (headers[TYPE], get(TIME, b""), get(CAUSATION, b""), get(CORRELATION, b""), get(FACT, b""), content_type)
-    return root, int(number), b"\0".join((*fields, value))
+    stored = StoredEvent(
+        headers[TYPE],
+        get(TIME, b""),
+        get(CAUSATION, b""),
+        get(CORRELATION, b""),
+        get(FACT, b""),
+        stored_content_type(get(CONTENT_TYPE)),
+        value,
+    )
+    return root, sequence, stored.pack()
