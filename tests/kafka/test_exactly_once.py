@@ -92,6 +92,7 @@ def test_a_worker_killed_at_random_moments(bank: Deployment, tmp_path: Path) -> 
             return load
 
     load = asyncio.run(scenario())
+    bank.await_handled()
     check_clients(load, bank.log().verify())
     assert load.resent > 0, "no command was ever without an answer; the kills were no test"
     assert check_stores(bank, corpses) > 0
@@ -113,6 +114,7 @@ def test_answers_to_commits_that_are_lost(bank: Deployment) -> None:
             return load
 
     load = asyncio.run(scenario())
+    bank.await_handled()
     check_clients(load, bank.log().verify())
 
 
@@ -215,6 +217,7 @@ def test_a_zombie_with_a_batch_in_hand(point: str, wake: str, protocol: str, ban
             return load
 
     load = asyncio.run(scenario())
+    bank.await_handled()
     # early, its commit stands; a batch that it had fetched before it froze may be refused after that
     check_clients(load, bank.log().verify())
 
@@ -233,6 +236,7 @@ def test_a_call_to_the_brokers_that_never_returns(bank: Deployment) -> None:
             return load
 
     load = asyncio.run(scenario())
+    bank.await_handled()
     check_clients(load, bank.log().verify())
     assert worker.said(DOUBT), "the call did not hang"
 
@@ -307,6 +311,7 @@ def test_workers_join_and_leave(bank: Deployment) -> None:
             return load
 
     load = asyncio.run(scenario())
+    bank.await_handled()
     check_clients(load, bank.log().verify())
 
 
@@ -332,5 +337,6 @@ def test_a_broker_killed_in_the_middle_of_batches(own_kafka: EmbeddedKafka, bank
             return load
 
     load = asyncio.run(scenario())
+    bank.await_handled()
     check_clients(load, bank.log().verify())
     assert len(worker.said("worker starts")) == 1, "the worker was not to start again for this"

@@ -163,6 +163,7 @@ def test_invariant_2_the_store_never_runs_ahead(bank: Deployment) -> None:
             return load
 
     load = asyncio.run(scenario())
+    bank.await_handled()
     log = bank.log().verify()
     check_clients(load, log)
     check_history(bank, log)
