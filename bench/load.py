@@ -19,7 +19,7 @@ from headrace.streams.observability.alerts import Alerts
 from headrace.streams.observability.metrics import Metrics
 from headrace.streams.observability.tracing import Tracing
 from headrace.streams.runtime.component import Component
-from headrace.streams.runtime.partition import ComponentConfig
+from headrace.streams.runtime.config import ComponentConfig
 from headrace.streams.settings import Settings
 from headrace.topology.inspection import type_name
 from headrace.topology.topology import Topology
@@ -64,11 +64,11 @@ def deployment(
                 future.exception()
 
 
-def plan(settings: Settings, folder: str) -> ComponentConfig:
+def config(settings: Settings, folder: str) -> ComponentConfig:
     """The player component of a deployment, with a store folder of its own."""
     return ComponentConfig(
         topology=topology,
-        word=DOMAIN,
+        name=DOMAIN,
         settings=settings,
         folder=settings.state_dir / folder,
         editions=[settings.edition],
@@ -81,7 +81,7 @@ def plan(settings: Settings, folder: str) -> ComponentConfig:
 
 def component(settings: Settings, metrics: Metrics) -> Component:
     """The engine for players, as a worker runs it, to be driven by the benchmark's thread."""
-    return Component(plan(settings, "engine"), "bench", metrics, Tracing(), Alerts(""))
+    return Component(config(settings, "engine"), "bench", metrics, Tracing(), Alerts(""))
 
 
 def deposits(settings: Settings, roots: int, each: int) -> int:

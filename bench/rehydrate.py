@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from headrace.bench.load import DOMAIN, Progress, at_least, median, plan
+from headrace.bench.load import DOMAIN, Progress, at_least, config, median
 from headrace.examples.poker import poker_pb2 as pb
 from headrace.examples.poker import topology
 from headrace.schemas.headrace_v1_pb2 import Snapshot
@@ -71,10 +71,10 @@ def run(progress: Progress, *, events: int = 100_000, rounds: int = 5) -> dict[s
 def _write(folder: Path, events: int) -> int:
     """A store as a worker leaves it after so many commands to one root; the balance they end at."""
     settings = Settings(bootstrap="nowhere", partitions=1, prefix="")
-    here = plan(settings, "")
+    here = config(settings, "")
     store = PartitionStore(folder)
     view = store.edition(settings.edition)
-    step = make_step(here.topology, DOMAIN, view, here.place(settings.edition, 0, time.sleep))
+    step = make_step(here.topology, DOMAIN, view, here.step_context(settings.edition, 0, time.sleep))
     now, balance = time.time_ns() // 1_000_000, 0
     for number in range(events):
         command = pb.DepositFunds(amount=number % 9 + 1) if number else pb.RegisterPlayer(name="somebody")

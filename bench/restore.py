@@ -7,7 +7,7 @@ from typing import Any
 
 from confluent_kafka import Producer
 
-from headrace.bench.load import DOMAIN, Progress, at_least, deployment, median, plan
+from headrace.bench.load import DOMAIN, Progress, at_least, config, deployment, median
 from headrace.examples.poker import poker_pb2 as pb
 from headrace.schemas.changelog import pack_accepted, results_key
 from headrace.schemas.fingerprint import fingerprint
@@ -71,14 +71,14 @@ def _expect(read: int, written: int) -> None:
 def _restore(settings: Settings, folder: str) -> tuple[int, float]:
     """The number of records read into the stores of this folder, and the seconds from their opening to the end."""
     stop = threading.Event()
-    shards = [Partition(plan(settings, folder), number, stop) for number in range(settings.partitions)]
+    partitions = [Partition(config(settings, folder), number, stop) for number in range(settings.partitions)]
     restorer = Restorer(settings, stop)
     started = time.perf_counter()
-    tasks = [task for shard in shards for task in shard.tasks("snapshots")]
+    tasks = [task for partition in partitions for task in partition.restore().tasks("snapshots")]
     restorer.restore(tasks, restorer.end_offsets(tasks), take_changelog)
     seconds = time.perf_counter() - started
-    for shard in shards:
-        shard.close()
+    for partition in partitions:
+        partition.close()
     return restorer.records, seconds
 
 

@@ -176,17 +176,16 @@ def _empty(client: AdminClient, topic: Topic) -> bool:
 
 def fit(settings: Settings, topology: Topology, domains: Iterable[str] | None = None) -> dict[str, Topic]:
     """The topics a worker needs, as they are; raises TopicsUnfit when they do not fit."""
-    needed = wanted(settings, topology, domains)
-    actual = describe(admin(settings), [spec.name for spec in needed])
-    found = problems(needed, actual, fixed_partitions="partitions" in settings.model_fields_set)
-    # the replies topic may have any number of partitions
-    found = [line for line in found if not line.startswith(f"{settings.names.replies} has")]
-    for word in topology.components if domains is None else domains:
-        inputs = [name for name in topology.inputs(word, settings.names, settings.edition) if name in actual]
+    *own, replies = wanted(settings, topology, domains)
+    actual = describe(admin(settings), [spec.name for spec in (*own, replies)])
+    found = problems(own, actual, fixed_partitions="partitions" in settings.model_fields_set)
+    found += problems([replies], actual, fixed_partitions=False)
+    for component in topology.components if domains is None else domains:
+        inputs = [name for name in topology.inputs(component, settings.names, settings.edition) if name in actual]
         counts = {name: actual[name].partitions for name in inputs}
         if len(set(counts.values())) > 1:
             text = ", ".join(f"{name} ({count})" for name, count in counts.items())
-            found.append(f"the inputs of {word} need the same number of partitions: {text}")
+            found.append(f"the inputs of {component} need the same number of partitions: {text}")
     if found:
         raise TopicsUnfit(list(dict.fromkeys(found)))
     return actual

@@ -17,8 +17,8 @@ from headrace.schemas.headers import SOURCE, TYPE, Headers
 from headrace.schemas.headrace_v1_pb2 import QueryResult
 from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
 from headrace.streams.client.errors import ClientNotUsable, OutcomeUnknown, SendFailed
+from headrace.streams.clock import backoff
 from headrace.streams.settings import Settings
-from headrace.streams.state.restore import backoff
 
 Answer = WireReply | QueryResult
 SILENCE = 10.0

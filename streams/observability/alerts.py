@@ -1,4 +1,4 @@
-"""Tells a person what a compensation escalated: a log line always, a webhook when one is set."""
+"""Alerts a person to what a compensation escalated: by a log line always, by a webhook when one is set."""
 
 import json
 import urllib.request
@@ -14,7 +14,7 @@ class Alerts:
 
     def __init__(self, webhook: str) -> None:
         self._webhook = webhook
-        self._thread = ThreadPoolExecutor(1, "alarm")
+        self._thread = ThreadPoolExecutor(1, "alerts")
 
     def __call__(self, escalation: dict[str, str]) -> None:
         log.error("escalation", **escalation)

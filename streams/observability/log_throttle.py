@@ -1,4 +1,4 @@
-"""What librdkafka says, without the same thing a thousand times.
+"""What librdkafka logs, without the same line a thousand times.
 
 While no broker answers, each of a worker's clients tries to connect twenty times a second, and logs each refusal.
 """
@@ -7,29 +7,30 @@ import logging
 import re
 import time
 
-_SELDOM = 30.0  # seconds; those of librdkafka's own rule, which forgets when it starts over with its first brokers
-_MANY = 1000
+_INTERVAL = 30.0  # seconds; those of librdkafka's own rule, which forgets when it starts over with its first brokers
+_MAX_KEPT = 1000
 _VARYING = re.compile(r"\[[^\]]*\]|\(after [^)]*\)")
 
 
 class LogThrottle(logging.Filter):
-    """Lets a trouble with a connection through once in half a minute, whichever client and thread met it."""
+    """Lets a failed connection through once in half a minute, whichever client and thread met it."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._said: dict[str, float] = {}
+        self._logged: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether this is to be said; other lines than those of failed connections always are."""
-        text = record.getMessage()
-        if not text.startswith("FAIL"):
+        """Whether this is to be logged; other lines than those of failed connections always are."""
+        # the client's arguments: facility, name of the client, text
+        facility, *_, text = record.args if isinstance(record.args, tuple) and record.args else ("", "")
+        if facility != "FAIL":
             return True
-        what, now = _VARYING.sub("", text), time.monotonic()
-        if now - self._said.get(what, -_SELDOM) < _SELDOM:
+        key, now = _VARYING.sub("", str(text)), time.monotonic()
+        if now - self._logged.get(key, -_INTERVAL) < _INTERVAL:
             return False
-        if len(self._said) >= _MANY:
-            self._said.clear()
-        self._said[what] = now
+        if len(self._logged) >= _MAX_KEPT:
+            self._logged.clear()
+        self._logged[key] = now
         return True
 
 

@@ -1,4 +1,4 @@
-"""Figures of a worker, for Prometheus."""
+"""Metrics of a worker, for Prometheus."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -6,13 +6,13 @@ from headrace.streams.steps.batch import Written
 
 
 class Metrics:
-    """All figures of one worker, in a registry of its own."""
+    """All metrics of one worker, in a registry of its own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         domain = ["domain"]
-        self._commands = Counter(
-            "headrace_commands", "Records read, by what became of them", ["domain", "outcome"], registry=self.registry
+        self._records = Counter(
+            "headrace_records_processed", "Records read, by outcome", ["domain", "outcome"], registry=self.registry
         )
         self._events = Counter("headrace_events", "Events written", domain, registry=self.registry)
         self._batch = Histogram(
@@ -34,7 +34,10 @@ class Metrics:
             registry=self.registry,
         )
         self.doubts = Counter(
-            "headrace_transactions_in_doubt", "Transactions that did not surely commit", domain, registry=self.registry
+            "headrace_transactions_in_doubt",
+            "Transactions of unknown outcome",
+            domain,
+            registry=self.registry,
         )
         self.lag = Gauge("headrace_lag_records", "Records not handled yet", domain, registry=self.registry)
         self.restored = Gauge(
@@ -47,12 +50,12 @@ class Metrics:
         self.partitions = Gauge("headrace_partitions", "Partitions held", domain, registry=self.registry)
 
     def written(self, domain: str, written: Written) -> None:
-        """Count what a committed batch came to."""
+        """Count the outcomes of a committed batch."""
         for outcome, count in zip(Written._fields, written, strict=True):
             if outcome == "events":
                 self._events.labels(domain).inc(count)
             elif count:
-                self._commands.labels(domain, outcome).inc(count)
+                self._records.labels(domain, outcome).inc(count)
 
     def batch(self, domain: str, records: int, decide: float, commit: float) -> None:
         """Note a batch's size and times in seconds."""

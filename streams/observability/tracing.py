@@ -1,14 +1,13 @@
-"""OpenTelemetry spans: one a command, child of the `traceparent` it carries; none unless an endpoint is set."""
+"""OpenTelemetry spans: one per command, child of the `traceparent` it carries; none unless an endpoint is set."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from typing import Any
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import Span, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from headrace.schemas.headers import CORRELATION, ID, TRACEPARENT, TYPE
@@ -26,7 +25,7 @@ class Tracing:
             self._provider.add_span_processor(BatchSpanProcessor(exporter or OTLPSpanExporter(endpoint)))
             self._tracer = self._provider.get_tracer("headrace")
 
-    def span(self, domain: str, headers: Mapping[str, bytes]) -> AbstractContextManager[Any]:
+    def span(self, domain: str, headers: Mapping[str, bytes]) -> AbstractContextManager[Span]:
         """A span around the handling of one command."""
 
         def text(name: str) -> str:

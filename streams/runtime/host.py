@@ -16,7 +16,7 @@ from faust.types.web import Request, View
 from mode import Service
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from headrace.streams.admin import dead_letters_http as letters_web
+from headrace.streams.admin import dead_letters_http
 from headrace.streams.observability.metrics import Metrics
 from headrace.streams.runtime.component import Component
 from headrace.streams.settings import Settings
@@ -26,23 +26,23 @@ T = TypeVar("T")
 
 
 class _Batch:
-    """A batch on its way from the service to the agent, and word back that it is done."""
+    """A batch on its way from the service to the agent, which says when it is done."""
 
     def __init__(self, messages: list[Message], done: asyncio.Future[None]) -> None:
         self.messages, self.done = messages, done
 
 
 class ComponentService(Service):
-    """Pumps one component's batches into its channel until stopped."""
+    """Puts one component's batches on its channel until stopped."""
 
     def __init__(self, component: Component, app: "Host", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._component = component
         self._channel: Any = app.channel()
-        self._thread = ThreadPoolExecutor(1, f"engine-{component.domain}")
+        self._thread = ThreadPoolExecutor(1, f"engine-{component.name}")
         self._idle = asyncio.Event()
         self._idle.set()
-        app.agent(self._channel, name=f"headrace-{component.domain}")(self._handle)
+        app.agent(self._channel, name=f"headrace-{component.name}")(self._handle)
 
     async def _handle(self, batches: Any) -> None:
         async for batch in batches:
@@ -98,7 +98,7 @@ class Host(faust.App):
         self.components = [ComponentService(component, self) for component in components]
         self.flow_control.resume()  # else the channels stay silent: Faust waits for an assignment of its own
         _pages(self, components, metrics)
-        letters_web.pages(self, settings, topology)
+        dead_letters_http.pages(self, settings, topology)
 
 
 def _pages(app: Host, components: list[Component], metrics: Metrics) -> None:
@@ -108,15 +108,13 @@ def _pages(app: Host, components: list[Component], metrics: Metrics) -> None:
 
     @app.page("/readyz")
     async def readyz(view: View, request: Request) -> Any:
-        state = {c.domain: c.ready for c in components}
+        state = {component.name: component.ready for component in components}
         return view.json(
             {"ready": all(state.values()), "components": state}, status=200 if all(state.values()) else 503
         )
 
     @app.page("/metrics")
-    async def figures(view: View, request: Request) -> Any:
-        for c in components:
-            metrics.ready.labels(c.domain).set(c.ready)
-            metrics.partitions.labels(c.domain).set(len(c.assignment.shards))
-            metrics.restored.labels(c.domain).set(c.assignment.restorer.records)
+    async def exposition(view: View, request: Request) -> Any:
+        for component in components:
+            component.update_gauges()
         return view.bytes(generate_latest(metrics.registry), content_type=CONTENT_TYPE_LATEST.split(";")[0])

@@ -1,139 +1,140 @@
-"""One partition of a component on this worker: its store, and a step for each edition."""
+"""One partition of a component on this worker: where it is in its life, its store, and a step per edition."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from enum import Enum
 
-from headrace.streams.settings import Settings
-from headrace.streams.state.restore import Task
-from headrace.streams.state.rocksdb import EditionStore, PartitionStore, StoreError
-from headrace.streams.steps.context import StepContext
+import structlog
+
+from headrace.streams.runtime.config import ComponentConfig
+from headrace.streams.state.restore import Ends, StaleRestore, Task
+from headrace.streams.state.rocksdb import EditionStore, PartitionStore
 from headrace.streams.steps.registry import make_step
 from headrace.streams.steps.step import Step
-from headrace.topology.topology import Topology
+
+log = structlog.get_logger()
 
 
 class Interrupted(BaseException):
     """The worker stops while a step waits; its batch is not committed, and comes again."""
 
 
-@dataclass(frozen=True, slots=True)
-class ComponentConfig:
-    """What all partitions of one component have in common."""
+class PartitionState(Enum):
+    """Where a partition is in its life."""
 
-    topology: Topology
-    word: str
-    """The domain of an aggregate, the name of a saga."""
-    settings: Settings
-    folder: Path
-    editions: Sequence[str]
-    partitions: int
-    reply_partitions: int
-    counts: Mapping[str, int]
-    """Partitions of each topic of the deployment."""
-    max_bytes: int
-
-    def topic(self, edition: str, kind: str) -> str:
-        """A topic of this component."""
-        return self.settings.names.topic(edition, self.word, kind)
-
-    @property
-    def restored(self) -> list[str]:
-        """Kinds of topics that the component's store is made from."""
-        spec = self.topology.component(self.word)
-        return ["snapshots"] if spec.state is None else ["snapshots", "events"]
-
-    @property
-    def group(self) -> str:
-        """The component's consumer group."""
-        return f"{self.settings.prefix}headrace.{self.word}"
-
-    @property
-    def inputs(self) -> list[str]:
-        """Topics that the component's consumer group reads."""
-        return [t for edition in self.editions for t in self.topology.inputs(self.word, self.settings.names, edition)]
-
-    def place(self, edition: str, partition: int, pause: Callable[[float], object]) -> StepContext:
-        """Where the step of one edition and partition works."""
-        return StepContext(
-            names=self.settings.names,
-            edition=edition,
-            partition=partition,
-            partitions=self.partitions,
-            reply_partitions=self.reply_partitions,
-            counts=self.counts,
-            hop_limit=self.settings.hop_limit,
-            pause=pause,
-            max_bytes=self.max_bytes,
-            check_purity=self.settings.check_purity,
-            live_states=max(100, self.settings.live_states // self.partitions),
-        )
+    RESTORING = "restoring"
+    """Its input is held back while its store is brought to the end of the changelog."""
+    READY = "ready"
+    """Its steps are at work on the store."""
+    CLOSED = "closed"
+    """It was taken away; it does not come back as this object."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Partition:
-    """One partition. It is `ready` when its store is restored and its input begins where the store ends."""
+    """One partition. All methods are for the engine's thread.
 
-    plan: ComponentConfig
-    partition: int
+    Each restore begins a new generation, and closing a partition ends the last one. Restoring threads reach the store
+    through the `RestoreJob` of a generation only, and that is refused once the generation is over.
+    """
+
+    config: ComponentConfig
+    number: int
     stop: threading.Event
-    ready: bool = False
-    closed: bool = False
-    restores: int = 0
-    """Restores that were asked for and are not done; the last one says from where its input begins."""
+    """Set when the worker stops."""
+    state: PartitionState = PartitionState.RESTORING
+    generation: int = 0
     offsets: dict[str, int] = field(default_factory=dict)
-    """Committed offset of each input topic, as found before the restore."""
-    history: threading.Event = field(default_factory=threading.Event)
-    """Set when the history holds all events that were there at the assignment, or at the last doubt: another one each
-    time."""
-    store: PartitionStore | None = None
+    """Next offset to handle of each input topic."""
     steps: dict[str, Step] = field(default_factory=dict)
-    """By input topic."""
-    views: dict[Step, EditionStore] = field(default_factory=dict)
-    """What each step's store is."""
+    """By input topic; none unless READY."""
+    stores: dict[Step, EditionStore] = field(default_factory=dict)
+    """The part of the store that each step works on."""
+    history: threading.Event = field(default_factory=threading.Event)
+    """Set when the store's history has all events that were on the log when this generation's changelog was read."""
+    store: PartitionStore | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
-    """Held to open the store, which the restoring thread does, and to close it, which the engine's does."""
+    """Held while the generation changes, and while a restoring thread is at the store."""
 
-    def open(self) -> PartitionStore:
-        """The store, opened when it is not yet. Raises StoreError once the partition is closed."""
+    def restore(self) -> "RestoreJob":
+        """Hold the partition back, and begin a generation in which its state is taken from Kafka."""
         with self.lock:
-            if self.closed:  # opened now, it would lock the files against the partition's next coming
-                raise StoreError(f"partition {self.partition} was taken away")
-            if self.store is None:
-                self.store = PartitionStore(self.plan.folder / str(self.partition))
-            return self.store
+            self.generation += 1
+            self.state = PartitionState.RESTORING
+            self.history.clear()
+            self.steps, self.stores = {}, {}
+            return RestoreJob(self, self.generation)
 
-    def build(self) -> None:
-        """Make the steps, once the store is restored."""
+    def start(self, offsets: Mapping[str, int]) -> None:
+        """The store is restored: make the steps, whose input begins at `offsets`."""
         assert self.store is not None
-        for edition in self.plan.editions:
-            view = self.store.edition(edition)
-            view.keep_answers = int(self.plan.settings.answers_kept * 1000)
-            view.complete_history = self._await_history
-            place = self.plan.place(edition, self.partition, self.stop.wait)
-            step = make_step(self.plan.topology, self.plan.word, view, place)
-            self.views[step] = view
-            for topic in self.plan.topology.inputs(self.plan.word, self.plan.settings.names, edition):
-                self.steps[topic] = step
-
-    def tasks(self, kind: str) -> list[Task]:
-        """What to restore from the topics of a kind."""
-        store = self.open()
-        return [
-            Task(store, store.edition(edition), self.plan.topic(edition, kind), self.partition)
-            for edition in self.plan.editions
-        ]
+        self.offsets = dict(offsets)
+        for edition in self.config.editions:
+            store = self.store.edition(edition)
+            store.keep_answers = int(self.config.settings.answers_kept * 1000)
+            store.complete_history = self._await_history
+            context = self.config.step_context(edition, self.number, self.stop.wait)
+            step = make_step(self.config.topology, self.config.name, store, context)
+            self.stores[step] = store
+            self.steps |= dict.fromkeys(self.config.inputs_of(edition), step)
+        self.state = PartitionState.READY
 
     def close(self) -> None:
-        """Give the store's files free, and let nobody use them through this object again."""
+        """Give the store's files free, for good."""
         with self.lock:
-            self.closed, self.ready = True, False
-        self.history.set()
-        if self.store is not None:
-            self.store.close()
+            self.generation += 1
+            self.state = PartitionState.CLOSED
+            if self.store is not None:
+                self.store.close()
 
     def _await_history(self) -> None:
         while not self.history.wait(0.2):
             if self.stop.is_set():
                 raise Interrupted
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RestoreJob:
+    """One generation's leave to restore a partition. StaleRestore is raised once the partition has gone beyond it."""
+
+    partition: Partition
+    generation: int
+
+    @property
+    def current(self) -> bool:
+        """Whether no later restore was begun, and the partition is not closed."""
+        return self.generation == self.partition.generation
+
+    @contextmanager
+    def store(self) -> Iterator[PartitionStore]:
+        """The partition's store, opened when it is not yet; meanwhile the partition cannot go to another generation."""
+        partition = self.partition
+        with partition.lock:
+            if not self.current:  # opened now, it would lock the files against the partition's next coming
+                raise StaleRestore(f"partition {partition.number} was taken away, or is restored anew")
+            if partition.store is None:
+                partition.store = PartitionStore(partition.config.folder / str(partition.number))
+            yield partition.store
+
+    def tasks(self, kind: str) -> list[Task]:
+        """What to read of the topics of a kind."""
+        config, number = self.partition.config, self.partition.number
+        return [Task(self.store, edition, config.topic(edition, kind), number) for edition in config.editions]
+
+    def discard_foreign(self, ends: Ends) -> None:
+        """Empty a store that is ahead of one of its topics: that is another topic than the store was made from."""
+        for task in [task for kind in self.partition.config.restored for task in self.tasks(kind)]:
+            with self.store() as store:
+                # a store in use is never emptied: what its job knows of the end is old by then
+                restoring = self.partition.state is PartitionState.RESTORING
+                if restoring and store.checkpoint(task.topic) > ends[task.topic, task.partition][1]:
+                    log.warning("store is ahead of its topic; made anew", topic=task.topic, partition=task.partition)
+                    store.wipe()
+
+    def complete_history(self) -> None:
+        """The history is restored, too."""
+        with self.partition.lock:
+            if self.current:
+                self.partition.history.set()

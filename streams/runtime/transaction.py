@@ -15,8 +15,8 @@ from headrace.streams.steps.batch import Output
 from headrace.streams.steps.errors import RecordTooLarge
 
 log = structlog.get_logger()
-LOOK = 0.5
-"""Seconds between two looks whether it is worth while to wait longer."""
+CHECK_INTERVAL = 0.5
+"""Seconds between two checks whether a call may still succeed."""
 Call = tuple[Callable[[], None], "SimpleQueue[Exception | None]"]
 
 
@@ -25,25 +25,25 @@ class CommitOutcomeUnknown(RuntimeError):
 
 
 class InterruptibleCall:
-    """Calls that may never come back, in a thread of their own; one that is caught in such a call is left behind."""
+    """Calls that may never return, in a thread of their own; a thread that does not come back from one is abandoned."""
 
     def __init__(self) -> None:
         self._calls: SimpleQueue[Call | None] | None = None
 
-    def call(self, function: Callable[[], None], seconds: float, hopeless: Callable[[], bool]) -> None:
-        """What `function` does; TimeoutError when it has not done it in time, or is hopeless, and is still at it."""
+    def call(self, function: Callable[[], None], timeout: float, hopeless: Callable[[], bool]) -> None:
+        """Call `function`; TimeoutError when it has not returned after `timeout` seconds, or once it is hopeless."""
         if self._calls is None:
             self._calls = SimpleQueue()
-            Thread(target=_serve, args=(self._calls,), name="patience", daemon=True).start()
-        answer: SimpleQueue[Exception | None] = SimpleQueue()
-        self._calls.put((function, answer))
-        end = time.monotonic() + seconds
+            Thread(target=_serve, args=(self._calls,), name="interruptible-call", daemon=True).start()
+        result: SimpleQueue[Exception | None] = SimpleQueue()
+        self._calls.put((function, result))
+        deadline = time.monotonic() + timeout
         while True:
             try:
-                error = answer.get(timeout=LOOK)
+                error = result.get(timeout=CHECK_INTERVAL)
                 break
             except Empty:
-                if hopeless() or time.monotonic() > end:
+                if hopeless() or time.monotonic() > deadline:
                     self.close()
                     raise TimeoutError from None
         if error is not None:
@@ -58,12 +58,12 @@ class InterruptibleCall:
 
 def _serve(calls: "SimpleQueue[Call | None]") -> None:
     while (call := calls.get()) is not None:
-        function, answer = call
+        function, result = call
         try:
             function()
-            answer.put(None)
+            result.put(None)
         except Exception as error:
-            answer.put(error)
+            result.put(error)
 
 
 class Transaction:
@@ -89,7 +89,7 @@ class Transaction:
             linger_ms=20,
             compression_type="lz4",
         )
-        self._config["error_cb"] = self._trouble
+        self._config["error_cb"] = self._on_error
         self._timeout = settings.transaction_timeout
         self._topic = settings.names.replies
         self._producers: deque[Producer] = deque()
@@ -98,13 +98,13 @@ class Transaction:
         self._brokers: set[int] = set()
         """Those that were there when the producers were made."""
         self._lost = False
-        """Whether one could not be reached since, or has left."""
+        """Whether one of them could not be reached since, or has left."""
         self.offsets: dict[tuple[str, int], int] = {}
         """Offset that a tracked record got, by topic and partition; the last one in this transaction."""
-        self._patience = InterruptibleCall()
+        self._interruptible = InterruptibleCall()
 
     def start(self, timeout: float) -> None:
-        """Make the producers known; ends what predecessors of the same ids left open. Raises KafkaException."""
+        """Make producers if there are none, which ends what others of the same ids left open. Raises KafkaException."""
         if not self._producers:
             made = [Producer({**self._config, "transactional.id": name}) for name in self._ids]
             for producer in made:
@@ -115,7 +115,7 @@ class Transaction:
             self._lost = False
 
     def begin(self) -> None:
-        """Open a transaction; raises Unsure when the producer is not usable."""
+        """Open a transaction; raises CommitOutcomeUnknown when no producer is usable."""
         if not self._producers:
             raise CommitOutcomeUnknown("no producer")
         self.offsets = {}
@@ -145,19 +145,19 @@ class Transaction:
             raise _translated(error) from error
 
     def commit(self, offsets: list[TopicPartition], consumer: Consumer) -> None:
-        """Commit all that was sent, and the offsets; on any doubt raises Unsure."""
+        """Commit all that was sent, and the offsets; raises CommitOutcomeUnknown on any doubt."""
         producer, timeout = self._producers[0], self._timeout
         try:
             # without this flush the records wait behind the offsets, and replies take 100 ms instead of 4
             end = time.monotonic() + timeout
-            while producer.flush(LOOK) and not self._lost:
+            while producer.flush(CHECK_INTERVAL) and not self._lost:
                 if time.monotonic() > end:
                     raise CommitOutcomeUnknown(f"records were not taken within {timeout:g} s")
             if self._lost:
                 raise CommitOutcomeUnknown("a broker was lost during the transaction")
             group = consumer.consumer_group_metadata()
             # it heeds its own timeout as long as the group's coordinator is known: librdkafka's issues 5456 and 5511
-            self._patience.call(
+            self._interruptible.call(
                 lambda: producer.send_offsets_to_transaction(offsets, group, timeout), timeout + 1, self._hopeless
             )
             producer.commit_transaction(timeout)
@@ -180,7 +180,7 @@ class Transaction:
             self.drop()
 
     def drop(self) -> None:
-        """Close the producers. The next `start` fences them, and so settles what became of their transactions."""
+        """Close the producers. The next `start` fences them, and so decides what became of their transactions."""
         self._open = False
         while self._producers:
             producer = self._producers.pop()
@@ -192,9 +192,9 @@ class Transaction:
         """Abort what is open and close."""
         self.abort()
         self.drop()
-        self._patience.close()
+        self._interruptible.close()
 
-    def _trouble(self, error: KafkaError) -> None:
+    def _on_error(self, error: KafkaError) -> None:
         if error.code() in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):
             self._lost = True
 
@@ -203,7 +203,7 @@ class Transaction:
         producer.poll(0)
         if not self._lost:
             with suppress(KafkaException):
-                self._lost = not self._brokers <= self._seen(producer, LOOK)
+                self._lost = not self._brokers <= self._seen(producer, CHECK_INTERVAL)
         return self._lost
 
     def _seen(self, producer: Producer, timeout: float) -> set[int]:
@@ -211,8 +211,7 @@ class Transaction:
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         if error is None:
-            place = (message.topic() or "", message.partition() or 0)
-            self.offsets[place] = message.offset() or 0
+            self.offsets[message.topic() or "", message.partition() or 0] = message.offset() or 0
 
 
 def _last_of(outputs: Sequence[Output], topics: Iterable[str]) -> set[int]:

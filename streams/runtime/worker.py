@@ -1,4 +1,4 @@
-"""A worker: components of some domains, hosted by Faust, until told to stop."""
+"""A worker: some or all components of a topology, hosted by Faust, until told to stop."""
 
 import fcntl
 import gc
@@ -15,14 +15,14 @@ import structlog
 from confluent_kafka import KafkaException
 
 from headrace.streams.admin import topics
+from headrace.streams.clock import backoff
 from headrace.streams.observability.alerts import Alerts
 from headrace.streams.observability.metrics import Metrics
 from headrace.streams.observability.tracing import Tracing
 from headrace.streams.runtime.component import Component
+from headrace.streams.runtime.config import ComponentConfig
 from headrace.streams.runtime.host import Host
-from headrace.streams.runtime.partition import ComponentConfig
 from headrace.streams.settings import Settings
-from headrace.streams.state.restore import backoff
 from headrace.topology.topology import Topology
 
 log = structlog.get_logger()
@@ -67,17 +67,16 @@ def _instance(lock: IO[str]) -> str:
 def run(settings: Settings, topology: Topology, domains: Sequence[str] = ()) -> None:
     """Run until SIGTERM or SIGINT. Raises TopicsUnfit, LookupError (unknown domain) or a ValueError of settings."""
     chosen = list(domains) or list(topology.components)
-    for domain in chosen:
-        topology.component(domain)
+    for name in chosen:
+        topology.component(name)
     # what sends to other components needs their topics, too
-    found = _await_topics(
-        settings, topology, None if any(spec.sends for spec in topology.components.values()) else chosen
-    )
+    sends = any(spec.sends for spec in topology.components.values())
+    found = _await_topics(settings, topology, None if sends else chosen)
     slot = Slot(settings.state_dir)
-    metrics, tracing, alarm = Metrics(), Tracing(settings.otlp_endpoint), Alerts(settings.webhook)
+    metrics, tracing, alerts = Metrics(), Tracing(settings.otlp_endpoint), Alerts(settings.webhook)
     components = [
-        Component(_plan(settings, topology, domain, found, slot.folder), slot.instance, metrics, tracing, alarm)
-        for domain in chosen
+        Component(_config(settings, topology, name, found, slot.folder), slot.instance, metrics, tracing, alerts)
+        for name in chosen
     ]
     app = Host(settings, topology, components, metrics)
     log.info("worker starts", domains=chosen, instance=slot.instance, web=f"{settings.web_host}:{settings.web_port}")
@@ -96,12 +95,12 @@ def run(settings: Settings, topology: Topology, domains: Sequence[str] = ()) -> 
         worker.execute_from_commandline()
     finally:
         tracing.close()
-        alarm.close()
+        alerts.close()
         slot.close()
 
 
 def calm_collector() -> None:
-    """Look for cyclic garbage seldom, and not at all among what is there already.
+    """Look for cyclic garbage less often, and not at all among what is there already.
 
     A batch allocates many short-lived tuples and no cycles; by default each 700 of them start a search, which
     costs a tenth of the throughput. What is in cycles (exceptions, tasks) is still found, some seconds later.
@@ -111,31 +110,31 @@ def calm_collector() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-def _plan(
-    settings: Settings, topology: Topology, word: str, found: dict[str, topics.Topic], folder: Path
+def _config(
+    settings: Settings, topology: Topology, name: str, found: dict[str, topics.Topic], folder: Path
 ) -> ComponentConfig:
     edition = settings.edition
     written = [
-        spec.name for spec in topology.topics(settings.names, 1, edition, [word]) if "dead-letters" not in spec.name
+        spec.name for spec in topology.topics(settings.names, 1, edition, [name]) if "dead-letters" not in spec.name
     ]
     return ComponentConfig(
         topology=topology,
-        word=word,
+        name=name,
         settings=settings,
-        folder=folder / f"{settings.prefix}{word}",
+        folder=folder / f"{settings.prefix}{name}",
         editions=[edition],
-        partitions=found[topology.inputs(word, settings.names, edition)[0]].partitions,
+        partitions=found[topology.inputs(name, settings.names, edition)[0]].partitions,
         reply_partitions=found[settings.names.replies].partitions,
-        counts={name: topic.partitions for name, topic in found.items()},
-        max_bytes=min(int(found[name].config["max.message.bytes"]) for name in (*written, settings.names.replies)),
+        counts={topic.name: topic.partitions for topic in found.values()},
+        max_bytes=min(int(found[topic].config["max.message.bytes"]) for topic in (*written, settings.names.replies)),
     )
 
 
-def _await_topics(settings: Settings, topology: Topology, words: Sequence[str] | None) -> dict[str, topics.Topic]:
+def _await_topics(settings: Settings, topology: Topology, names: Sequence[str] | None) -> dict[str, topics.Topic]:
     attempt = 0
     while True:
         try:
-            return topics.fit(settings, topology, words)
+            return topics.fit(settings, topology, names)
         except KafkaException as error:
             if attempt % 6 == 0:
                 log.warning("waiting for the brokers", bootstrap=settings.bootstrap, error=str(error))

@@ -20,11 +20,11 @@ from headrace.streams.settings import Settings
 _CHUNK = 5000
 
 
-def read(settings: Settings, topic: str, patience: float = 60.0) -> Iterator[Message]:
+def read(settings: Settings, topic: str, timeout: float = 60.0) -> Iterator[Message]:
     """The committed records that are in a topic now, those of one partition in order.
 
     Waits for transactions that are still open. Raises TimeoutError, naming the partitions that did not come to their
-    end, when nothing comes for `patience` seconds; KafkaException when the brokers refuse.
+    end, when nothing comes for `timeout` seconds; KafkaException when the brokers refuse.
     """
     ends = _ends(settings, topic)
     consumer = Consumer(
@@ -41,16 +41,16 @@ def read(settings: Settings, topic: str, patience: float = 60.0) -> Iterator[Mes
     try:
         consumer.list_topics(topic, timeout=10)  # one that knows no leader yet asks for first offsets 500 ms later
         consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in ends])
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + timeout
         while ends:
             first = consumer.poll(0.2)
             messages = [] if first is None else [first, *consumer.consume(_CHUNK, 0)]
             if messages:
-                deadline = time.monotonic() + patience
+                deadline = time.monotonic() + timeout
             elif time.monotonic() > deadline:
                 waiting = ", ".join(f"{partition} to {end}" for partition, end in ends.items())
                 raise TimeoutError(
-                    f"{topic}: nothing more came for {patience:g} s from partition(s) {waiting}; "
+                    f"{topic}: nothing more came for {timeout:g} s from partition(s) {waiting}; "
                     "is a transaction still open there?"
                 )
             yield from _records(messages, ends)
@@ -59,7 +59,7 @@ def read(settings: Settings, topic: str, patience: float = 60.0) -> Iterator[Mes
 
 
 def _records(messages: list[Message], ends: dict[int, int]) -> Iterator[Message]:
-    """The records among what was consumed; partitions that have come to their end are taken from `ends`."""
+    """The records among what was consumed; partitions that are read to their end are removed from `ends`."""
     for message in messages:
         error, partition = message.error(), message.partition() or 0
         if error is None:
@@ -78,11 +78,10 @@ def _ends(settings: Settings, topic: str) -> dict[int, int]:
     found: Any = admin.list_topics(topic, timeout=10).topics[topic]
     if found.error is not None:
         raise KafkaException(found.error)
-    places = [TopicPartition(topic, partition) for partition in found.partitions]
-    answers = admin.list_offsets(
-        {place: OffsetSpec.latest() for place in places},
+    results = admin.list_offsets(
+        {TopicPartition(topic, partition): OffsetSpec.latest() for partition in found.partitions},
         isolation_level=IsolationLevel.READ_UNCOMMITTED,
         request_timeout=10,
     )
-    found_ends = {place.partition: answers[place].result().offset for place in places}
-    return {partition: end for partition, end in found_ends.items() if end > 0}
+    ends = {place.partition: result.result().offset for place, result in results.items()}
+    return {partition: end for partition, end in ends.items() if end > 0}

@@ -178,7 +178,7 @@ def test_send_waits_while_too_much_is_on_its_way(bank: Deployment) -> None:
 
     asyncio.run(scenario())
     assert 10 < deepest < 500
-    handled = 'headrace_commands_total{domain="account",outcome="accepted"}'
+    handled = 'headrace_records_processed_total{domain="account",outcome="accepted"}'
     until(lambda: worker.metrics().get(handled) == 5000, "all commands were handled")
     log = bank.log().verify()
     assert {command_id for _, command_id in log.answers} == {f"c{number}" for number in range(5000)}

@@ -77,7 +77,7 @@ def test_invariant_6_a_misrouted_command_is_forwarded(bank: Deployment) -> None:
         f"r{number}": [number] for number in range(40)
     }
     assert len(log.topics["commands"]) == 40 + wrong
-    assert worker.metrics()['headrace_commands_total{domain="account",outcome="forwarded"}'] == wrong
+    assert worker.metrics()['headrace_records_processed_total{domain="account",outcome="forwarded"}'] == wrong
 
 
 def command_headers(command_id: str, kind: str, reply_to: str = "") -> list[tuple[str, str | bytes | None]]:
@@ -119,7 +119,7 @@ def test_pages_for_operation(bank: Deployment) -> None:
     found = worker.metrics()
     expected = {"accepted": 20, "repeated": 1, "rejected": 1, "failed": 1, "queries": 1}
     for outcome, count in expected.items():
-        assert found[f'headrace_commands_total{{domain="account",outcome="{outcome}"}}'] == count
+        assert found[f'headrace_records_processed_total{{domain="account",outcome="{outcome}"}}'] == count
     of_it = '{domain="account"}'
     assert found[f"headrace_events_total{of_it}"] == 20
     assert found[f"headrace_ready{of_it}"] == 1

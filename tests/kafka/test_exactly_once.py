@@ -13,8 +13,8 @@ from confluent_kafka.admin import AdminClient
 
 from headrace.embedded import EmbeddedKafka
 from headrace.streams.client import OutcomeUnknown, Reply
-from headrace.streams.runtime.assignment import HANGS
-from headrace.streams.state.restore import WAITS
+from headrace.streams.runtime.committed_offsets import HANGING_OFFSETS
+from headrace.streams.state.restore import OPEN_TRANSACTION
 from headrace.streams.state.rocksdb import PartitionStore
 from tests.support import bank_pb2 as pb
 from tests.support.deployment import Deployment, Load, Worker, check_clients, until
@@ -92,6 +92,7 @@ def test_a_worker_killed_at_random_moments(bank: Deployment, tmp_path: Path) -> 
             return load
 
     load = asyncio.run(scenario())
+    bank.await_handled()
     check_clients(load, bank.log().verify())
     assert load.resent > 0, "no command was ever without an answer; the kills were no test"
     assert check_stores(bank, corpses) > 0
@@ -113,6 +114,7 @@ def test_answers_to_commits_that_are_lost(bank: Deployment) -> None:
             return load
 
     load = asyncio.run(scenario())
+    bank.await_handled()
     check_clients(load, bank.log().verify())
 
 
@@ -215,6 +217,7 @@ def test_a_zombie_with_a_batch_in_hand(point: str, wake: str, protocol: str, ban
             return load
 
     load = asyncio.run(scenario())
+    bank.await_handled()
     # early, its commit stands; a batch that it had fetched before it froze may be refused after that
     check_clients(load, bank.log().verify())
 
@@ -233,6 +236,7 @@ def test_a_call_to_the_brokers_that_never_returns(bank: Deployment) -> None:
             return load
 
     load = asyncio.run(scenario())
+    bank.await_handled()
     check_clients(load, bank.log().verify())
     assert worker.said(DOUBT), "the call did not hang"
 
@@ -263,7 +267,7 @@ def test_offsets_of_a_transaction_that_hangs(bank: Deployment) -> None:
     places = [TopicPartition(bank.topic("commands"), number, 0) for number in range(bank.settings.partitions)]
     stranger.send_offsets_to_transaction(places, member.consumer_group_metadata(), 30)
     worker.start().await_ready(60)
-    assert worker.said(HANGS), "the offsets did not hang"
+    assert worker.said(HANGING_OFFSETS), "the offsets did not hang"
     assert asyncio.run(deposit(bank, 2)).sequence == 1
     stranger.abort_transaction(30)
     member.close()
@@ -280,7 +284,7 @@ def test_a_restore_that_waits_for_a_transaction_says_so(bank: Deployment) -> Non
     stranger.produce(bank.topic("snapshots"), b"open", "somebody", 0)
     stranger.flush(30)
     worker.start()
-    until(lambda: worker.said(WAITS), "the worker said what it waits for")
+    until(lambda: worker.said(OPEN_TRANSACTION), "the worker said what it waits for")
     assert not worker.ready
     stranger.abort_transaction(30)
     worker.await_ready()
@@ -307,6 +311,7 @@ def test_workers_join_and_leave(bank: Deployment) -> None:
             return load
 
     load = asyncio.run(scenario())
+    bank.await_handled()
     check_clients(load, bank.log().verify())
 
 
@@ -332,5 +337,6 @@ def test_a_broker_killed_in_the_middle_of_batches(own_kafka: EmbeddedKafka, bank
             return load
 
     load = asyncio.run(scenario())
+    bank.await_handled()
     check_clients(load, bank.log().verify())
     assert len(worker.said("worker starts")) == 1, "the worker was not to start again for this"

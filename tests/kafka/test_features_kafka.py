@@ -221,7 +221,7 @@ class KafkaWorld(World):
             (sample.labels["domain"], sample.labels["outcome"]): int(sample.value)
             for family in families
             for sample in family.samples
-            if sample.name == "headrace_commands_total"
+            if sample.name == "headrace_records_processed_total"
         }
 
     def escalations(self) -> Sequence[dict[str, str]]:

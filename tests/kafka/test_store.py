@@ -15,9 +15,11 @@ from headrace.embedded import EmbeddedKafka
 from headrace.schemas.headrace_v1_pb2 import Snapshot
 from headrace.streams.admin import topics
 from headrace.streams.client import Event
-from headrace.streams.runtime.partition import ComponentConfig, Partition
+from headrace.streams.runtime.config import ComponentConfig
+from headrace.streams.runtime.partition import Partition
 from headrace.streams.settings import Settings
-from headrace.streams.state.rocksdb import PartitionStore, StoreError
+from headrace.streams.state.restore import StaleRestore
+from headrace.streams.state.rocksdb import PartitionStore
 from tests.support import bank_pb2 as pb
 from tests.support import schema_v2 as later
 from tests.support.bank import topology
@@ -161,6 +163,7 @@ def test_invariant_2_the_store_never_runs_ahead(bank: Deployment) -> None:
             return load
 
     load = asyncio.run(scenario())
+    bank.await_handled()
     log = bank.log().verify()
     check_clients(load, log)
     check_history(bank, log)
@@ -270,11 +273,12 @@ def test_history_comes_back_behind_the_states(bank: Deployment) -> None:
 
 def test_a_partition_taken_away_while_it_waits_to_be_restored_leaves_its_store_alone(tmp_path: Path) -> None:
     """The restoring thread may come to open the store after the partition was revoked, and given back as a new one."""
-    plan = ComponentConfig(
+    config = ComponentConfig(
         topology, "account", Settings(bootstrap="nowhere:1"), tmp_path, ["main"], 1, 1, {}, 1_000_000
     )
-    taken = Partition(plan, 0, threading.Event())
+    taken = Partition(config, 0, threading.Event())
+    (task,) = taken.restore().tasks("snapshots")
     taken.close()
-    with pytest.raises(StoreError, match="was taken away"):
-        taken.tasks("snapshots")
+    with pytest.raises(StaleRestore, match="was taken away"), task.store():
+        pass
     PartitionStore(tmp_path / "0").close()  # nobody else has it open

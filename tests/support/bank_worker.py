@@ -40,9 +40,9 @@ if os.environ.get("BANK_VERSION") == "2":
 
 from headrace import Topology, applies, handles
 from headrace.streams.admin import topics
-from headrace.streams.runtime import assignment, transaction, worker
+from headrace.streams.runtime import restoration, transaction, worker
 from headrace.streams.settings import Settings
-from headrace.streams.state.restore import Restorer, Take, Task, take_history
+from headrace.streams.state.restore import Ends, Restorer, Take, Task, take_history
 from tests.support import bank
 from tests.support.bank_pb2 import Account, Burst, Deposit, Deposited, Poison, Withdrawn
 
@@ -87,7 +87,7 @@ class FaultyProducer(Producer):
 class SlowRestorer(Restorer):
     """The engine's, but that the history takes its time."""
 
-    def restore(self, tasks: Sequence[Task], ends: dict[tuple[str, int], tuple[int, int]], take: Take) -> int:
+    def restore(self, tasks: Sequence[Task], ends: Ends, take: Take) -> int:
         count = super().restore(tasks, ends, take)
         if take is take_history:
             time.sleep(0.7)
@@ -136,7 +136,7 @@ def main() -> int:
     assert engine.Producer is Producer, "the engine takes its producer from elsewhere now"
     engine.Producer = FaultyProducer
     if _LOST:
-        engine = assignment
+        engine = restoration
         engine.Restorer = SlowRestorer
     later_version = os.environ.get("BANK_VERSION") == "2"
     try:

@@ -27,7 +27,7 @@ from headrace.streams.settings import Settings
 from tests.support import bank_pb2 as pb
 from tests.support import process_server as nursery
 from tests.support.bank import topology
-from tests.support.independent_reader import Logbook
+from tests.support.independent_reader import Logbook, end_offsets
 from tests.support.log_timeline import log_lines
 
 T = TypeVar("T")
@@ -221,6 +221,12 @@ class Deployment:
             return {place.partition: place.offset for place in reader.committed(places, 20)}
         finally:
             reader.close()
+
+    def await_handled(self) -> None:
+        """Wait until every command is handled; callers have their answers before, where a command was sent twice."""
+        ends = end_offsets(topics.admin(self.settings), [self.topic("commands")])
+        last = {partition: end for (_, partition), end in ends.items() if end > 0}
+        until(lambda: last.items() <= self.committed().items(), f"commands were handled up to {last}")
 
 
 @contextmanager

@@ -340,7 +340,7 @@ class Logbook:
             if entry.headers.get("ce_type") == b"headrace.v1.Query" or place in dead:
                 continue
             answered = (root, command_id) in self.answers or (not all_answers_kept and command_id in self.replies)
-            assert answered, f"command {command_id} for {root} at {place} has disappeared"
+            assert answered, f"{entry.headers.get('ce_type')!r} {command_id} for {root} at {place} has disappeared"
         for command_id, events in self.caused.items():
             roots = {root for root, _ in events}
             assert len(roots) == 1, f"command {command_id} caused events of {roots}"

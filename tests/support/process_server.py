@@ -11,7 +11,7 @@ from pathlib import Path
 _SET_PARENT_DEATH_SIGNAL = 1
 
 _server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(["headrace.streams.worker", "__main__"])
+_server.set_forkserver_preload(["headrace.streams.runtime.worker", "__main__"])
 
 
 def start(runner: Path, environment: dict[str, str], log: Path) -> BaseProcess:

@@ -24,7 +24,7 @@ from headrace.embedded.process import Process
 from headrace.examples.poker import room
 from headrace.examples.poker.demo.screen import Screen
 from headrace.streams.admin import topics
-from headrace.streams.runtime.assignment import HANGS
+from headrace.streams.runtime.committed_offsets import HANGING_OFFSETS
 from headrace.streams.settings import Settings
 
 ROOM = "headrace.examples.poker:room"
@@ -113,7 +113,7 @@ class Workers:
     @property
     def hung(self) -> bool:
         """Whether one said that it goes on without offsets of a transaction that does not end (docs/adr/0020)."""
-        return any(HANGS.encode() in log.read_bytes() for _, _, log in self._starts if log.exists())
+        return any(HANGING_OFFSETS.encode() in log.read_bytes() for _, _, log in self._starts if log.exists())
 
     def ready(self, number: int) -> bool:
         """Whether a worker has its partitions and handles what comes."""

@@ -85,5 +85,5 @@ def test_alerts_are_on_metrics_that_exist() -> None:
 
 def test_outcomes_are_described() -> None:
     operating = (ROOT / "docs/operating.md").read_text()
-    (row,) = re.findall(r"^\| `headrace_commands_total` \|(.*)$", operating, re.MULTILINE)
+    (row,) = re.findall(r"^\| `headrace_records_processed_total` \|(.*)$", operating, re.MULTILINE)
     assert set(re.findall(r"`(\w+)`", row)) == {*Written._fields, "outcome"} - {"events"}

@@ -1,24 +1,29 @@
 """What a partition has to wait for before it counts as restored. Nothing is read here: the restorer is a fake."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 from confluent_kafka import TopicPartition
 
-from headrace.streams.runtime import assignment as module
+from headrace.streams.runtime import restoration
 from headrace.streams.runtime.assignment import Assignment
-from headrace.streams.runtime.partition import ComponentConfig
+from headrace.streams.runtime.committed_offsets import CommittedOffsets
+from headrace.streams.runtime.config import ComponentConfig
+from headrace.streams.runtime.partition import Partition, PartitionState, RestoreJob
 from headrace.streams.settings import Settings
-from headrace.streams.state.restore import Restorer, Task, take_history
+from headrace.streams.state.restore import Ends, Restorer, StaleRestore, Task, take_history
 from headrace.streams.state.rocksdb import PartitionStore
 from headrace.streams.steps.store import Staged
 from tests.support import bank
 
 SECONDS = 10.0
 COMMANDS = TopicPartition("main.account.commands", 0)
+INPUTS = [f"main.account.{kind}" for kind in ("commands", "facts", "rejections")]
 
 
 class Reads:
@@ -29,7 +34,11 @@ class Reads:
 
 
 class FakeConsumer:
-    """Has one partition."""
+    """Has one partition; remembers from where it reads on, once its input flows."""
+
+    def __init__(self) -> None:
+        self.flowing: dict[int, int] = {}
+        self._sought: dict[int, int] = {}
 
     def assignment(self) -> list[TopicPartition]:
         return [COMMANDS]
@@ -38,7 +47,14 @@ class FakeConsumer:
         """Nothing to do."""
 
     def pause(self, places: list[TopicPartition]) -> None:
-        """Nothing to do."""
+        for place in places:
+            self.flowing.pop(place.partition, None)
+
+    def seek(self, place: TopicPartition) -> None:
+        self._sought[place.partition] = place.offset
+
+    def resume(self, places: list[TopicPartition]) -> None:
+        self.flowing |= {place.partition: self._sought[place.partition] for place in places}
 
 
 @pytest.fixture
@@ -50,7 +66,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
         def __init__(self, *_: Any) -> None:
             """As the real one."""
 
-        def end_offsets(self, tasks: Iterable[Task]) -> dict[tuple[str, int], tuple[int, int]]:
+        def end_offsets(self, tasks: Iterable[Task]) -> Ends:
             return {(task.topic, task.partition): (0, 0) for task in tasks}
 
         def restore(self, tasks: Any, ends: Any, take: Callable[..., None]) -> int:
@@ -59,8 +75,8 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
                 assert found.end.acquire(timeout=SECONDS)
             return 0
 
-    monkeypatch.setattr(module, "Restorer", FakeRestorer)
-    monkeypatch.setattr(Assignment, "_ask", lambda *_: [TopicPartition(COMMANDS.topic, 0, 5)])
+    monkeypatch.setattr(restoration, "Restorer", FakeRestorer)
+    monkeypatch.setattr(CommittedOffsets, "read", lambda *_: {0: dict.fromkeys(INPUTS, 5)})
     return found
 
 
@@ -68,10 +84,12 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
 def assignment(reads: Reads, tmp_path: Path) -> Iterator[Assignment]:
     """Of the bank's accounts."""
     settings = Settings(bootstrap="nowhere:1")
-    plan = ComponentConfig(bank.topology, "account", settings, tmp_path, ["main"], 1, 1, {}, 1_000_000)
-    made = Assignment(plan)
+    config = ComponentConfig(bank.topology, "account", settings, tmp_path, ["main"], 1, 1, {}, 1_000_000)
+    stop = threading.Event()
+    made = Assignment(config, stop)
     yield made
     reads.end.release(10)
+    stop.set()
     made.close()
 
 
@@ -83,38 +101,112 @@ def test_a_history_that_waits_to_be_restored_is_not_once_it_is_asked_for_anew(
     assignment.add(consumer, [COMMANDS])
     assert reads.begun.acquire(timeout=SECONDS)
     for _ in range(3):
-        assignment.renew(consumer)
+        assignment.restore_all(consumer)
     reads.end.release()
     assert reads.begun.acquire(timeout=SECONDS)
     reads.end.release()
-    (shard,) = assignment.shards.values()
-    assert shard.history.wait(SECONDS)
+    (partition,) = assignment.partitions.values()
+    assert partition.history.wait(SECONDS)
     assert not reads.begun.acquire(timeout=0.1)
 
 
 def test_a_store_that_is_ahead_of_a_topic_is_emptied_before_it_is_read(assignment: Assignment, reads: Reads) -> None:
     """The topics were deleted and made again: the end of both is 0."""
-    store = PartitionStore(assignment.plan.folder / "0")
+    store = PartitionStore(assignment.config.folder / "0")
     store.edition("main").put(Staged(snapshots={b"r": b"old"}), {"main.account.events": 7})
     store.close()
     consumer: Any = FakeConsumer()
     assignment.add(consumer, [COMMANDS])
-    (shard,) = assignment.shards.values()
+    (partition,) = assignment.partitions.values()
     assert reads.begun.acquire(timeout=SECONDS)
-    assert shard.open().checkpoint("main.account.events") == 0
-    assert shard.open().edition("main").snapshot(b"r") is None
+    assert partition.store is not None
+    assert partition.store.checkpoint("main.account.events") == 0
+    assert partition.store.edition("main").snapshot(b"r") is None
 
 
 def test_a_store_in_use_is_never_emptied(assignment: Assignment, reads: Reads) -> None:
     """The history's restore may find that the store is ahead of what was the end when it was asked for."""
-    store = PartitionStore(assignment.plan.folder / "0")
+    store = PartitionStore(assignment.config.folder / "0")
     store.edition("main").put(Staged(snapshots={b"r": b"here"}), {"main.account.events": 7})
-    restorer = Restorer(assignment.plan.settings, threading.Event())
-    task = Task(store, store.edition("main"), "main.account.events", 0)
+    restorer = Restorer(assignment.config.settings, threading.Event())
+    task = Task(lambda: nullcontext(store), "main", "main.account.events", 0)
     assert restorer.restore([task], {("main.account.events", 0): (0, 5)}, take_history) == 0
     assert store.checkpoint("main.account.events") == 7
     assert store.edition("main").snapshot(b"r") == b"here"
     store.close()
+
+
+def started(assignment: Assignment, consumer: Any) -> Partition:
+    """The partition, once it is READY."""
+    deadline = time.monotonic() + SECONDS
+    while not assignment.ready:
+        assert time.monotonic() < deadline, "the partition was not ready in time"
+        assignment.start_restored(consumer)
+        time.sleep(0.005)
+    (partition,) = assignment.partitions.values()
+    return partition
+
+
+def test_not_even_by_a_job_that_restores_its_history(assignment: Assignment, reads: Reads) -> None:
+    """The job is the latest, and the end that it knows is behind the store; but the store is in use."""
+    consumer: Any = FakeConsumer()
+    assignment.add(consumer, [COMMANDS])
+    assert reads.begun.acquire(timeout=SECONDS)
+    partition = started(assignment, consumer)
+    assert partition.store is not None
+    partition.store.edition("main").put(Staged(snapshots={b"r": b"here"}), {"main.account.snapshots": 7})
+    job = RestoreJob(partition, partition.generation)
+    job.discard_foreign({(f"main.account.{kind}", 0): (0, 5) for kind in ("snapshots", "events")})
+    assert partition.store.edition("main").snapshot(b"r") == b"here"
+
+
+def test_input_flows_from_where_the_latest_restore_found_it(
+    assignment: Assignment, reads: Reads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A restore that was done before a doubt, and not started yet, knows an older position."""
+    consumer: Any = FakeConsumer()
+    assignment.add(consumer, [COMMANDS])
+    assert reads.begun.acquire(timeout=SECONDS)  # its changelog is in the store
+    monkeypatch.setattr(CommittedOffsets, "read", lambda *_: {0: dict.fromkeys(INPUTS, 6)})
+    assignment.restore_all(consumer)
+    partition = started(assignment, consumer)
+    assert consumer.flowing == {0: 6}
+    assert partition.offsets == dict.fromkeys(INPUTS, 6)
+
+
+def test_a_partition_that_is_restored_anew_has_neither_steps_nor_input(assignment: Assignment, reads: Reads) -> None:
+    """What its steps remember may be of a transaction that was not committed."""
+    consumer: Any = FakeConsumer()
+    assignment.add(consumer, [COMMANDS])
+    steps = dict(started(assignment, consumer).steps)
+    assert set(steps) == set(INPUTS)
+    assignment.restore_all(consumer)
+    (partition,) = assignment.partitions.values()
+    assert (partition.state, partition.steps, consumer.flowing) == (PartitionState.RESTORING, {}, {})
+    assert not assignment.ready
+    assert set(started(assignment, consumer).steps.values()).isdisjoint(steps.values())
+
+
+@pytest.mark.parametrize("how", ["restored anew", "taken away"])
+def test_a_stale_job_can_do_nothing(how: str, assignment: Assignment, reads: Reads) -> None:
+    """Neither read or write the store, nor empty it, nor say that the history is all there."""
+    consumer: Any = FakeConsumer()
+    assignment.add(consumer, [COMMANDS])
+    assert reads.begun.acquire(timeout=SECONDS)
+    (partition,) = assignment.partitions.values()
+    stale = RestoreJob(partition, partition.generation)
+    if how == "taken away":
+        assignment.remove(consumer, [COMMANDS])
+        assert partition.state is PartitionState.CLOSED
+    else:
+        assignment.restore_all(consumer)
+    assert not stale.current
+    with pytest.raises(StaleRestore), stale.store():
+        pass
+    with pytest.raises(StaleRestore):
+        stale.discard_foreign({})
+    stale.complete_history()
+    assert not partition.history.is_set()
 
 
 def test_history_that_was_on_its_way_before_a_doubt_is_not_all_of_it(assignment: Assignment, reads: Reads) -> None:
@@ -122,10 +214,10 @@ def test_history_that_was_on_its_way_before_a_doubt_is_not_all_of_it(assignment:
     consumer: Any = FakeConsumer()
     assignment.add(consumer, [COMMANDS])
     assert reads.begun.acquire(timeout=SECONDS)
-    assignment.renew(consumer)
+    assignment.restore_all(consumer)
     reads.end.release()
     assert reads.begun.acquire(timeout=SECONDS), "the history was not read again after the doubt"
-    (shard,) = assignment.shards.values()
-    assert not shard.history.is_set()
+    (partition,) = assignment.partitions.values()
+    assert not partition.history.is_set()
     reads.end.release()
-    assert shard.history.wait(SECONDS)
+    assert partition.history.wait(SECONDS)

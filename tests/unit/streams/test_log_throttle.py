@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from headrace.streams.observability import log_throttle as seldom
+from headrace.streams.observability import log_throttle
 
 
 def line(text: str) -> logging.LogRecord:
@@ -21,7 +21,7 @@ def test_the_same_trouble_is_said_once_in_half_a_minute(monkeypatch: pytest.Monk
     """Whichever client met it, however long that took."""
     now = 0.0
     monkeypatch.setattr("time.monotonic", lambda: now)
-    let_through = seldom.LogThrottle().filter
+    let_through = log_throttle.LogThrottle().filter
     assert let_through(refused(1))
     assert not let_through(refused(1, ms=3))
     assert not let_through(refused(2))
@@ -33,7 +33,7 @@ def test_the_same_trouble_is_said_once_in_half_a_minute(monkeypatch: pytest.Monk
 
 def test_other_troubles_are_said() -> None:
     """Those of another broker, and whatever is no failed connection, however often."""
-    let_through = seldom.LogThrottle().filter
+    let_through = log_throttle.LogThrottle().filter
     assert let_through(refused(1))
     assert let_through(refused(1, "127.0.0.1:9093"))
     for _ in range(2):
@@ -42,12 +42,12 @@ def test_other_troubles_are_said() -> None:
 
 def test_what_was_said_is_forgotten_in_time() -> None:
     """Brokers' names may be many, and memory is not for them."""
-    rule = seldom.LogThrottle()
-    for number in range(3 * seldom._MANY):
+    rule = log_throttle.LogThrottle()
+    for number in range(3 * log_throttle._MAX_KEPT):
         assert rule.filter(refused(1, f"broker-{number}:9092"))
-    assert len(rule._said) <= seldom._MANY
+    assert len(rule._logged) <= log_throttle._MAX_KEPT
 
 
 def test_the_logger_of_all_clients_has_it() -> None:
     """Else it would be of no use."""
-    assert any(isinstance(one, seldom.LogThrottle) for one in seldom.librdkafka.filters)
+    assert any(isinstance(one, log_throttle.LogThrottle) for one in log_throttle.librdkafka.filters)

@@ -1,0 +1,71 @@
+"""What all partitions of one component on this worker have in common."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from headrace.streams.settings import Settings
+from headrace.streams.steps.context import StepContext
+from headrace.topology.topology import Topology
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentConfig:
+    """One component of a topology, with its settings and the topics as the cluster has them."""
+
+    topology: Topology
+    name: str
+    """The domain of an aggregate, the name of a saga or process manager."""
+    settings: Settings
+    folder: Path
+    """Holds one store per partition."""
+    editions: Sequence[str]
+    partitions: int
+    reply_partitions: int
+    counts: Mapping[str, int]
+    """Partitions of each topic of the deployment."""
+    max_bytes: int
+
+    def topic(self, edition: str, kind: str) -> str:
+        """A topic of this component."""
+        return self.settings.names.topic(edition, self.name, kind)
+
+    @property
+    def restored(self) -> list[str]:
+        """Kinds of topics that the component's store is made from."""
+        return ["snapshots"] if self.topology.component(self.name).state is None else ["snapshots", "events"]
+
+    @property
+    def has_timers(self) -> bool:
+        """Whether the component's steps have time-outs to fire."""
+        return self.topology.component(self.name).has_timers
+
+    @property
+    def group(self) -> str:
+        """The component's consumer group."""
+        return f"{self.settings.prefix}headrace.{self.name}"
+
+    @property
+    def inputs(self) -> list[str]:
+        """Topics that the component's consumer group reads."""
+        return [topic for edition in self.editions for topic in self.inputs_of(edition)]
+
+    def inputs_of(self, edition: str) -> list[str]:
+        """Those of one edition."""
+        return self.topology.inputs(self.name, self.settings.names, edition)
+
+    def step_context(self, edition: str, partition: int, pause: Callable[[float], object]) -> StepContext:
+        """Where the step of one edition and partition works."""
+        return StepContext(
+            names=self.settings.names,
+            edition=edition,
+            partition=partition,
+            partitions=self.partitions,
+            reply_partitions=self.reply_partitions,
+            counts=self.counts,
+            hop_limit=self.settings.hop_limit,
+            pause=pause,
+            max_bytes=self.max_bytes,
+            check_purity=self.settings.check_purity,
+            live_states=max(100, self.settings.live_states // self.partitions),
+        )

@@ -1,0 +1,189 @@
+"""Processes records, each batch in a transaction of its own: the happy path first, then what may go wrong."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import structlog
+from confluent_kafka import KafkaException, TopicPartition
+
+from headrace.schemas.record import Record
+from headrace.streams.clock import now_ms
+from headrace.streams.observability.metrics import Metrics
+from headrace.streams.observability.tracing import Tracing
+from headrace.streams.runtime.config import ComponentConfig
+from headrace.streams.runtime.consumer import GroupConsumer
+from headrace.streams.runtime.partition import Interrupted, Partition
+from headrace.streams.runtime.transaction import CommitOutcomeUnknown, Transaction
+from headrace.streams.steps.errors import RecordTooLarge, SnapshotTooLarge
+from headrace.streams.steps.step import Step
+
+log = structlog.get_logger()
+_SEND_EVERY = 200  # records after which outputs go to the sender, so that it works while the step does
+_START_TIMEOUT = 10.0
+Alert = Callable[[dict[str, str]], None]
+"""Tells a person of an escalation."""
+
+
+class Processor:
+    """Steps records, commits what comes of them, and puts it into the stores. All methods are for one thread."""
+
+    def __init__(
+        self,
+        config: ComponentConfig,
+        transactional_id: str,
+        partitions: Mapping[int, Partition],
+        consumer: GroupConsumer,
+        metrics: Metrics,
+        tracing: Tracing,
+        alert: Alert,
+    ) -> None:
+        self._name, self._partitions, self._consumer = config.name, partitions, consumer
+        self._metrics, self._tracing, self._alert = metrics, tracing, alert
+        metrics.doubts.labels(self._name)  # to be seen at zero, too
+        self._transaction = Transaction(config.settings, transactional_id)
+        self._store_topics = {config.topic(e, kind): kind for e in config.editions for kind in config.restored}
+        """Kind of each topic that the stores are made from."""
+        self.in_doubt = True
+        """Whether nobody knows what became of the last transaction; at the start, of a predecessor's."""
+
+    # ---- the happy path: step, flush, offsets, commit, store
+
+    def process_input(self, records: Sequence[Record]) -> None:
+        """Process a batch of input. Afterwards it is committed, or its records will come again.
+
+        What is committed already is left out, wherever the consumer thinks that it stands.
+        """
+        partitions = self._partitions
+        if fresh := [r for r in records if r.offset >= partitions[r.partition].offsets[r.topic]]:
+            self.process(fresh)
+
+    def process(self, records: Sequence[Record]) -> None:
+        """Process records of whatever offsets, as those of time-outs, which have none."""
+        if self.in_doubt:
+            return
+        try:
+            self._transact(records)
+        except SnapshotTooLarge:
+            self._abort()
+            self._process_carefully(records)
+        except RecordTooLarge as error:
+            self._abort()
+            self._divide(records, error)
+        except CommitOutcomeUnknown as error:
+            self._doubt(error)
+        except Interrupted:
+            self._abort()
+
+    def _transact(self, records: Sequence[Record], refusal: Exception | None = None) -> None:
+        """One transaction: handle all records, or refuse them all."""
+        started = time.perf_counter()
+        self._transaction.begin()
+        touched: dict[Step, Partition] = {}
+        offsets: dict[tuple[str, int], int] = {}
+        for number, record in enumerate(records, 1):
+            partition = self._partitions[record.partition]
+            step = partition.steps[record.topic]
+            touched[step] = partition
+            if refusal is not None:
+                step.refuse(record, refusal)
+            elif record.offset < 0:
+                step.fire(record)
+            elif self._tracing.on:
+                with self._tracing.span(self._name, record.headers):
+                    step.handle(record)
+            else:
+                step.handle(record)
+            if record.offset >= 0:
+                offsets[record.topic, record.partition] = record.offset + 1
+            else:  # what is committed already: with it the broker refuses a worker that has lost the partition
+                offsets |= {(topic, partition.number): max(0, offset) for topic, offset in partition.offsets.items()}
+            if number % _SEND_EVERY == 0:
+                self._send(touched)
+        self._commit(touched, offsets, started, len(records))
+
+    def _commit(
+        self, touched: dict[Step, Partition], offsets: dict[tuple[str, int], int], started: float, records: int
+    ) -> None:
+        now = now_ms()
+        staged = [(step, partition, step.finish(now)) for step, partition in touched.items()]
+        self._send(touched)
+        decided = time.perf_counter()
+        self._transaction.commit([TopicPartition(t, p, o) for (t, p), o in offsets.items()], self._consumer.kafka)
+        for (topic, number), offset in offsets.items():
+            self._partitions[number].offsets[topic] = offset
+        for step, partition, writes in staged:
+            partition.stores[step].put(writes, self._checkpoints(partition))
+            self._metrics.written(self._name, step.committed())
+            for escalation in writes.escalations:
+                self._alert(escalation)
+            step.enforce_state_size = False
+        self._metrics.batch(self._name, records, decided - started, time.perf_counter() - decided)
+
+    def _send(self, touched: Mapping[Step, Partition]) -> None:
+        for step in touched:
+            self._transaction.send(step.outputs, self._store_topics)
+            step.outputs.clear()
+
+    def _checkpoints(self, partition: Partition) -> dict[str, int]:
+        """How far the store stands for its topics, once the batch is in it."""
+        found: dict[str, int] = {}
+        for topic, kind in self._store_topics.items():
+            offset = self._transaction.offsets.get((topic, partition.number))
+            if offset is not None and (kind == "snapshots" or partition.history.is_set()):
+                found[topic] = offset + 1
+        return found
+
+    # ---- a batch that cannot be committed as a whole
+
+    def _process_carefully(self, records: Sequence[Record]) -> None:
+        """A state outgrew its limit: find the command that did it, by looking at the size after each of them."""
+        for partition in self._partitions.values():
+            for step in partition.stores:
+                step.enforce_state_size = True
+        self.process(records)
+
+    def _divide(self, records: Sequence[Record], error: Exception) -> None:
+        """A record of the batch makes the broker refuse it: halve it until that one is alone, for the dead letters."""
+        try:
+            self._transaction.drop()  # librdkafka counts the refused records, and the broker does not
+            self._transaction.start(_START_TIMEOUT)
+            if len(records) == 1:
+                self._transact(records, error)
+        except (RecordTooLarge, CommitOutcomeUnknown, KafkaException) as doubt:
+            self._doubt(doubt)
+        if (half := len(records) // 2) > 0:
+            self.process(records[:half])
+            self.process(records[half:])
+
+    def _abort(self) -> None:
+        self._transaction.abort()
+        self._roll_back()
+
+    def _roll_back(self) -> None:
+        for partition in self._partitions.values():
+            for step in partition.stores:
+                step.rolled_back()
+
+    # ---- doubt, and recovery from it
+
+    def _doubt(self, doubt: Exception) -> None:
+        """Nobody knows whether the transaction is committed; nothing is processed until `recover` has settled it."""
+        log.warning("transaction in doubt; state is taken from Kafka anew", domain=self._name, error=str(doubt))
+        self._metrics.doubts.labels(self._name).inc()
+        self._roll_back()
+        # Not aborted: what is still on its way could then come after the end of its transaction, with an epoch that is
+        # good, and its offsets would be pending for ever. The producers that follow raise the epoch.
+        self._transaction.drop()
+        self.in_doubt = True
+
+    def recover(self) -> None:
+        """Make producers, whose start decides what became of the last transaction. Raises KafkaException.
+
+        Memory and stores may lack what it wrote; the caller has every partition restored.
+        """
+        self._transaction.start(_START_TIMEOUT)
+        self.in_doubt = False
+
+    def close(self) -> None:
+        """Abort what is open and close the producers."""
+        self._transaction.close()

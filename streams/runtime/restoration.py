@@ -1,0 +1,104 @@
+"""The threads that restore partitions: committed offsets, then the changelog to its end, then history behind it."""
+
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import structlog
+from confluent_kafka import KafkaException
+
+from headrace.streams.clock import backoff
+from headrace.streams.runtime.committed_offsets import CommittedOffsets
+from headrace.streams.runtime.config import ComponentConfig
+from headrace.streams.runtime.partition import RestoreJob
+from headrace.streams.state.restore import Ends, Restorer, StaleRestore, take_changelog, take_history
+
+log = structlog.get_logger()
+
+
+class Restored(NamedTuple):
+    """A partition whose changelog is in its store, and where its input begins."""
+
+    job: RestoreJob
+    offsets: dict[str, int]
+
+
+class Restoration:
+    """Restores partitions of one component: one thread reads changelogs, another one history, while commands flow."""
+
+    def __init__(self, config: ComponentConfig, stop: threading.Event) -> None:
+        self.changelogs = Restorer(config.settings, stop)
+        self._histories = Restorer(config.settings, stop)
+        self._config, self._stop = config, stop
+        self._committed = CommittedOffsets(config)
+        self._restored: queue.SimpleQueue[Restored] = queue.SimpleQueue()
+        self._changelog_thread = ThreadPoolExecutor(1, f"restore-{config.name}")
+        self._history_thread = ThreadPoolExecutor(1, f"history-{config.name}")
+
+    def begin(self, jobs: Sequence[RestoreJob]) -> None:
+        """Restore these partitions; jobs that are stale by then are left out."""
+        self._changelog_thread.submit(self._restore, jobs)
+
+    def restored(self) -> Iterator[Restored]:
+        """Partitions that are restored, but for their history, since this was asked last."""
+        while not self._restored.empty():
+            yield self._restored.get()
+
+    def close(self) -> None:
+        """Let both threads end; `stop` is set."""
+        self._changelog_thread.shutdown(cancel_futures=True)
+        self._history_thread.shutdown(cancel_futures=True)
+
+    # ---- in the thread for changelogs
+
+    def _restore(self, jobs: Sequence[RestoreJob]) -> None:
+        attempt = 0
+        while (current := [job for job in jobs if job.current]) and not self._stop.is_set():
+            try:
+                self._restore_once(current)
+                return
+            except StaleRestore:
+                continue
+            except KafkaException as error:
+                log.warning("restore waits for the brokers", domain=self._config.name, error=str(error))
+            except Exception:
+                log.exception("restore failed; tried again", domain=self._config.name)
+            self._stop.wait(backoff(attempt))
+            attempt += 1
+
+    def _restore_once(self, jobs: Sequence[RestoreJob]) -> None:
+        offsets = self._committed.read(job.partition.number for job in jobs)
+        tasks = {kind: [task for job in jobs for task in job.tasks(kind)] for kind in self._config.restored}
+        ends = self.changelogs.end_offsets([task for of_kind in tasks.values() for task in of_kind])
+        for job in jobs:
+            job.discard_foreign(ends)
+        count = self.changelogs.restore(tasks["snapshots"], ends, take_changelog)
+        log.info("changelog restored", domain=self._config.name, partitions=len(jobs), records=count)
+        if self._stop.is_set():
+            return
+        if histories := tasks.get("events"):
+            # events that are written from here on are put by the step itself
+            self._history_thread.submit(self._restore_history, jobs, self.changelogs.end_offsets(histories))
+        for job in jobs:
+            if not histories:
+                job.complete_history()
+            self._restored.put(Restored(job, offsets[job.partition.number]))
+
+    # ---- in the thread for history
+
+    def _restore_history(self, jobs: Sequence[RestoreJob], ends: Ends) -> None:
+        for job in jobs:
+            attempt = 0
+            while job.current and not job.partition.history.is_set() and not self._stop.is_set():
+                try:
+                    self._histories.restore(job.tasks("events"), ends, take_history)
+                    if not self._stop.is_set():
+                        job.complete_history()
+                except StaleRestore:
+                    break
+                except Exception as error:
+                    log.warning("history waits", domain=self._config.name, error=str(error))
+                    self._stop.wait(backoff(attempt))
+                    attempt += 1
