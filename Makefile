@@ -23,7 +23,7 @@ help: ## show this list
 build/tree/.made: Makefile
 	@mkdir -p build/tree/headrace
 	@for p in $(PACKAGES); do ln -sfn "$(CURDIR)/$$p" "build/tree/headrace/$$p"; done
-	@for f in __init__.py moved.py py.typed; do ln -sfn "$(CURDIR)/headrace/$$f" "build/tree/headrace/$$f"; done
+	@for f in __init__.py extras.py moved.py py.typed; do ln -sfn "$(CURDIR)/headrace/$$f" "build/tree/headrace/$$f"; done
 	@touch $@
 
 setup: .venv/.installed build/tree/.made ## virtual environment with locked dependencies
@@ -65,7 +65,7 @@ format: setup ## let ruff format the code
 # The image's lock is a part of the other one: the same versions, less of them.
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 lock: setup ## pin all dependencies anew
-	$(COMPILE) --extra bench --group dev pyproject.toml -o requirements.lock
-	$(COMPILE) --constraint requirements.lock --group build pyproject.toml -o requirements-runtime.lock
+	$(COMPILE) --extra all --group dev pyproject.toml -o requirements.lock
+	$(COMPILE) --constraint requirements.lock --extra demo --extra otel --group build pyproject.toml -o requirements-runtime.lock
 
 .PHONY: help setup kafka-jars demo check unit test chaos bench proto format lock

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headrace.cli.errors import USAGE, Failure, plain, reported
+from headrace.extras import MissingExtra
 
 if TYPE_CHECKING:
     from headrace.streams.settings import Settings
@@ -116,8 +117,11 @@ class Deployment:
 
 
 def _own_kafka() -> str:
-    from headrace.cli.kafka import home
-    from headrace.embedded.detached import Detached
+    try:
+        from headrace.cli.kafka import home
+        from headrace.embedded.detached import Detached
+    except MissingExtra:
+        return ""
 
     state = Detached(home()).state()
     return "" if state is None else state.bootstrap

@@ -9,6 +9,8 @@ from typing import Any
 
 import typer
 
+from headrace.extras import MissingExtra
+
 OK = 0
 """Done; the answer is yes."""
 NO = 1
@@ -61,7 +63,6 @@ def _known(error: Exception, bootstrap: Callable[[], str]) -> Failure | None:
     from pydantic import ValidationError
     from pydantic_settings import SettingsError
 
-    from headrace.embedded import EmbeddedKafkaError
     from headrace.streams.admin.topics import TopicsUnfit
     from headrace.streams.client import SendFailed
     from headrace.streams.settings import MissingBootstrap
@@ -69,7 +70,7 @@ def _known(error: Exception, bootstrap: Callable[[], str]) -> Failure | None:
 
     if isinstance(error, TopologyError) or type(error) is LookupError:
         return Failure(USAGE, str(error))
-    if isinstance(error, (MissingBootstrap, TopicsUnfit, EmbeddedKafkaError)):
+    if isinstance(error, (MissingBootstrap, MissingExtra, TopicsUnfit)) or _of_embedded_kafka(error):
         return Failure(ENVIRONMENT, str(error))
     if isinstance(error, (TimeoutError, SendFailed)):
         return Failure(UNKNOWN, str(error))
@@ -80,6 +81,14 @@ def _known(error: Exception, bootstrap: Callable[[], str]) -> Failure | None:
     if isinstance(error, KafkaException):
         return Failure(ENVIRONMENT, kafka_text(error, bootstrap()))
     return None
+
+
+def _of_embedded_kafka(error: Exception) -> bool:
+    try:
+        from headrace.embedded import EmbeddedKafkaError
+    except MissingExtra:
+        return False
+    return isinstance(error, EmbeddedKafkaError)
 
 
 def settings_text(errors: list[Any]) -> str:

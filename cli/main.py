@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from headrace.cli import dead_letters, plugins, proto, roots, topics, topology, trace, worker
+from headrace.cli.errors import reported
 
 EXIT_CODES = """\b
 Exit codes:
@@ -57,7 +58,8 @@ app.add_typer(proto.app, name="proto")
 @app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def kafka(context: typer.Context) -> None:
     """Apache Kafka of one's own: start, stop, status."""
-    from headrace.cli import kafka as group  # with all that starts a Kafka, which only this command needs
+    with reported(False):
+        from headrace.cli import kafka as group  # with all that starts a Kafka, which only this command needs
 
     group.app(context.args, prog_name="headrace kafka")
 

@@ -8,6 +8,7 @@ from importlib.metadata import EntryPoint, entry_points
 import typer
 
 from headrace.cli.errors import ENVIRONMENT
+from headrace.extras import MissingExtra
 
 GROUP = "headrace.commands"
 
@@ -29,7 +30,7 @@ def _add(app: typer.Typer, entry_point: EntryPoint) -> None:
         try:
             loaded = load(entry_point)
         except ModuleNotFoundError as error:
-            typer.echo(f"headrace {entry_point.name} needs {error.name}, which is not installed", err=True)
+            typer.echo(f"headrace {entry_point.name} needs more: {_missing(entry_point, error)}", err=True)
             raise typer.Exit(ENVIRONMENT) from None
         loaded(context.args, prog_name=f"headrace {entry_point.name}")
 
@@ -42,3 +43,10 @@ def load(entry_point: EntryPoint) -> typer.Typer:
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command(context_settings={"help_option_names": ["-h", "--help"]})(loaded)
     return app
+
+
+def _missing(entry_point: EntryPoint, error: ModuleNotFoundError) -> str:
+    """What is not installed; the extras that an entry point names would bring it."""
+    if isinstance(error, MissingExtra) or not entry_point.extras:
+        return str(error)
+    return str(MissingExtra(entry_point.extras[0], error))

@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
 
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace import Span, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from headrace.extras import MissingExtra
 from headrace.schemas.headers import CORRELATION, ID, TRACEPARENT, TYPE
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SpanExporter
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 
@@ -18,11 +20,10 @@ _PROPAGATOR = TraceContextTextMapPropagator()
 class Tracing:
     """Makes spans when `on`."""
 
-    def __init__(self, endpoint: str = "", exporter: SpanExporter | None = None) -> None:
+    def __init__(self, endpoint: str = "", exporter: "SpanExporter | None" = None) -> None:
         self.on = bool(endpoint or exporter)
         if self.on:
-            self._provider = TracerProvider(resource=Resource.create({"service.name": "headrace"}))
-            self._provider.add_span_processor(BatchSpanProcessor(exporter or OTLPSpanExporter(endpoint)))
+            self._provider = _provider(endpoint, exporter)
             self._tracer = self._provider.get_tracer("headrace")
 
     def span(self, domain: str, headers: Mapping[str, bytes]) -> AbstractContextManager[Span]:
@@ -42,3 +43,22 @@ class Tracing:
         """Send what is left."""
         if self.on:
             self._provider.shutdown()
+
+
+def _provider(endpoint: str, exporter: "SpanExporter | None") -> "TracerProvider":
+    """What makes spans and sends them off; MissingExtra where that is not installed."""
+    # ruff: noqa: PLC0415 - an extra, of use only with an endpoint
+    try:
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+        if exporter is None:
+            from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+            exporter = OTLPSpanExporter(endpoint)
+    except ModuleNotFoundError as error:
+        raise MissingExtra("otel", error) from error
+    provider = TracerProvider(resource=Resource.create({"service.name": "headrace"}))
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    return provider

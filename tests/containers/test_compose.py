@@ -19,6 +19,7 @@ from tests.support.docker_engine import docker
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(900)]  # the first build fetches all that is locked
 
 ROOT = Path(__file__).resolve().parents[2]
+POKER = "headrace.examples.poker:topology"
 
 
 class Compose:
@@ -48,7 +49,10 @@ class Compose:
     def send(self, *arguments: str) -> dict[str, Any]:
         """The reply to a command that the command line sends from outside."""
         command = [sys.executable, "-m", "headrace.cli.main", "send", *arguments, "--json", "--timeout", "30"]
-        environment = os.environ | {"HEADRACE_BOOTSTRAP": f"localhost:{self.port}"}
+        environment = os.environ | {
+            "HEADRACE_BOOTSTRAP": f"localhost:{self.port}",
+            "HEADRACE_TOPOLOGY": POKER,
+        }
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, check=False)
         assert done.returncode == 0, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
         reply: dict[str, Any] = json.loads(done.stdout)
@@ -126,7 +130,8 @@ def test_sigterm_ends_all_workers_in_order_and_soon(compose: Compose) -> None:
 
 
 def test_sigterm_ends_a_worker_that_has_not_found_its_brokers(compose: Compose) -> None:
-    worker = docker("run", "--detach", "--init", "--env", "HEADRACE_BOOTSTRAP=localhost:1", "headrace-test")
+    env = ("--env", "HEADRACE_BOOTSTRAP=localhost:1", "--env", f"HEADRACE_TOPOLOGY={POKER}")
+    worker = docker("run", "--detach", "--init", *env, "headrace-test")
     try:
         until(lambda: "headrace" in docker("top", worker, "-o", "pid,args"), "it had started")
         docker("stop", "--time", "5", worker)
