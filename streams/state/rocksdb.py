@@ -4,9 +4,9 @@ Keys hold the edition first, since all editions of a partition live on one worke
 
     edition NUL s root                    Snapshot
     edition NUL h root NUL sequence       stored event (sequence: 8 bytes, big endian)
-    edition NUL a root NUL command id     answer
-    edition NUL e changelog key           facts, parked records, timers
-    edition NUL b changelog key           Answers, as in the changelog, to forget them by age
+    edition NUL a root NUL command id     result of a command
+    edition NUL e changelog key           other entries: facts, queues, time-outs
+    edition NUL b changelog key           keys of a batch of results, to forget them by age
     NUL c topic                           checkpoint: offset of the next record that the store needs of it
 """
 
@@ -23,9 +23,9 @@ from headrace.schemas import changelog
 from headrace.schemas.headrace_v1_pb2 import Answers
 from headrace.streams.steps.store import Staged
 
-_NUMBER = Struct(">Q")
+_SEQUENCE = Struct(">Q")
 _CACHE = Cache(64 * 1024 * 1024)  # one for all stores of the process
-_NO_ANSWERS = 1 << 62
+_FOR_EVER = 1 << 62
 
 
 class StoreError(RuntimeError):
@@ -53,11 +53,11 @@ class PartitionStore:
         return 0 if value is None else int(value)
 
     def close(self) -> None:
-        """Give the files free. What was put stays."""
+        """Close the files. What was put stays."""
         self._db.close()
 
     def wipe(self) -> None:
-        """Forget everything; for a changelog that is not the one this store was made from."""
+        """Delete everything."""
         self._db.close()
         shutil.rmtree(self.folder, ignore_errors=True)
         self._db = _open(self.folder)
@@ -66,16 +66,18 @@ class PartitionStore:
 
 
 class EditionStore:
-    """One edition in one partition; what the step reads (`headrace.topology.store.Store`), and its writes."""
+    """One edition in one partition: what the step reads (`headrace.streams.steps.store.Store`), and its writes."""
 
     def __init__(self, db: Any, edition: str) -> None:
         self.attach(db)
         prefix = edition.encode() + b"\0"
-        self._s, self._h, self._a, self._b = prefix + b"s", prefix + b"h", prefix + b"a", prefix + b"b"
-        self._e = prefix + b"e"
-        self.keep_answers = _NO_ANSWERS
-        """Milliseconds for which answers are remembered."""
+        self._snapshots, self._events = prefix + b"s", prefix + b"h"
+        self._results, self._batches = prefix + b"a", prefix + b"b"
+        self._entries = prefix + b"e"
+        self.keep_results = _FOR_EVER
+        """Milliseconds for which results of commands are remembered."""
         self._oldest: int | None = None
+        """When the oldest batch of results was written, if that is known."""
         self.complete_history: Callable[[], None] = lambda: None
         """Called before history is read; returns once the history holds all that the log does."""
 
@@ -87,11 +89,11 @@ class EditionStore:
     # ---- read, by the step
 
     def snapshot(self, root: bytes) -> bytes | None:
-        value: bytes | None = self._get(self._s + root)
+        value: bytes | None = self._get(self._snapshots + root)
         return value
 
     def result(self, key: bytes) -> bytes | None:
-        value: bytes | None = self._get(self._a + key)
+        value: bytes | None = self._get(self._results + key)
         return value
 
     def history(self, root: bytes, first: int, last: int) -> Iterable[bytes]:
@@ -106,24 +108,24 @@ class EditionStore:
         return values
 
     def entry(self, key: bytes) -> bytes | None:
-        value: bytes | None = self._get(self._e + key)
+        value: bytes | None = self._get(self._entries + key)
         return value
 
     def entries(self, prefix: bytes) -> Iterable[tuple[bytes, bytes]]:
-        return self._scan(self._e, prefix)
+        return self._scan(self._entries, prefix)
 
     def expired(self, now: int) -> list[bytes]:
-        limit = now - self.keep_answers
+        limit = now - self.keep_results
         if self._oldest is None:
-            self._oldest = next((changelog.results_time(key) for key, _ in self._batches()), now)
+            self._oldest = next((changelog.results_time(key) for key, _ in self._scan(self._batches)), now)
         if self._oldest >= limit:
             return []
         self._oldest = None
-        return [key for key, _ in islice(self._batches(), 100) if changelog.results_time(key) < limit]
+        return [key for key, _ in islice(self._scan(self._batches), 100) if changelog.results_time(key) < limit]
 
     def snapshots(self) -> Iterator[tuple[bytes, bytes]]:
         """Every root's Snapshot message, in order of roots."""
-        return self._scan(self._s)
+        return self._scan(self._snapshots)
 
     # ---- write
 
@@ -131,21 +133,21 @@ class EditionStore:
         """What a committed batch staged, with the offsets that it brings the store to."""
         batch = WriteBatch(raw_mode=True)
         put = batch.put
-        s, h, a, pack = self._s, self._h, self._a, _NUMBER.pack
+        snapshots, events, results, pack = self._snapshots, self._events, self._results, _SEQUENCE.pack
         for root, snapshot in staged.snapshots.items():
-            put(s + root, snapshot)
+            put(snapshots + root, snapshot)
         for root, sequence, value in staged.history:
-            put(h + root + b"\0" + pack(sequence), value)
+            put(events + root + b"\0" + pack(sequence), value)
         for key, value in staged.results.items():
-            put(a + key, value)
+            put(results + key, value)
         if staged.results:
             kept = Answers(keys=staged.results.keys())
-            put(self._b + staged.results_key, kept.SerializeToString())
+            put(self._batches + staged.results_key, kept.SerializeToString())
         for key, entry in staged.entries.items():
             if entry is None:
-                batch.delete(self._e + key)
+                batch.delete(self._entries + key)
             else:
-                put(self._e + key, entry)
+                put(self._entries + key, entry)
         for key in staged.forgotten:
             self._forget(batch, key)
         self._finish(batch, checkpoints)
@@ -155,28 +157,28 @@ class EditionStore:
     ) -> None:
         """Records of the snapshots topic, in their order."""
         batch = WriteBatch(raw_mode=True)
-        put, s, a = batch.put, self._s, self._a
+        put, snapshots, results = batch.put, self._snapshots, self._results
         for key, value in records:
             if key is None:
                 continue  # not the engine's, which gives all of them keys
             if key[:1] != b"\0":
                 if value is None:
-                    batch.delete(s + key)
+                    batch.delete(snapshots + key)
                 else:
-                    put(s + key, value)
+                    put(snapshots + key, value)
             elif not key.startswith(changelog.RESULTS):
                 if value is None:
-                    batch.delete(self._e + key)
+                    batch.delete(self._entries + key)
                 else:
-                    put(self._e + key, value)
+                    put(self._entries + key, value)
             elif value is None:
                 self._forget(batch, key)
             else:
                 kept = Answers.FromString(value)
-                for answer_key, answer in zip(kept.keys, kept.values, strict=True):
-                    put(a + answer_key, answer)
+                for result_key, result in zip(kept.keys, kept.values, strict=True):
+                    put(results + result_key, result)
                 del kept.values[:]
-                put(self._b + key, kept.SerializeToString())
+                put(self._batches + key, kept.SerializeToString())
         self._oldest = None
         self._finish(batch, checkpoints)
 
@@ -197,14 +199,11 @@ class EditionStore:
         self._db.write(batch)
 
     def _forget(self, batch: WriteBatch, key: bytes) -> None:
-        value = self._get(self._b + key)
+        value = self._get(self._batches + key)
         if value is not None:
-            for answer_key in Answers.FromString(value).keys:
-                batch.delete(self._a + answer_key)
-            batch.delete(self._b + key)
-
-    def _batches(self) -> Iterator[tuple[bytes, bytes]]:
-        return self._scan(self._b)
+            for result_key in Answers.FromString(value).keys:
+                batch.delete(self._results + result_key)
+            batch.delete(self._batches + key)
 
     def _scan(self, table: bytes, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         for key, value in self._db.items(from_key=table + prefix):
@@ -213,7 +212,7 @@ class EditionStore:
             yield key[len(table) :], value
 
     def _history_key(self, root: bytes, sequence: int) -> bytes:
-        return self._h + root + b"\0" + _NUMBER.pack(sequence)
+        return self._events + root + b"\0" + _SEQUENCE.pack(sequence)
 
 
 def _checkpoint_key(topic: str) -> bytes:
