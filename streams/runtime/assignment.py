@@ -20,22 +20,26 @@ class Assignment:
         self.config = config
         self.partitions: dict[int, Partition] = {}
         self.joined = False
-        """Whether the group has given this worker its partitions, were it none."""
+        """Whether the group has assigned partitions to this worker; it may have assigned none."""
         self.restoration = Restoration(config, stop)
         self._stop = stop
         self._restored: list[Restored] = []
-        """Those that are not READY, since the consumer cannot seek yet."""
+        """Those that the consumer cannot seek in yet."""
 
     @property
     def ready(self) -> bool:
         """Whether partitions were assigned, and each of them is READY."""
-        partitions = tuple(self.partitions.values())  # asked by other threads too
-        return self.joined and all(partition.state is PartitionState.READY for partition in partitions)
+        return self.joined and len(self.ready_partitions()) == len(self.partitions)
+
+    def ready_partitions(self) -> dict[int, Partition]:
+        """Those that are READY, by number."""
+        partitions = tuple(self.partitions.items())  # asked by other threads too
+        return {number: partition for number, partition in partitions if partition.state is PartitionState.READY}
 
     def add(self, consumer: Consumer, added: Sequence[TopicPartition]) -> None:
         """Take over partitions: hold their input back and start to restore them.
 
-        They are given some offset, and later `start_restored` seeks to the one that is committed. Without one
+        They are assigned with some offset, and later `start_restored` seeks to the committed one. Without an offset
         librdkafka asks for it; if the group's coordinator is just coming back then, or a transaction hangs, it waits
         for the answer for ever, with the partition and with its revocation.
         """
@@ -70,11 +74,7 @@ class Assignment:
         self._close(set(self.partitions))
 
     def restore_all(self, consumer: Consumer) -> None:
-        """After a doubtful transaction: forget what memory holds, and take every partition's state from Kafka.
-
-        What that transaction wrote may be on the log, and not in the store; and a restore in progress may not know of
-        it.
-        """
+        """Hold all partitions back, and take their state from Kafka anew."""
         if held := consumer.assignment():
             consumer.pause(held)
         self._restore(self.partitions)

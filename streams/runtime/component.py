@@ -29,13 +29,13 @@ class Component:
         self._processor = Processor(
             config,
             f"{config.group}.{instance}",
-            self._assignment.partitions,
+            self._assignment,
             self._consumer,
             metrics,
             tracing,
             alert,
         )
-        timers = Timers(self._assignment.partitions, self._processor.process)
+        timers = Timers(self._assignment, self._processor.process)
         self._fire_due = timers.fire_due if config.has_timers else lambda: None
         self._attempt = 0
 
@@ -55,7 +55,7 @@ class Component:
         self._processor.process_input([to_record(message) for message in messages])
 
     def _recover(self, timeout: float) -> bool:
-        """Settle what became of the last transaction, then have all state restored; False when brokers are away."""
+        """Whether the doubt about the last transaction is settled; while brokers are away, it is not."""
         try:
             self._processor.recover()
         except KafkaException as error:
@@ -64,7 +64,6 @@ class Component:
             self._attempt += 1
             return False
         self._attempt = 0
-        self._assignment.restore_all(self._consumer.kafka)
         return True
 
     def close(self) -> None:
@@ -77,7 +76,7 @@ class Component:
     # ---- for other threads
 
     def interrupt(self) -> None:
-        """Do not wait for anything any more."""
+        """Stop waiting for anything; the worker is to end."""
         self._stop.set()
 
     @property
@@ -86,7 +85,7 @@ class Component:
         return self._assignment.ready and not self._processor.in_doubt and not self._consumer.brokers_away
 
     def update_gauges(self) -> None:
-        """Bring the metrics of what there is now up to date."""
+        """Set the gauges that are asked for at the moment, and not when something happens."""
         metrics, changelogs = self._metrics, self._assignment.restoration.changelogs
         metrics.ready.labels(self.name).set(self.ready)
         metrics.partitions.labels(self.name).set(len(self._assignment.partitions))

@@ -31,7 +31,7 @@ class ComponentConfig:
         return self.settings.names.topic(edition, self.name, kind)
 
     @property
-    def restored(self) -> list[str]:
+    def restored_kinds(self) -> list[str]:
         """Kinds of topics that the component's store is made from."""
         return ["snapshots"] if self.topology.component(self.name).state is None else ["snapshots", "events"]
 

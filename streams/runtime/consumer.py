@@ -12,7 +12,6 @@ from headrace.streams.clock import backoff
 from headrace.streams.observability.metrics import Metrics
 from headrace.streams.runtime.assignment import Assignment
 from headrace.streams.runtime.config import ComponentConfig
-from headrace.streams.runtime.partition import PartitionState
 
 log = structlog.get_logger()
 _LOG_INTERVAL = 30.0  # seconds between two lines about the same trouble
@@ -30,9 +29,9 @@ class GroupConsumer:
         self.brokers_away = False
         """Whether no broker could be reached when one was last tried."""
         self.failure: KafkaError | None = None
-        """What ended the consumer for good, if anything did."""
+        """The fatal error of the consumer, which is of no more use then."""
         self._failures = 0
-        """How often that came since partitions were assigned."""
+        """How many consumers have failed since partitions were assigned."""
         self._last_logged = 0.0
         self._last_checked = 0.0
         self.kafka = self._join()
@@ -40,24 +39,20 @@ class GroupConsumer:
     def poll(self, timeout: float) -> list[Message]:
         """The next batch; empty when nothing came for `timeout` seconds. Serves assignments meanwhile.
 
-        What is left out, of partitions that have come or gone meanwhile, is read again, here or elsewhere.
+        Records of partitions that are not READY are left out; they are read again, here or elsewhere.
         """
         first = self.kafka.poll(timeout)
         received = [] if first is None else [first, *self.kafka.consume(self._config.settings.batch - 1, 0)]
         self._check_brokers()
-        batch: list[Message] = []
-        partitions = self._assignment.partitions
-        for message in received:
-            if (error := message.error()) is not None:
-                self.report(error)
-            elif (
-                partition := partitions.get(message.partition() or 0)
-            ) is not None and partition.state is PartitionState.READY:
-                batch.append(message)
-        return [] if self.failure is not None else batch
+        for error in filter(None, map(Message.error, received)):
+            self.report(error)
+        if self.failure is not None:
+            return []
+        ready = self._assignment.ready_partitions()
+        return [m for m in received if m.error() is None and m.partition() in ready]
 
     def wait(self, timeout: float) -> None:
-        """Stay a member of the group for so many seconds, with all partitions held back."""
+        """Stay a member of the group for `timeout` seconds, without taking a batch."""
         message = self.kafka.poll(timeout)
         if message is not None and (error := message.error()) is not None:
             self.report(error)
@@ -100,7 +95,7 @@ class GroupConsumer:
     # ---- brokers and lag
 
     def _check_brokers(self) -> None:
-        """From time to time: whether brokers that were away are back, and how far behind this worker is."""
+        """Every few seconds: are brokers that were away back, and how far behind is this worker?"""
         if time.monotonic() - self._last_checked < (_AWAY_INTERVAL if self.brokers_away else _LAG_INTERVAL):
             return
         self._last_checked = time.monotonic()

@@ -53,10 +53,10 @@ class Partition:
     stores: dict[Step, EditionStore] = field(default_factory=dict)
     """The part of the store that each step works on."""
     history: threading.Event = field(default_factory=threading.Event)
-    """Set when the store's history has all events that were on the log when this generation's changelog was read."""
+    """Set when the store has all events that were on the log when this generation's changelog had been read."""
     store: PartitionStore | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
-    """Held while the generation changes, and while a restoring thread is at the store."""
+    """Held while the generation changes, and while a restoring thread uses the store."""
 
     def restore(self) -> "RestoreJob":
         """Hold the partition back, and begin a generation in which its state is taken from Kafka."""
@@ -82,7 +82,7 @@ class Partition:
         self.state = PartitionState.READY
 
     def close(self) -> None:
-        """Give the store's files free, for good."""
+        """Close the store, for good."""
         with self.lock:
             self.generation += 1
             self.state = PartitionState.CLOSED
@@ -97,7 +97,7 @@ class Partition:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RestoreJob:
-    """One generation's leave to restore a partition. StaleRestore is raised once the partition has gone beyond it."""
+    """Restores a partition, as long as its generation is the latest; after that, its methods raise StaleRestore."""
 
     partition: Partition
     generation: int
@@ -109,10 +109,10 @@ class RestoreJob:
 
     @contextmanager
     def store(self) -> Iterator[PartitionStore]:
-        """The partition's store, opened when it is not yet; meanwhile the partition cannot go to another generation."""
+        """The partition's store, opened if it is not yet. While it is used, no other generation can begin."""
         partition = self.partition
         with partition.lock:
-            if not self.current:  # opened now, it would lock the files against the partition's next coming
+            if not self.current:  # if it were opened now, its lock would keep others from opening it
                 raise StaleRestore(f"partition {partition.number} was taken away, or is restored anew")
             if partition.store is None:
                 partition.store = PartitionStore(partition.config.folder / str(partition.number))
@@ -125,7 +125,7 @@ class RestoreJob:
 
     def discard_foreign(self, ends: Ends) -> None:
         """Empty a store that is ahead of one of its topics: that is another topic than the store was made from."""
-        for task in [task for kind in self.partition.config.restored for task in self.tasks(kind)]:
+        for task in [task for kind in self.partition.config.restored_kinds for task in self.tasks(kind)]:
             with self.store() as store:
                 # a store in use is never emptied: what its job knows of the end is old by then
                 restoring = self.partition.state is PartitionState.RESTORING
@@ -134,7 +134,7 @@ class RestoreJob:
                     store.wipe()
 
     def complete_history(self) -> None:
-        """The history is restored, too."""
+        """Say that the history is restored; ignored from a job that is stale."""
         with self.partition.lock:
             if self.current:
                 self.partition.history.set()

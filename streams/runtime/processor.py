@@ -10,6 +10,7 @@ from headrace.schemas.record import Record
 from headrace.streams.clock import now_ms
 from headrace.streams.observability.metrics import Metrics
 from headrace.streams.observability.tracing import Tracing
+from headrace.streams.runtime.assignment import Assignment
 from headrace.streams.runtime.config import ComponentConfig
 from headrace.streams.runtime.consumer import GroupConsumer
 from headrace.streams.runtime.partition import Interrupted, Partition
@@ -18,7 +19,7 @@ from headrace.streams.steps.errors import RecordTooLarge, SnapshotTooLarge
 from headrace.streams.steps.step import Step
 
 log = structlog.get_logger()
-_SEND_EVERY = 200  # records after which outputs go to the sender, so that it works while the step does
+_SEND_EVERY = 200  # records after which outputs go to the producer, which sends while the step works
 _START_TIMEOUT = 10.0
 Alert = Callable[[dict[str, str]], None]
 """Tells a person of an escalation."""
@@ -31,34 +32,35 @@ class Processor:
         self,
         config: ComponentConfig,
         transactional_id: str,
-        partitions: Mapping[int, Partition],
+        assignment: Assignment,
         consumer: GroupConsumer,
         metrics: Metrics,
         tracing: Tracing,
         alert: Alert,
     ) -> None:
-        self._name, self._partitions, self._consumer = config.name, partitions, consumer
+        self._name, self._assignment, self._consumer = config.name, assignment, consumer
+        self._partitions = assignment.partitions
         self._metrics, self._tracing, self._alert = metrics, tracing, alert
         metrics.doubts.labels(self._name)  # to be seen at zero, too
         self._transaction = Transaction(config.settings, transactional_id)
-        self._store_topics = {config.topic(e, kind): kind for e in config.editions for kind in config.restored}
+        self._store_topics = {config.topic(e, kind): kind for e in config.editions for kind in config.restored_kinds}
         """Kind of each topic that the stores are made from."""
         self.in_doubt = True
-        """Whether nobody knows what became of the last transaction; at the start, of a predecessor's."""
+        """Whether it is unknown what became of the last transaction; at the start, of a predecessor's."""
 
     # ---- the happy path: step, flush, offsets, commit, store
 
     def process_input(self, records: Sequence[Record]) -> None:
         """Process a batch of input. Afterwards it is committed, or its records will come again.
 
-        What is committed already is left out, wherever the consumer thinks that it stands.
+        Records that are committed already are left out, whatever position the consumer had.
         """
         partitions = self._partitions
         if fresh := [r for r in records if r.offset >= partitions[r.partition].offsets[r.topic]]:
             self.process(fresh)
 
     def process(self, records: Sequence[Record]) -> None:
-        """Process records of whatever offsets, as those of time-outs, which have none."""
+        """Process records in one transaction: of input, or time-outs, which have negative offsets."""
         if self.in_doubt:
             return
         try:
@@ -136,14 +138,14 @@ class Processor:
     # ---- a batch that cannot be committed as a whole
 
     def _process_carefully(self, records: Sequence[Record]) -> None:
-        """A state outgrew its limit: find the command that did it, by looking at the size after each of them."""
+        """A state outgrew its limit: check its size after each record, to find the one that did it."""
         for partition in self._partitions.values():
             for step in partition.stores:
                 step.enforce_state_size = True
         self.process(records)
 
     def _divide(self, records: Sequence[Record], error: Exception) -> None:
-        """A record of the batch makes the broker refuse it: halve it until that one is alone, for the dead letters."""
+        """The broker refuses one record of the batch: halve it until that one is alone, for the dead letters."""
         try:
             self._transaction.drop()  # librdkafka counts the refused records, and the broker does not
             self._transaction.start(_START_TIMEOUT)
@@ -167,7 +169,7 @@ class Processor:
     # ---- doubt, and recovery from it
 
     def _doubt(self, doubt: Exception) -> None:
-        """Nobody knows whether the transaction is committed; nothing is processed until `recover` has settled it."""
+        """It is unknown whether the transaction is committed; nothing is processed until `recover` has settled it."""
         log.warning("transaction in doubt; state is taken from Kafka anew", domain=self._name, error=str(doubt))
         self._metrics.doubts.labels(self._name).inc()
         self._roll_back()
@@ -179,9 +181,10 @@ class Processor:
     def recover(self) -> None:
         """Make producers, whose start decides what became of the last transaction. Raises KafkaException.
 
-        Memory and stores may lack what it wrote; the caller has every partition restored.
+        What it wrote may be on the log, and not in a store or in memory: all partitions are restored.
         """
         self._transaction.start(_START_TIMEOUT)
+        self._assignment.restore_all(self._consumer.kafka)
         self.in_doubt = False
 
     def close(self) -> None:

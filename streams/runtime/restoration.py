@@ -38,16 +38,16 @@ class Restoration:
         self._history_thread = ThreadPoolExecutor(1, f"history-{config.name}")
 
     def begin(self, jobs: Sequence[RestoreJob]) -> None:
-        """Restore these partitions; jobs that are stale by then are left out."""
+        """Restore these partitions, one lot after the other."""
         self._changelog_thread.submit(self._restore, jobs)
 
     def restored(self) -> Iterator[Restored]:
-        """Partitions that are restored, but for their history, since this was asked last."""
+        """Partitions whose changelog was restored since the last call."""
         while not self._restored.empty():
             yield self._restored.get()
 
     def close(self) -> None:
-        """Let both threads end; `stop` is set."""
+        """Wait for both threads to end, which they do once `stop` is set."""
         self._changelog_thread.shutdown(cancel_futures=True)
         self._history_thread.shutdown(cancel_futures=True)
 
@@ -70,7 +70,7 @@ class Restoration:
 
     def _restore_once(self, jobs: Sequence[RestoreJob]) -> None:
         offsets = self._committed.read(job.partition.number for job in jobs)
-        tasks = {kind: [task for job in jobs for task in job.tasks(kind)] for kind in self._config.restored}
+        tasks = {kind: [task for job in jobs for task in job.tasks(kind)] for kind in self._config.restored_kinds}
         ends = self.changelogs.end_offsets([task for of_kind in tasks.values() for task in of_kind])
         for job in jobs:
             job.discard_foreign(ends)

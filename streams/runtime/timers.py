@@ -1,29 +1,29 @@
-"""Fires time-outs: now and then, those that are due become records in a transaction of their own."""
+"""Fires time-outs: those that are due are processed as records, in a transaction of their own."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from headrace.schemas.record import Record
 from headrace.streams.clock import now_ms
-from headrace.streams.runtime.partition import Partition, PartitionState
+from headrace.streams.runtime.assignment import Assignment
 
-_INTERVAL = 0.05  # seconds between two looks for time-outs that are due
+_INTERVAL = 0.05  # seconds between two checks
 
 
 class Timers:
     """The time-outs of one component."""
 
-    def __init__(self, partitions: Mapping[int, Partition], process: Callable[[list[Record]], None]) -> None:
-        self._partitions, self._process = partitions, process
-        self._next_look = 0.0
+    def __init__(self, assignment: Assignment, process: Callable[[list[Record]], None]) -> None:
+        self._assignment, self._process = assignment, process
+        self._next_check = 0.0
 
     def fire_due(self) -> None:
         """Process the time-outs that are due in partitions that are READY."""
-        if time.monotonic() < self._next_look:
+        if time.monotonic() < self._next_check:
             return
-        self._next_look = time.monotonic() + _INTERVAL
+        self._next_check = time.monotonic() + _INTERVAL
         now = now_ms()
-        ready = [partition for partition in self._partitions.values() if partition.state is PartitionState.READY]
+        ready = self._assignment.ready_partitions().values()
         due = [record for partition in ready for step in partition.stores for record in step.due(now)]
         if due:
             self._process(due)
