@@ -100,8 +100,8 @@ class Assignment:
         topics = [p.topic for p in consumer.assignment() if p.partition == partition.number]
         begin = [TopicPartition(topic, partition.number, restored.offsets[topic]) for topic in topics]
         try:
-            for place in begin:
-                consumer.seek(place)
+            for start in begin:
+                consumer.seek(start)
         except KafkaException as error:
             if error.args[0].code() != KafkaError._STATE:
                 raise

@@ -44,21 +44,18 @@ class CommittedOffsets:
                 raise
             log.error(HANGING_OFFSETS, group=self._config.group, seconds=longest)
         offsets: dict[int, dict[str, int]] = {}
-        for place in found:
-            offset = place.offset if place.offset >= 0 else OFFSET_BEGINNING
-            offsets.setdefault(place.partition, {})[place.topic] = offset
+        for partition in found:
+            offset = partition.offset if partition.offset >= 0 else OFFSET_BEGINNING
+            offsets.setdefault(partition.partition, {})[partition.topic] = offset
         return offsets
 
     def _ask(self, wanted: list[TopicPartition], isolation: str) -> list[TopicPartition]:
         config = self._config.settings.client(
             group_id=self._config.group, enable_auto_commit=False, isolation_level=isolation
         )
-        consumer = Consumer(config)
-        try:
+        with Consumer(config) as consumer:
             found: list[TopicPartition] = consumer.committed(wanted, 5)
-        finally:
-            consumer.close()
-        for place in found:
-            if place.error:
-                raise KafkaException(place.error)
+        for partition in found:
+            if partition.error:
+                raise KafkaException(partition.error)
         return found

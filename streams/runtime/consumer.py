@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -125,7 +126,7 @@ def to_record(message: Message) -> Record:
     )
 
 
-def _group_config(config: ComponentConfig, on_error: Any) -> dict[str, Any]:
+def _group_config(config: ComponentConfig, on_error: Callable[[KafkaError], None]) -> dict[str, Any]:
     settings = config.settings
     client = settings.client(
         group_id=config.group,

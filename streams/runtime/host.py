@@ -7,7 +7,7 @@ One thread does both, so that partitions never change hands while a batch is in 
 import asyncio
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import faust
 from confluent_kafka import Message
@@ -25,11 +25,11 @@ from headrace.topology.topology import Topology
 T = TypeVar("T")
 
 
-class _Batch:
+class _Batch(NamedTuple):
     """A batch on its way from the service to the agent, which says when it is done."""
 
-    def __init__(self, messages: list[Message], done: asyncio.Future[None]) -> None:
-        self.messages, self.done = messages, done
+    messages: list[Message]
+    done: asyncio.Future[None]
 
 
 class ComponentService(Service):

@@ -9,8 +9,9 @@ from enum import Enum
 import structlog
 
 from headrace.streams.runtime.config import ComponentConfig
-from headrace.streams.state.restore import Ends, StaleRestore, Task
+from headrace.streams.state.restore import StaleRestore, Task
 from headrace.streams.state.rocksdb import EditionStore, PartitionStore
+from headrace.streams.state.topic_reader import Ends
 from headrace.streams.steps.registry import make_step
 from headrace.streams.steps.step import Step
 

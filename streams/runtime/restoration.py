@@ -13,7 +13,8 @@ from headrace.streams.clock import backoff
 from headrace.streams.runtime.committed_offsets import CommittedOffsets
 from headrace.streams.runtime.config import ComponentConfig
 from headrace.streams.runtime.partition import RestoreJob
-from headrace.streams.state.restore import Ends, Restorer, StaleRestore, take_changelog, take_history
+from headrace.streams.state.restore import Restorer, StaleRestore, take_changelog, take_history
+from headrace.streams.state.topic_reader import Ends
 
 log = structlog.get_logger()
 

@@ -113,20 +113,18 @@ def calm_collector() -> None:
 def _config(
     settings: Settings, topology: Topology, name: str, found: dict[str, topics.Topic], folder: Path
 ) -> ComponentConfig:
-    edition = settings.edition
-    written = [
-        spec.name for spec in topology.topics(settings.names, 1, edition, [name]) if "dead-letters" not in spec.name
-    ]
+    edition, names = settings.edition, settings.names
+    written = [names.topic(edition, name, kind) for kind in topology.component(name).topics if kind != "dead-letters"]
     return ComponentConfig(
         topology=topology,
         name=name,
         settings=settings,
         folder=folder / f"{settings.prefix}{name}",
         editions=[edition],
-        partitions=found[topology.inputs(name, settings.names, edition)[0]].partitions,
-        reply_partitions=found[settings.names.replies].partitions,
+        partitions=found[topology.inputs(name, names, edition)[0]].partitions,
+        reply_partitions=found[names.replies].partitions,
         counts={topic.name: topic.partitions for topic in found.values()},
-        max_bytes=min(int(found[topic].config["max.message.bytes"]) for topic in (*written, settings.names.replies)),
+        max_bytes=min(int(found[topic].config["max.message.bytes"]) for topic in (*written, names.replies)),
     )
 
 

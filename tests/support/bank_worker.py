@@ -42,7 +42,8 @@ from headrace import Topology, applies, handles
 from headrace.streams.admin import topics
 from headrace.streams.runtime import restoration, transaction, worker
 from headrace.streams.settings import Settings
-from headrace.streams.state.restore import Ends, Restorer, Take, Task, take_history
+from headrace.streams.state.restore import Restorer, Take, Task, take_history
+from headrace.streams.state.topic_reader import Ends
 from tests.support import bank
 from tests.support.bank_pb2 import Account, Burst, Deposit, Deposited, Poison, Withdrawn
 

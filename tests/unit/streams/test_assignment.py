@@ -16,8 +16,9 @@ from headrace.streams.runtime.committed_offsets import CommittedOffsets
 from headrace.streams.runtime.config import ComponentConfig
 from headrace.streams.runtime.partition import Partition, PartitionState, RestoreJob
 from headrace.streams.settings import Settings
-from headrace.streams.state.restore import Ends, Restorer, StaleRestore, Task, take_history
+from headrace.streams.state.restore import Restorer, StaleRestore, Task, take_history
 from headrace.streams.state.rocksdb import PartitionStore
+from headrace.streams.state.topic_reader import Ends
 from headrace.streams.steps.store import Staged
 from tests.support import bank
 
