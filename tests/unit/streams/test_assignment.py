@@ -28,21 +28,24 @@ INPUTS = [f"main.account.{kind}" for kind in ("commands", "facts", "rejections")
 
 
 class Reads:
-    """Restores of the history, each of which ends when it is told to."""
+    """Restores of the history, each of which ends when it is told to; those of changelogs do unless they are held."""
 
     def __init__(self) -> None:
         self.begun, self.end = threading.Semaphore(0), threading.Semaphore(0)
+        self.changelog_begun, self.changelog_end = threading.Semaphore(0), threading.Event()
+        self.changelog_end.set()
 
 
 class FakeConsumer:
-    """Has one partition; remembers from where it reads on, once its input flows."""
+    """Has some partitions, by default one; remembers from where it reads on, once its input flows."""
 
-    def __init__(self) -> None:
+    def __init__(self, *assigned: TopicPartition) -> None:
         self.flowing: dict[int, int] = {}
+        self._assigned = list(assigned) or [COMMANDS]
         self._sought: dict[int, int] = {}
 
     def assignment(self) -> list[TopicPartition]:
-        return [COMMANDS]
+        return self._assigned
 
     def incremental_assign(self, places: list[TopicPartition]) -> None:
         """Nothing to do."""
@@ -74,10 +77,15 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
             if take is take_history:
                 found.begun.release()
                 assert found.end.acquire(timeout=SECONDS)
+            else:
+                found.changelog_begun.release()
+                assert found.changelog_end.wait(SECONDS)
+            for task in tasks:
+                task.check()
             return 0
 
     monkeypatch.setattr(restoration, "Restorer", FakeRestorer)
-    monkeypatch.setattr(CommittedOffsets, "read", lambda *_: {0: dict.fromkeys(INPUTS, 5)})
+    monkeypatch.setattr(CommittedOffsets, "read", lambda _, numbers: {n: dict.fromkeys(INPUTS, 5) for n in numbers})
     return found
 
 
@@ -222,3 +230,19 @@ def test_history_that_was_on_its_way_before_a_doubt_is_not_all_of_it(assignment:
     assert not partition.history.is_set()
     reads.end.release()
     assert partition.history.wait(SECONDS)
+
+
+def test_a_partition_that_is_taken_away_does_not_hold_up_the_restore_of_others(
+    assignment: Assignment, reads: Reads
+) -> None:
+    """It starts over without that one."""
+    other = TopicPartition(COMMANDS.topic, 1)
+    consumer: Any = FakeConsumer(COMMANDS, other)
+    reads.changelog_end.clear()
+    assignment.add(consumer, [COMMANDS, other])
+    assert reads.changelog_begun.acquire(timeout=SECONDS)
+    assignment.remove(consumer, [other])
+    reads.changelog_end.set()
+    assert started(assignment, consumer).number == 0
+    assert reads.changelog_begun.acquire(timeout=SECONDS)
+    assert consumer.flowing == {0: 5}
