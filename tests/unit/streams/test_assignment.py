@@ -246,3 +246,16 @@ def test_a_partition_that_is_taken_away_does_not_hold_up_the_restore_of_others(
     assert started(assignment, consumer).number == 0
     assert reads.changelog_begun.acquire(timeout=SECONDS)
     assert consumer.flowing == {0: 5}
+
+
+def test_a_history_that_was_complete_before_a_doubt_is_read_again(assignment: Assignment, reads: Reads) -> None:
+    """It may lack what the doubtful transaction wrote."""
+    consumer: Any = FakeConsumer()
+    assignment.add(consumer, [COMMANDS])
+    (partition,) = assignment.partitions.values()
+    reads.end.release()
+    assert partition.history.wait(SECONDS)
+    assignment.restore_all(consumer)
+    assert not partition.history.is_set()
+    reads.end.release()
+    assert partition.history.wait(SECONDS)
