@@ -122,7 +122,7 @@ def test_missing_topics_get_the_partitions_of_their_domain(bootstrap: str, deplo
 def test_without_topics_nothing_starts_and_nothing_is_sent(deployment: str) -> None:
     for command in (["worker", "--web-port", "0"], ["send", "Award", "h", "{}"], ["state", "h", "--domain", "hand"]):
         result = run(*command)
-        assert result.exit_code == 3
+        assert result.exit_code == 3, result.output
         assert f"{deployment}main.hand.commands" in result.stderr
         assert "`headrace topics create`" in result.stderr
 
