@@ -36,7 +36,7 @@ def worker(
     from headrace.streams.runtime import worker as engine
 
     log.set_up(settings.log)
-    faulthandler.enable()  # a crash inside a native library says where it happened
+    faulthandler.enable(2)  # to stderr: a crash inside a native library says where it happened
     try:
         engine.run(settings, topology, domains)
     except SystemExit as end:

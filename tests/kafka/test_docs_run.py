@@ -86,7 +86,7 @@ def matches(output: str, shown: list[str]) -> bool:
 @pytest.mark.parametrize("page", SESSIONS, ids=lambda page: page.name)
 def test_the_shell_sessions_of_a_page(page: Path, bootstrap: str, tmp_path: Path) -> None:
     write_files(page, tmp_path)
-    named = re.findall(r"^(?:\$ )?export .*HEADRACE_TOPOLOGY=(\w+:\w+)", page.read_text(), re.MULTILINE)
+    named = re.findall(r"^(?:\$ )?export .*HEADRACE_TOPOLOGY=([\w.]+:\w+)", page.read_text(), re.MULTILINE)
     variables = {"HEADRACE_TOPOLOGY": named[0]} if named else {}
     shell = Shell(tmp_path, bootstrap, f"docs-{uuid4().hex[:8]}.", **variables)
     for block in blocks(page):
@@ -179,6 +179,7 @@ def test_the_acls_are_enough_and_secrets_stay_secret(guarded: tuple[EmbeddedKafk
             tmp_path,
             address,
             "shop.",
+            HEADRACE_TOPOLOGY="headrace.examples.poker:topology",
             HEADRACE_KAFKA__SECURITY_PROTOCOL="SASL_PLAINTEXT",
             HEADRACE_KAFKA__SASL_MECHANISM="PLAIN",
             HEADRACE_KAFKA__SASL_USERNAME=name,

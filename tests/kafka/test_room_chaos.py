@@ -70,7 +70,7 @@ def settings(kafka: EmbeddedKafka) -> Settings:
 def workers(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workers]:
     """Two of them, ready."""
     monkeypatch.setenv("PYTHONPATH", str(Path(chaos_room.__file__).parents[2]))
-    both = Workers(settings, 2, tmp_path, tmp_path / "state", "chaos_room:room")
+    both = Workers(settings, 2, tmp_path, tmp_path / "state", "tests.support.chaos_room:room")
     try:
         both.await_ready()
         yield both
