@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli import dead_letters, plugins, proto, roots, topics, topology, trace, worker
+from headrace.cli import dead_letters, dev, new, plugins, proto, roots, topics, topology, trace, worker
 from headrace.cli.errors import reported
 
 EXIT_CODES = """\b
@@ -44,6 +44,8 @@ def headrace(
     """Event sourcing and CQRS on Kafka alone."""
 
 
+app.command()(new.new)
+app.command()(dev.dev)
 app.command()(worker.worker)
 app.command()(roots.send)
 app.command()(roots.state)
