@@ -49,6 +49,9 @@ unit: setup ## tests without Kafka
 test: setup kafka-jars ## all tests, with real Kafka
 	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder tests
 
+one: setup ## one test, file or folder: make one T=tests/unit/steps
+	$(BIN)/pytest -q $(T)
+
 chaos: setup kafka-jars ## the poker room in chaos for MINUTES=5
 	CHAOS_MINUTES=$(MINUTES) $(BIN)/pytest -q -s tests/kafka/test_room_chaos.py
 
@@ -68,4 +71,5 @@ lock: setup ## pin all dependencies anew
 	$(COMPILE) --extra all --group dev pyproject.toml -o requirements.lock
 	$(COMPILE) --constraint requirements.lock --extra demo --extra otel --group build pyproject.toml -o requirements-runtime.lock
 
-.PHONY: help setup kafka-jars demo check unit test chaos bench proto format lock
+T ?= tests/unit
+.PHONY: help setup kafka-jars demo check unit test one chaos bench proto format lock

@@ -12,6 +12,7 @@ from google.protobuf.message import Message as Protobuf
 
 from headrace.streams.client import Client, OutcomeUnknown, Reply, Status
 from tests.support import bank_pb2 as pb
+from tests.support import deadlines
 from tests.support.bank import topology
 from tests.support.deployment import Deployment, deployed, secrets, until
 from tests.support.independent_reader import murmur, read_topics
@@ -84,7 +85,7 @@ def test_answers_are_forgotten_in_time(bank: Deployment) -> None:
             first = await client.execute(pb.Deposit(amount=1), root=root, command_id="first")
             again = await client.execute(pb.Deposit(amount=1), root=root, command_id="first")
             assert (first.sequence, again.sequence, again.already_processed) == (0, 0, True)
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + deadlines.seconds(30)
             while not tombstones():
                 assert time.monotonic() < deadline
                 await client.execute(pb.Deposit(amount=1), root=neighbour)

@@ -25,6 +25,7 @@ from headrace.cli.main import app
 from headrace.embedded.broker import free_ports
 from headrace.streams.admin.topics import create
 from headrace.topology.topology import TopicSpec
+from tests.support import deadlines
 from tests.support.log_timeline import timeline
 
 pytestmark = pytest.mark.kafka
@@ -61,8 +62,8 @@ def deployed(bootstrap: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> I
     monkeypatch.setenv("HEADRACE_STATE_DIR", str(folder / "state"))
     yield prefix
     admin = AdminClient({"bootstrap.servers": bootstrap})
-    mine = [name for name in admin.list_topics(timeout=10).topics if name.startswith(prefix)]
-    for future in admin.delete_topics(mine, request_timeout=20).values() if mine else ():
+    mine = [name for name in admin.list_topics(timeout=deadlines.seconds(10)).topics if name.startswith(prefix)]
+    for future in admin.delete_topics(mine, request_timeout=deadlines.seconds(20)).values() if mine else ():
         future.exception(20)
 
 
@@ -146,7 +147,7 @@ def worker(bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen([*PROGRAM, "worker", "--web-port", str(port)], stderr=log)
         try:
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + deadlines.seconds(30)
             while not is_ready(port):
                 assert process.poll() is None, (folder / "log").read_text()
                 assert time.monotonic() < deadline, (folder / "log").read_text()
@@ -159,7 +160,7 @@ def worker(bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 def is_ready(port: int) -> bool:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as page:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=deadlines.seconds(2)) as page:
             return bool(page.status == 200)
     except OSError:
         return False
@@ -242,7 +243,9 @@ def test_no_worker_is_exit_4(deployment: str) -> None:
 def test_the_demo_plays_hands_and_leaves_nothing(bootstrap: str, deployment: str, tmp_path: Path) -> None:
     environment = {**os.environ, "HEADRACE_HOME": str(tmp_path)}
     demo = [*PROGRAM, "demo", "--hands", "20", "--json"]
-    done = subprocess.run(demo, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        demo, env=environment, capture_output=True, text=True, timeout=deadlines.seconds(120), check=False
+    )
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert list(result) == [
@@ -255,7 +258,7 @@ def test_the_demo_plays_hands_and_leaves_nothing(bootstrap: str, deployment: str
     assert result["sagas"] > 20 * 20
     assert result["compensations"] == 2
     assert done.stderr == ""
-    topics = AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=10).topics
+    topics = AdminClient({"bootstrap.servers": bootstrap}).list_topics(timeout=deadlines.seconds(10)).topics
     assert not [name for name in topics if name.startswith(deployment)]
     assert not list(tmp_path.glob("demo-*"))
 
@@ -265,7 +268,9 @@ def test_the_demo_has_the_same_result_in_chaos(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
     environment["HEADRACE_HOME"] = str(tmp_path)
     demo = [*PROGRAM, "demo", "--chaos", "--hands", "100", "--json"]
-    done = subprocess.run(demo, env=environment, capture_output=True, text=True, timeout=280, check=False)
+    done = subprocess.run(
+        demo, env=environment, capture_output=True, text=True, timeout=deadlines.seconds(280), check=False
+    )
     if done.returncode:
         pytest.fail(f"exit code {done.returncode}\n{timeline(tmp_path)}\n{done.stdout[:1500]}\n{done.stderr[-1500:]}")
     result = json.loads(done.stdout)

@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 
 from headrace.cli import kafka as command
 from headrace.embedded import BrokerFailed, DataMismatch, EmbeddedKafka, PortTaken
+from tests.support import deadlines
 
 pytestmark = pytest.mark.kafka
 
@@ -34,7 +35,7 @@ QUIET: dict[str, Any] = {"log_level": 0, "error_cb": lambda error: None, "reconn
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + deadlines.seconds(SECONDS)
     pause = threading.Event()
     while not condition():
         if time.monotonic() > deadline:

@@ -40,6 +40,7 @@ from headrace.streams.client import Client, Reply
 from headrace.streams.settings import Settings
 from tests.features import shop
 from tests.features.world import Answer, World
+from tests.support import deadlines
 from tests.support.deployment import until
 from tests.support.independent_reader import end_offsets
 
@@ -122,13 +123,15 @@ class KafkaWorld(World):
         """Whatever has become of it, the worker is no more, nor are the topics."""
         self._worker.kill()
         self._worker.wait()
-        for future in self._admin.delete_topics(self._topics, request_timeout=60).values():
+        for future in self._admin.delete_topics(self._topics, request_timeout=deadlines.seconds(60)).values():
             future.exception(60)
 
     def _ready(self) -> bool:
         assert self._worker.poll() is None, self._log.read_text(errors="replace")[-3000:]
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/readyz", timeout=2) as answer:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self._port}/readyz", timeout=deadlines.seconds(2)
+            ) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False
@@ -215,7 +218,7 @@ class KafkaWorld(World):
 
     def figures(self) -> Mapping[tuple[str, str], int]:
         self._rest()
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=deadlines.seconds(10)) as answer:
             families = text_string_to_metric_families(answer.read().decode())
         return {
             (sample.labels["domain"], sample.labels["outcome"]): int(sample.value)
@@ -264,7 +267,7 @@ class KafkaWorld(World):
 
     def _read_to(self, ends: dict[tuple[str, int], int]) -> None:
         """Read all partitions up to their ends; transactions that are open there are waited for."""
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + deadlines.seconds(90)
         while any(self._read.get(place, 0) < end for place, end in ends.items()):
             assert time.monotonic() < deadline, "the topics could not be read to their ends"
             for message in self._consumer.consume(1000, 0.02):

@@ -25,6 +25,7 @@ from headrace.streams.admin import topics
 from headrace.streams.client import Client, OutcomeUnknown, Reply
 from headrace.streams.settings import Settings
 from tests.support import bank_pb2 as pb
+from tests.support import deadlines
 from tests.support import process_server as nursery
 from tests.support.bank import topology
 from tests.support.independent_reader import Logbook, end_offsets
@@ -35,7 +36,7 @@ T = TypeVar("T")
 
 def until(condition: Callable[[], T], what: str, seconds: float = 30.0) -> T:
     """The first true result of `condition`; fails, naming what did not happen, after so many seconds."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + deadlines.seconds(seconds)
     while not (result := condition()):
         assert time.monotonic() < deadline, f"within {seconds:g} s it did not happen that {what}"
         time.sleep(0.02)
@@ -284,7 +285,7 @@ class Load:
     async def progress(self, more: int, seconds: float = 60.0) -> None:
         """Wait until so many more commands than now were answered."""
         goal = self.answered + more
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + deadlines.seconds(seconds)
         while self.answered < goal:
             assert time.monotonic() < deadline, f"{self.answered} of {goal} commands answered after {seconds:g} s"
             for caller in self._callers:

@@ -17,6 +17,7 @@ from google.protobuf import descriptor_pool, json_format, message_factory
 
 from headrace.schemas import headrace_v1_pb2 as wire
 from tests.support import bank_pb2 as pb
+from tests.support import deadlines
 
 State = dict[str, Any]
 _PATIENCE = 60  # seconds for a transaction that is open; the broker ends one after ten
@@ -62,7 +63,7 @@ def read_topics(
     )
     found: dict[str, list[Entry]] = {topic: [] for topic in topics}
     unread = {place for place, end in ends.items() if end > 0}
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + deadlines.seconds(_PATIENCE)
     try:
         reader.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for topic, partition in unread])
         while unread:

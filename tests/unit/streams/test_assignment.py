@@ -20,7 +20,7 @@ from headrace.streams.state.restore import Restorer, StaleRestore, Task, take_hi
 from headrace.streams.state.rocksdb import PartitionStore
 from headrace.streams.state.topic_reader import Ends
 from headrace.streams.steps.store import Staged
-from tests.support import bank
+from tests.support import bank, deadlines
 
 SECONDS = 10.0
 COMMANDS = TopicPartition("main.account.commands", 0)
@@ -147,7 +147,7 @@ def test_a_store_in_use_is_never_emptied(assignment: Assignment, reads: Reads) -
 
 def started(assignment: Assignment, consumer: Any) -> Partition:
     """The partition, once it is READY."""
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + deadlines.seconds(SECONDS)
     while not assignment.ready:
         assert time.monotonic() < deadline, "the partition was not ready in time"
         assignment.start_restored(consumer)
