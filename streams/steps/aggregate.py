@@ -28,7 +28,6 @@ from headrace.streams.steps import compensation, replies
 from headrace.streams.steps.batch import Written
 from headrace.streams.steps.checks import check_ids, checked_root, whole_number
 from headrace.streams.steps.context import StepContext
-from headrace.streams.steps.contexts import context
 from headrace.streams.steps.deduplication import Deduplication, repeated_reply
 from headrace.streams.steps.errors import HandlerError, InvalidArgument
 from headrace.streams.steps.event_writer import EventWriter
@@ -59,7 +58,7 @@ class AggregateStep(Step):
         self._rejections_topic = context.names.topic(context.edition, spec.name, "rejections")
         self._states = States(spec)
         self._cache = StateCache(self._states, store, context.live_states)
-        self._deciders = Deciders(spec, self._states, check_purity=context.check_purity)
+        self._deciders = Deciders(spec, self._states, context.edition, check_purity=context.check_purity)
         self._writer = EventWriter(spec.name, self._states, self._cache, self.batch, context, self._envelope)
         self._deduplication = Deduplication(self.batch)
         self._replier = replies.Replier(context, self._envelope)
@@ -144,7 +143,7 @@ class AggregateStep(Step):
         check_ids(headers[ID], headers.get(CORRELATION) or b"", external)
         fact = decode(record, handler.message)
         try:
-            events = self._call(record, key, live, handler, fact)
+            events = self._deciders.decide(handler, live.state, fact, record, key, live.sequence)
         except Rejected as rejected:
             raise HandlerError(f"{handler.where} rejects a fact: {rejected}") from rejected
         self.batch.set_entry(fact_key(key, external), pack_accepted(live.sequence + 1, len(events)))
@@ -185,25 +184,18 @@ class AggregateStep(Step):
         expected: int | None,
     ) -> tuple[NewEvent, ...]:
         if expected is None or expected == live.sequence or handler.merge is Merge.AGGREGATE_HANDLES:
-            return self._call(record, key, live, handler, command)
+            return self._deciders.decide(handler, live.state, command, record, key, live.sequence)
         if handler.merge is Merge.MANUAL:
             raise RecordError(f"expected sequence {expected}, but {key.decode()} is at {live.sequence}")
         if handler.merge is Merge.STRICT or expected > live.sequence:
             raise replies.conflict(key, expected, live.sequence)
-        events = self._call(record, key, live, handler, command)
+        events = self._deciders.decide(handler, live.state, command, record, key, live.sequence)
         then, after = self._cache.state_at(key, live, expected), self._states.copy(live.state)
         for event in events:
             self._states.apply(after, event)
         if fields := self._states.clash(then, live.state, after):
             raise replies.conflict(key, expected, live.sequence, f", and {fields} changed since")
         return events
-
-    def _call(
-        self, record: Record, key: bytes, live: CachedState, handler: Handler[Any, Any], message: Any
-    ) -> tuple[NewEvent, ...]:
-        edition = self._context.edition
-        more = (context(record, key, live.sequence, edition),) if handler.wants_context else ()
-        return self._deciders.decide(handler, live.state, message, more)
 
     def _compensate(self, rejection: WireRejection, key: bytes, live: CachedState) -> compensation.Outcome:
         """What the aggregate's `@compensates` handler says; without one, the command's cascade mode."""
@@ -230,9 +222,7 @@ class AggregateStep(Step):
         command_id = record.headers[ID]
         correlation = record.headers.get(CORRELATION) or command_id
         wanted = answer_to is not None
-        written = self._writer.write(
-            record, key, live, events, cause=command_id, correlation=correlation, fact=fact, wanted=wanted
-        )
+        written = self._writer.write(record, key, live, events, command_id, correlation, fact, wanted)
         self.batch.count("accepted")
         if answer_to is not None:
             reply = Reply(
@@ -243,7 +233,7 @@ class AggregateStep(Step):
                 correlation_id=correlation.decode(),
                 events=written,
             )
-            self.outputs.append(self._replier.reply(reply, answer_to, command_id))
+            self.batch.outputs.append(self._replier.reply(reply, answer_to, command_id))
 
     # ---- the other outcomes of a record
 

@@ -16,7 +16,7 @@ class Deduplication:
     def known(self, key: bytes, record: Record) -> bytes | None:
         """The final result of a record; None where it is to be handled, as one that is sent again after a rejection."""
         result = self._batch.result(key)
-        return result if result is not None and is_final(result, record) else None
+        return None if result is None or not is_final(result, record) else result
 
     def accepted(self, key: bytes, first: int, number: int) -> None:
         """The record led to so many events, from sequence `first` on."""

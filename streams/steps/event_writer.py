@@ -44,7 +44,6 @@ class EventWriter:
         key: bytes,
         live: CachedState,
         events: Sequence[NewEvent],
-        *,
         cause: bytes,
         correlation: bytes,
         fact: bytes = b"",
@@ -93,7 +92,7 @@ class EventWriter:
                         time=time,
                         correlation_id=correlation.decode(),
                         causation_id=cause.decode(),
-                        fact_id=fact.decode(),
+                        fact_id=fact.decode() if fact else "",
                     )
                 )
         live.sequence = sequence

@@ -17,9 +17,9 @@ from headrace.schemas.headrace_v1_pb2 import Aborted, Revoked
 from headrace.schemas.headrace_v1_pb2 import Rejection as WireRejection
 from headrace.schemas.record import Record
 from headrace.streams.steps import merge
+from headrace.streams.steps.contexts import context
 from headrace.streams.steps.errors import HandlerError
 from headrace.topology.aggregate import Flag, Rejection
-from headrace.topology.context import Context
 from headrace.topology.inspection import ComponentSpec, type_name
 from headrace.topology.inspection.spec import Applier, Handler, Reaction
 from headrace.topology.saga import Transient
@@ -117,8 +117,12 @@ class States:
 
     def events(self, messages: tuple[Any, ...], by: str) -> tuple[NewEvent, ...]:
         """Messages that a handler gave, as events; HandlerError for one that is not declared."""
+        names = self._names
         try:
-            return tuple([(self._names[m.__class__], m.SerializeToString(), m) for m in messages])
+            if len(messages) == 1:  # as most have
+                message = messages[0]
+                return ((names[message.__class__], message.SerializeToString(), message),)
+            return tuple([(names[m.__class__], m.SerializeToString(), m) for m in messages])
         except KeyError:
             return tuple([(self._name(m, by), m.SerializeToString(), m) for m in messages])
 
@@ -136,8 +140,8 @@ class States:
 class Deciders:
     """Methods that decide on commands, facts and rejected commands."""
 
-    def __init__(self, spec: ComponentSpec, states: States, *, check_purity: bool) -> None:
-        self._spec, self._states, self._check_purity = spec, states, check_purity
+    def __init__(self, spec: ComponentSpec, states: States, edition: str, *, check_purity: bool) -> None:
+        self._spec, self._states, self._edition, self._check_purity = spec, states, edition, check_purity
         self._commands = {
             name.encode(): (handler, handler.message.FromString) for name, handler in spec.commands.items()
         }
@@ -159,15 +163,19 @@ class Deciders:
         return handler, decode(record, handler.message)
 
     def decide(
-        self, handler: Handler[Any, Any], state: Any, message: Any, context: tuple[Context, ...]
+        self, handler: Handler[Any, Any], state: Any, message: Any, record: Record, root: bytes, sequence: int
     ) -> tuple[NewEvent, ...]:
-        """The events that a command or a fact leads to. Raises Rejected, and whatever the handler raises.
+        """The events that a command or a fact of a root, which is at `sequence`, leads to.
 
-        `context` is empty for a handler that does not want it.
+        Raises Rejected, and whatever the handler raises.
         """
         before = self._states.content(state) if self._check_purity else b""
         try:
-            messages = several(handler.call(state, message, *context))  # which a generator may raise in
+            if handler.wants_context:
+                result = handler.call(state, message, context(record, root, sequence, self._edition))
+            else:
+                result = handler.call(state, message)
+            messages = (result,) if isinstance(result, Message) else several(result)  # which a generator may raise in
         finally:
             if self._check_purity and before != self._states.content(state):
                 raise HandlerError(f"{handler.where} changed the state it was given")

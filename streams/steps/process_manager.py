@@ -50,7 +50,7 @@ class ProcessManagerStep(Step):
         self._spec, self._aggregates = spec, topology.aggregates
         self._states = States(spec)
         self._cache = StateCache(self._states, store, context.live_states)
-        self._deciders = Deciders(spec, self._states, check_purity=context.check_purity)
+        self._deciders = Deciders(spec, self._states, context.edition, check_purity=context.check_purity)
         self._writer = EventWriter(spec.name, self._states, self._cache, self.batch, context, self._envelope)
         self._deduplication = Deduplication(self.batch)
         self._queue = OrderedQueue(self.batch, self._component)
@@ -154,7 +154,7 @@ class ProcessManagerStep(Step):
         """Apply and stage what a reaction yielded, in its order."""
         events = self._states.events(tuple(item for item in items if isinstance(item, Message)), where)
         cause = event_id(record)
-        self._writer.write(record, root, live, events, cause=cause.encode(), correlation=root)
+        self._writer.write(record, root, live, events, cause.encode(), root)
         sent = _of_root(record, root)
         reject_to = IssuerRef("inbox", self._spec.name, root.decode())
         index = 0
