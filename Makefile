@@ -58,6 +58,9 @@ chaos: setup kafka-jars ## the poker room in chaos for MINUTES=5
 bench: setup kafka-jars ## measure: commands, latency, restore, rehydrate, workflow
 	$(BIN)/headrace bench all
 
+bench-peers: setup kafka-jars ## measure the engine beside Kafka Streams
+	$(BIN)/headrace bench peers
+
 proto: setup ## generate Python from the .proto files
 	$(BIN)/python tests/check_generated.py --write
 
@@ -72,4 +75,4 @@ lock: setup ## pin all dependencies anew
 	$(COMPILE) --constraint requirements.lock --extra demo --extra otel --group build pyproject.toml -o requirements-runtime.lock
 
 T ?= tests/unit
-.PHONY: help setup kafka-jars demo check unit test one chaos bench proto format lock
+.PHONY: help setup kafka-jars demo check unit test one chaos bench bench-peers proto format lock

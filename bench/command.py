@@ -17,6 +17,7 @@ class Name(StrEnum):
     RESTORE = "restore"
     REHYDRATE = "rehydrate"
     WORKFLOW = "workflow"
+    PEERS = "peers"
     ALL = "all"
 
 

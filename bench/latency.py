@@ -6,17 +6,22 @@ counts from the moment at which it was due. A stall thus shows in every command 
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from typing import Any
 
+from headrace.bench.bare import BareLoop
 from headrace.bench.load import DOMAIN, POKER, Progress, at_least, deployment, quantile
 from headrace.bench.processes import worker
 from headrace.examples.poker import poker_pb2 as pb
 from headrace.examples.poker import topology
 from headrace.streams.client import Client, Status
+from headrace.streams.runtime.worker import calm_collector
 from headrace.streams.settings import Settings
 
-TARGETS = {"p50_ms": "< 10", "p99_ms": "< 50"}
+TARGETS = {"p50_ms": "< 10", "p99_ms": "< 50", "ratio_to_bare_p50": "< 2"}
 QUANTILES = (0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 1.0)
 _TIMEOUT = 30.0  # seconds after which a command counts as an error, and with these seconds
 
@@ -39,28 +44,57 @@ def run(
     players: int = 1_000,
     partitions: int = 6,
 ) -> dict[str, Any]:
-    """Send `rate` commands a second for `seconds`, after a warm-up at the same rate that is not counted."""
+    """Send `rate` commands a second for `seconds`, after a warm-up at the same rate that is not counted.
+
+    First to a worker, then to the bare loop, which answers each batch in a transaction and does nothing else.
+    """
     at_least("rate", rate, 1)
     with deployment(bootstrap, partitions) as settings, worker(settings, POKER, [DOMAIN]):
-        taken = asyncio.run(_measure(progress, settings, rate, seconds, warm_up, players))
-    ordered = sorted(taken.milliseconds)
+        taken = asyncio.run(measure(progress, settings, rate, seconds, warm_up, players))
+    with deployment(bootstrap, partitions) as settings, _bare_loop(settings):
+        progress("the bare loop")
+        bare = asyncio.run(measure(progress, settings, rate, seconds, warm_up, players))
+    ordered, others = sorted(taken.milliseconds), sorted(bare.milliseconds)
     return {
         "bench": "latency",
         "what": f"{len(ordered):,} commands to {players:,} players at {rate:,} a second, each answered once it is "
-        f"committed; one worker process, {partitions} partitions, Client in another process",
+        f"committed; one worker process, {partitions} partitions, Client in another process; then the same "
+        "of the bare loop",
         "how": f"open loop over {seconds:g} s after {warm_up:g} s of warm-up: sent by the clock, counted from when "
         "each was due until its reply was awaited; no answer in 30 s counts as an error and as 30 s",
         "p50_ms": round(quantile(ordered, 0.5), 2),
         "p99_ms": round(quantile(ordered, 0.99), 2),
         "max_ms": round(ordered[-1], 2),
+        "bare_p50_ms": round(quantile(others, 0.5), 2),
+        "ratio_to_bare_p50": round(quantile(ordered, 0.5) / quantile(others, 0.5), 3),
         "count": len(ordered),
         "rate": rate,
-        "errors": taken.errors,
+        "errors": taken.errors + bare.errors,
         "quantiles_ms": {f"{q:g}": round(quantile(ordered, q), 2) for q in QUANTILES},
     }
 
 
-async def _measure(
+@contextmanager
+def _bare_loop(settings: Settings) -> Iterator[None]:
+    """The bare loop at work in a process of its own."""
+    process = get_context("spawn").Process(target=_serve, args=(settings,), daemon=True)
+    process.start()
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.join()
+
+
+def _serve(settings: Settings) -> None:
+    loop = BareLoop(settings, settings.state_dir / "bare")
+    calm_collector()
+    while True:
+        if messages := loop.poll(1.0):
+            loop.process(messages)
+
+
+async def measure(
     progress: Progress, settings: Settings, rate: int, seconds: float, warm_up: float, players: int
 ) -> Taken:
     async with Client(topology, settings) as client:

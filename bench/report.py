@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 Result = dict[str, Any]
-NAMES = ("commands", "latency", "restore", "rehydrate", "workflow")
+NAMES = ("commands", "latency", "restore", "rehydrate", "workflow", "peers")
 _BEGIN, _END = "<!-- results: begin -->", "<!-- results: end -->"
 LABELS = {
     "commands_per_second": ("commands a second, engine", "{:,.0f}"),
@@ -20,6 +20,14 @@ LABELS = {
     "worker_cpu_us": ("processor time a chain, both workers (µs)", "{:.0f}"),
     "p50_ms": ("done after, median (ms)", "{:.1f}"),
     "p99_ms": ("done after, 99 of 100 (ms)", "{:.1f}"),
+    "bare_p50_ms": ("the bare loop, median (ms)", "{:.1f}"),
+    "ratio_to_bare_p50": ("median of the engine to the bare loop's", "{:.2f}"),
+    "engine_per_second": ("commands a second, engine", "{:,.0f}"),
+    "kafka_streams_per_second": ("commands a second, Kafka Streams", "{:,.0f}"),
+    "ratio_to_kafka_streams": ("engine to Kafka Streams", "{:.2f}"),
+    "engine_p50_ms": ("done after, engine, median (ms)", "{:.1f}"),
+    "kafka_streams_p50_ms": ("done after, Kafka Streams, median (ms)", "{:.1f}"),
+    "latency_ratio": ("median of the engine to Kafka Streams'", "{:.2f}"),
     "max_ms": ("done after, the slowest (ms)", "{:.1f}"),
     "errors": ("without a good end", "{:,}"),
     "records_per_second": ("changelog records a second", "{:,.0f}"),

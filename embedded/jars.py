@@ -53,34 +53,42 @@ def find_jars() -> list[Path]:
     return jars
 
 
-def _fetch(folder: Path) -> None:
+def fetch_jars(folder: Path, pins: Path, what: str, size: str) -> None:
+    """Fetch the jars that `pins` lists, each with its SHA-256, into a folder that is there only once all of them are.
+
+    Raises OSError or RuntimeError; both say why.
+    """
     # Only now, because they take 0.4 s to import, which each start would else pay.
     from jgo.config import GlobalSettings  # noqa: PLC0415
     from jgo.maven import MavenContext  # noqa: PLC0415
 
-    pins = [line.split() for line in PINS.read_text().splitlines() if not line.startswith("#")]
-    console, title = Console(stderr=True), f"fetching Apache Kafka {KAFKA_VERSION}"
-    console.print(f"{title}: {len(pins)} jars, 55 MB, once, into {folder}", soft_wrap=True, highlight=False)
+    wanted = [line.split() for line in pins.read_text().splitlines() if not line.startswith("#")]
+    console, title = Console(stderr=True), f"fetching {what}"
+    console.print(f"{title}: {len(wanted)} jars, {size}, once, into {folder}", soft_wrap=True, highlight=False)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent) as temporary, ThreadPoolExecutor(6) as pool:
+        whole = Path(temporary, "whole")
+        whole.mkdir()
+        repositories = GlobalSettings.load().repositories or None
+        maven = MavenContext(repo_cache=Path(temporary), remote_repos=repositories, timeout=30)
+
+        def fetch(pin: list[str]) -> None:
+            coordinate, expected = pin
+            jar = maven.create_dependency(coordinate).artifact.resolve()
+            found = hashlib.sha256(jar.read_bytes()).hexdigest()
+            if found != expected:
+                raise RuntimeError(f"the SHA-256 of {coordinate} is {found}, not the expected {expected}")
+            jar.rename(whole / jar.name)
+
+        for _ in track(pool.map(fetch, wanted), title, len(wanted), console=console):
+            pass
+        # Renamed only when all are there: a folder of the final name is always a good one.
+        whole.rename(folder)
+
+
+def _fetch(folder: Path) -> None:
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=folder.parent) as temporary, ThreadPoolExecutor(6) as pool:
-            whole = Path(temporary, "whole")
-            whole.mkdir()
-            repositories = GlobalSettings.load().repositories or None
-            maven = MavenContext(repo_cache=Path(temporary), remote_repos=repositories, timeout=30)
-
-            def fetch(pin: list[str]) -> None:
-                coordinate, expected = pin
-                jar = maven.create_dependency(coordinate).artifact.resolve()
-                found = hashlib.sha256(jar.read_bytes()).hexdigest()
-                if found != expected:
-                    raise RuntimeError(f"the SHA-256 of {coordinate} is {found}, not the expected {expected}")
-                jar.rename(whole / jar.name)
-
-            for _ in track(pool.map(fetch, pins), title, len(pins), console=console):
-                pass
-            # Renamed only when all are there: a folder of the final name is always a good one.
-            whole.rename(folder)
+        fetch_jars(folder, PINS, f"Apache Kafka {KAFKA_VERSION}", "55 MB")
     except (OSError, RuntimeError) as error:
         if not folder.exists():  # else another process has fetched it meanwhile
             raise JarsUnavailable(

@@ -13,6 +13,7 @@ from rocksdict import AccessType, Options, Rdict
 from headrace.bench import chain, commands, latency, main, rehydrate, restore, workflow
 from headrace.bench.bare import BareLoop
 from headrace.bench.load import component, deployment, deposits
+from headrace.bench.peers import compare as peers
 from headrace.schemas.headrace_v1_pb2 import Answers
 from headrace.streams.admin import topics
 from headrace.streams.observability.metrics import Metrics
@@ -141,6 +142,14 @@ def test_latency(bootstrap: str, told: list[str]) -> None:
     assert 0 < result["p50_ms"] <= result["p99_ms"] <= result["max_ms"]
     assert list(result["quantiles_ms"].values()) == sorted(result["quantiles_ms"].values())
     assert latency.TARGETS.keys() <= result.keys()
+
+
+def test_peers(bootstrap: str, told: list[str]) -> None:
+    result = peers.run(told.append, bootstrap, roots=100, each=4, rounds=1, partitions=2, rate=50, seconds=2)
+    assert result["engine_per_second"] > 0
+    assert result["kafka_streams_per_second"] > 0
+    assert result["latency_ratio"] == pytest.approx(result["engine_p50_ms"] / result["kafka_streams_p50_ms"], abs=0.01)
+    assert peers.TARGETS.keys() <= result.keys()
 
 
 def test_restore_reads_the_tail_only(bootstrap: str, told: list[str]) -> None:

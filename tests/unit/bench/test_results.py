@@ -41,6 +41,8 @@ MEASURED: dict[str, dict[str, Any]] = {
         "how": "open loop",
         "p50_ms": 6.5,
         "p99_ms": 61.25,
+        "bare_p50_ms": 5.0,
+        "ratio_to_bare_p50": 1.3,
         "max_ms": 80.0,
         "count": 6000,
         "rate": 200,
@@ -119,6 +121,7 @@ def test_a_result_says_which_targets_are_met_and_where_it_was_measured(results: 
     assert results["latency"]["targets"] == {
         "p50_ms": {"target": "< 10", "met": True},
         "p99_ms": {"target": "< 50", "met": False},
+        "ratio_to_bare_p50": {"target": "< 2", "met": True},
     }
     assert results["latency"]["machine"] == MACHINE
 
@@ -199,7 +202,7 @@ def test_quantiles_are_values_that_occurred() -> None:
 
 
 def test_what_makes_no_sense_is_refused_before_anything_runs(tmp_path: Path) -> None:
-    with pytest.raises(LookupError, match="commands, latency, restore, rehydrate, workflow and all"):
+    with pytest.raises(LookupError, match="commands, latency, restore, rehydrate, workflow, peers and all"):
         main.run("speed", True, folder=tmp_path)
     with pytest.raises(TypeError, match="latency has no option records"):
         main.run("latency", True, folder=tmp_path, records=1)
