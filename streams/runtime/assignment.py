@@ -43,7 +43,6 @@ class Assignment:
         librdkafka asks for it; if the group's coordinator is just coming back then, or a transaction hangs, it waits
         for the answer for ever, with the partition and with its revocation.
         """
-        self.joined = True
         # a number, for librdkafka takes its time to look up even the beginning
         begin = [TopicPartition(p.topic, p.partition, 0) for p in added]
         if self.config.settings.group_protocol == "classic":
@@ -55,6 +54,7 @@ class Assignment:
             log.info("partitions assigned", domain=self.config.name, partitions=sorted(numbers))
             consumer.pause(held)
             self._restore(numbers)
+        self.joined = True  # last: others ask whether all partitions are READY, and must not find that there are none
 
     def remove(self, consumer: Consumer, removed: Sequence[TopicPartition]) -> None:
         """Let partitions go; the caller has no batch in hand."""

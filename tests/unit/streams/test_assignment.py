@@ -169,6 +169,24 @@ def test_not_even_by_a_job_that_restores_its_history(assignment: Assignment, rea
     assert partition.store.edition("main").snapshot(b"r") == b"here"
 
 
+def test_no_moment_of_a_first_assignment_looks_ready(assignment: Assignment, reads: Reads) -> None:
+    """Another thread may ask at any moment; here it asks whenever the consumer is called."""
+    seen: list[bool] = []
+
+    class Watched(FakeConsumer):
+        def __getattribute__(self, name: str) -> Any:
+            seen.append(assignment.ready)
+            return super().__getattribute__(name)
+
+    consumer: Any = Watched()
+    reads.changelog_end.clear()
+    assignment.add(consumer, [COMMANDS])
+    assert len(seen) > 2
+    assert not any([*seen, assignment.ready])
+    reads.changelog_end.set()
+    started(assignment, consumer)
+
+
 def test_input_flows_from_where_the_latest_restore_found_it(
     assignment: Assignment, reads: Reads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
