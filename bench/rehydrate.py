@@ -137,8 +137,9 @@ def read(folder: str, events: int, balance: int, cold: bool) -> dict[str, float]
     started = time.perf_counter()
     live = cache.use(_ROOT, batch)
     taken = {"load": (time.perf_counter() - started) * 1000}
-    if (live.sequence, live.state.bankroll) != (events - 1, balance):
-        raise RuntimeError(f"loaded sequence {live.sequence} and balance {live.state.bankroll}, not {balance}")
+    state = live.state
+    if not isinstance(state, pb.PlayerState) or (live.sequence, state.bankroll) != (events - 1, balance):
+        raise RuntimeError(f"loaded sequence {live.sequence} and {state}, not a balance of {balance}")
     if cold:
         taken |= _stages(view, events, spec)
     return taken

@@ -1,9 +1,10 @@
 """What a decorator leaves on a method of an author's class, to be read when a topology is checked."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from headrace.topology.context import StateOf
 from headrace.topology.merge import Merge
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -15,7 +16,7 @@ class Mark:
 
     role: str
     merge: Merge | None = None
-    reads: Callable[..., Any] | None = None
+    reads: Callable[..., Iterable[StateOf]] | None = None
 
 
 def mark(method: F, found: Mark) -> F:

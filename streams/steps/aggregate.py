@@ -3,7 +3,7 @@
 It reads in the order of the data: record → decode → decide → apply → stage.
 """
 
-from typing import Any
+from google.protobuf.message import Message
 
 from headrace.schemas import codecs
 from headrace.schemas.changelog import fact_key, pack_accepted, result_key
@@ -39,7 +39,7 @@ from headrace.streams.steps.store import Staged, Store
 from headrace.topology.aggregate import Flag, Rejected
 from headrace.topology.inspection import type_name
 from headrace.topology.inspection.aggregate import AggregateSpec
-from headrace.topology.inspection.spec import Handler
+from headrace.topology.inspection.spec import AnyHandler
 from headrace.topology.merge import Merge
 from headrace.topology.partitioner import partition_of
 from headrace.topology.saga import Cascade
@@ -179,8 +179,8 @@ class AggregateStep(Step):
         record: Record,
         key: bytes,
         live: CachedState,
-        handler: Handler[Any, Any],
-        command: Any,
+        handler: AnyHandler,
+        command: Message,
         expected: int | None,
     ) -> tuple[NewEvent, ...]:
         if expected is None or expected == live.sequence or handler.merge is Merge.AGGREGATE_HANDLES:

@@ -2,7 +2,6 @@
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from headrace.schemas.codecs import PROTOBUF
 from headrace.schemas.headers import (
@@ -36,7 +35,7 @@ from headrace.topology.saga import Cascade
 class Outcome:
     """What a flag, or the lack of a compensation, comes to."""
 
-    events: tuple[Any, ...] = ()
+    events: tuple[object, ...] = ()
     dead: Uncompensated | None = None
     """Why the rejection goes to the dead letters, if it does."""
     escalated: bool = False

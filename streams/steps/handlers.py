@@ -6,7 +6,7 @@ methods can be asked of another process later: nothing but this module would cha
 
 from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
@@ -21,9 +21,10 @@ from headrace.streams.steps.contexts import context
 from headrace.streams.steps.errors import HandlerError
 from headrace.topology.aggregate import Flag, Rejection
 from headrace.topology.inspection import ComponentSpec, type_name
-from headrace.topology.inspection.spec import Applier, Handler, Reaction
+from headrace.topology.inspection.spec import AnyHandler, Applier, Reaction
 from headrace.topology.saga import Transient
 
+M = TypeVar("M", bound=Message)
 PROTOBUF = codecs.PROTOBUF.encode()
 _CHUNK = 1000
 _WAITS = (0.05, 0.2, 0.8)
@@ -32,7 +33,9 @@ _ENGINES_OWN = {type_name(message): Applier(message, lambda state, event: None) 
 """Events that the engine writes for a compensation; they change no state, unless an author applies them."""
 
 
-NewEvent = tuple[str, bytes, Any]
+State = Message
+"""A root's state: opaque to all but this module."""
+NewEvent = tuple[str, bytes, Message]
 """An event that an author's code has decided on: type, bytes, and what is opaque to all but this module."""
 
 
@@ -44,50 +47,47 @@ class States:
         self._new, self._class_name = spec.state, spec.class_name
         self._appliers = {**_ENGINES_OWN, **spec.appliers}
         self._calls = {name: applier.call for name, applier in self._appliers.items()}
-        self._names: dict[type[Any], str] = {}
+        self._names: dict[type, str] = {}
         """Of event types that were seen: asking the descriptor takes three times as long."""
         self.type_name, self.fingerprint = type_name(spec.state), fingerprint(spec.state)
 
-    def new(self) -> Any:
+    def new(self) -> State:
         """The state of a root without events."""
         return self._new()
 
-    def parse(self, data: bytes) -> Any:
+    def parse(self, data: bytes) -> State:
         """A state from its bytes."""
         state = self._new()
         state.MergeFromString(data)
         return state
 
-    def copy(self, state: Any) -> Any:
+    def copy(self, state: State) -> State:
         """A state of its own with the same content."""
         other = self._new()
         other.CopyFrom(state)
         return other
 
-    def serialise(self, state: Any) -> bytes:
+    def serialise(self, state: State) -> bytes:
         """A state as it is stored."""
-        data: bytes = state.SerializeToString()
-        return data
+        return state.SerializeToString()
 
-    def size(self, state: Any) -> int:
+    def size(self, state: State) -> int:
         """Bytes that `serialise` gives."""
-        size: int = state.ByteSize()
-        return size
+        return state.ByteSize()
 
-    def content(self, state: Any) -> bytes:
+    def content(self, state: State) -> bytes:
         """Equal for two states exactly if their contents are."""
-        data: bytes = state.SerializeToString(deterministic=True)
-        return data
+        return state.SerializeToString(deterministic=True)
 
-    def clash(self, then: Any, now: Any, after: Any) -> str:
+    def clash(self, then: State, now: State, after: State) -> str:
         """Names of fields that changed from `then` to `now` and change again to `after`; empty when there are none."""
         return merge.clash(then, now, after)
 
-    def apply(self, state: Any, event: NewEvent) -> None:
+    def apply(self, state: State, event: NewEvent) -> None:
         """Change a state to what it is after a new event."""
         self._calls[event[0]](state, event[2])
 
-    def fold(self, state: Any, values: Iterable[bytes]) -> int:
+    def fold(self, state: State, values: Iterable[bytes]) -> int:
         """Apply stored events to `state` in order; the number of them.
 
         What is copied into the state stays; an event object itself is another event after the next one was read.
@@ -126,7 +126,7 @@ class States:
         except KeyError:
             return tuple([(self._name(m, by), m.SerializeToString(), m) for m in messages])
 
-    def _name(self, message: Any, by: str) -> str:
+    def _name(self, message: object, by: str) -> str:
         name = type_name(type(message)) if isinstance(message, Message) else ""
         if name not in self._calls:
             raise HandlerError(
@@ -146,7 +146,7 @@ class Deciders:
             name.encode(): (handler, handler.message.FromString) for name, handler in spec.commands.items()
         }
 
-    def command(self, record: Record) -> tuple[Handler[Any, Any], Any]:
+    def command(self, record: Record) -> tuple[AnyHandler, Message]:
         """What decides on a command, and the command; LookupError for an unknown type, DecodeError for wrong bytes."""
         headers = record.headers
         entry = self._commands.get(headers[TYPE])
@@ -163,7 +163,7 @@ class Deciders:
         return handler, decode(record, handler.message)
 
     def decide(
-        self, handler: Handler[Any, Any], state: Any, message: Any, record: Record, root: bytes, sequence: int
+        self, handler: AnyHandler, state: State, message: object, record: Record, root: bytes, sequence: int
     ) -> tuple[NewEvent, ...]:
         """The events that a command or a fact of a root, which is at `sequence`, leads to.
 
@@ -182,8 +182,8 @@ class Deciders:
         return self._states.events(messages, handler.where)
 
     def compensate(
-        self, handler: Handler[Any, Any], state: Any, wire: WireRejection, sequence: int
-    ) -> Flag | tuple[Any, ...]:
+        self, handler: AnyHandler, state: State, wire: WireRejection, sequence: int
+    ) -> Flag | tuple[object, ...]:
         """What a compensation answers to a rejected command; `sequence` is that of the event that it was sent for."""
         command = codecs.decode(wire.command, handler.message, wire.content_type or None)
         rejection = Rejection(
@@ -202,7 +202,7 @@ class Deciders:
         return several(answer)
 
 
-def react(reaction: Reaction, arguments: tuple[Any, ...], pause: Callable[[float], object]) -> tuple[Any, ...]:
+def react(reaction: Reaction, arguments: tuple[object, ...], pause: Callable[[float], object]) -> tuple[object, ...]:
     """What a reaction yields; tried again, with pauses, while it raises Transient."""
     for wait in _WAITS:
         try:
@@ -212,12 +212,12 @@ def react(reaction: Reaction, arguments: tuple[Any, ...], pause: Callable[[float
     return several(reaction.call(*arguments))
 
 
-def decode(record: Record, message: type[Any]) -> Any:
+def decode(record: Record, message: type[M]) -> M:
     """The message in a record, by its content type; DecodeError for wrong bytes."""
     return codecs.decode(record.value, message, (record.headers.get(CONTENT_TYPE) or PROTOBUF).decode())
 
 
-def several(result: Any) -> tuple[Any, ...]:
+def several(result: object) -> tuple[object, ...]:
     """What a method gave: one thing, several or none."""
     if isinstance(result, Message):
         return (result,)

@@ -4,8 +4,6 @@ Its inbox holds events by correlation id; they are handled once each, in order, 
 behind one that waits for states that it reads.
 """
 
-from typing import Any
-
 from google.protobuf.message import Message
 
 from headrace.schemas.changelog import result_key
@@ -138,7 +136,7 @@ class ProcessManagerStep(Step):
             self._deduplication.accepted(name, live.sequence, 0)
         return True
 
-    def _items(self, record: Record, root: bytes, live: CachedState, reaction: Reaction) -> tuple[Any, ...]:
+    def _items(self, record: Record, root: bytes, live: CachedState, reaction: Reaction) -> tuple[object, ...]:
         """What a reaction yields: events of its own, commands, time-outs."""
         event = decode(record, reaction.message)
         wanted = reaction.reads(live.state, event) if reaction.reads is not None else ()
@@ -150,7 +148,7 @@ class ProcessManagerStep(Step):
             raise HandlerError(f"{reaction.where} changed the state it was given")
         return items
 
-    def _stage(self, record: Record, root: bytes, live: CachedState, where: str, items: tuple[Any, ...]) -> None:
+    def _stage(self, record: Record, root: bytes, live: CachedState, where: str, items: tuple[object, ...]) -> None:
         """Apply and stage what a reaction yielded, in its order."""
         events = self._states.events(tuple(item for item in items if isinstance(item, Message)), where)
         cause = event_id(record)
@@ -171,7 +169,7 @@ class ProcessManagerStep(Step):
 
     # ---- rejected commands
 
-    def _compensate(self, record: Record, root: bytes, live: CachedState) -> tuple[str, tuple[Any, ...], bool]:
+    def _compensate(self, record: Record, root: bytes, live: CachedState) -> tuple[str, tuple[object, ...], bool]:
         """Ask the process's own compensation; without one, the aggregate whose event began it is told.
 
         Says where it was asked, what it yielded, and whether the rejection is kept for a person.

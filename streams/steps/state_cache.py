@@ -1,12 +1,11 @@
 """The roots of one partition as a batch sees them: stored state, plus what the batch did so far."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from headrace.schemas.headrace_v1_pb2 import Snapshot
 from headrace.streams.steps.batch import Batch
 from headrace.streams.steps.errors import SnapshotTooLarge
-from headrace.streams.steps.handlers import States
+from headrace.streams.steps.handlers import State, States
 from headrace.streams.steps.store import Store
 
 SNAPSHOT_EXTRA = 64
@@ -18,7 +17,7 @@ class CachedState:
 
     __slots__ = ("pending", "sequence", "state")
 
-    def __init__(self, state: Any, sequence: int) -> None:
+    def __init__(self, state: State, sequence: int) -> None:
         self.state = state
         self.sequence = sequence
         self.pending: list[bytes] = []
@@ -74,7 +73,7 @@ class StateCache:
         older = list(self._store.history(key, first, last)) if first <= last else []
         return (older + live.pending[max(0, first - stored - 1) :])[:count]
 
-    def state_at(self, key: bytes, live: CachedState, sequence: int) -> Any:
+    def state_at(self, key: bytes, live: CachedState, sequence: int) -> State:
         """A new state as it was after the event with `sequence`."""
         state = self._states.new()
         self._states.fold(state, self.events(key, live, 0, sequence + 1))

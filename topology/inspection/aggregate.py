@@ -1,7 +1,9 @@
 """Reads the declaration of an aggregate."""
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
+
+from google.protobuf.message import Message
 
 from headrace.topology.aggregate import Aggregate
 from headrace.topology.describe import Description, Reads, Route
@@ -15,7 +17,7 @@ from headrace.topology.inspection.signatures import (
     missing_applier,
     state_type,
 )
-from headrace.topology.inspection.spec import ComponentSpec, Handler, MessageType, inspects, type_name
+from headrace.topology.inspection.spec import AnyHandler, ComponentSpec, MessageType, inspects, type_name
 
 
 @dataclass(slots=True, kw_only=True)
@@ -23,7 +25,7 @@ class AggregateSpec(ComponentSpec):
     """An aggregate as the engine uses it."""
 
     state: MessageType
-    compensators: dict[str, Handler[Any, Any]] = field(default_factory=dict)
+    compensators: dict[str, AnyHandler] = field(default_factory=dict)
     """By type name of the rejected command."""
 
     kind: ClassVar[str] = "aggregate"
@@ -56,14 +58,14 @@ class AggregateSpec(ComponentSpec):
         )
 
 
-def handler_route(name: str, handler: Handler[Any, Any], note: str = "") -> Route:
+def handler_route(name: str, handler: AnyHandler, note: str = "") -> Route:
     """A handler, to look at; its merge strategy where there is no other note."""
     events = tuple(type_name(event) for event in handler.events)
     return Route(name, events, f"  [{note or handler.merge.value}]", (("merge", handler.merge.value),))
 
 
 @inspects(Aggregate)
-def inspect_aggregate(aggregate: type[Any], mistakes: list[str]) -> AggregateSpec | None:
+def inspect_aggregate(aggregate: type[Aggregate[Message]], mistakes: list[str]) -> AggregateSpec | None:
     """The declaration of `aggregate`; what is wrong with it is appended to `mistakes`, a line each."""
     name = component_name(aggregate, "domain", mistakes)
     state = state_type(aggregate, Aggregate, mistakes)
@@ -84,7 +86,7 @@ def inspect_aggregate(aggregate: type[Any], mistakes: list[str]) -> AggregateSpe
     return spec
 
 
-def _check_applied(spec: AggregateSpec, table: dict[str, Handler[Any, Any]], mistakes: list[str]) -> None:
+def _check_applied(spec: AggregateSpec, table: dict[str, AnyHandler], mistakes: list[str]) -> None:
     for handler in table.values():
         for event in handler.events:
             if spec.appliers[type_name(event)].call is missing_applier:

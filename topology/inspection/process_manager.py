@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
+
+from google.protobuf.message import Message
 
 from headrace.topology.describe import Description, Reads, Route
 from headrace.topology.inspection.aggregate import handler_route
@@ -21,8 +23,8 @@ from headrace.topology.inspection.signatures import (
     state_type,
 )
 from headrace.topology.inspection.spec import (
+    AnyHandler,
     ComponentSpec,
-    Handler,
     MessageType,
     Reaction,
     Replay,
@@ -40,10 +42,10 @@ class ProcessManagerSpec(ComponentSpec):
 
     state: MessageType
     on_rejection: Cascade
-    finished: Callable[[Any], bool]
+    finished: Callable[..., bool]
     reactions: dict[str, Reaction] = field(default_factory=dict)
     """By event type name."""
-    compensators: dict[str, Handler[Any, Any]] = field(default_factory=dict)
+    compensators: dict[str, AnyHandler] = field(default_factory=dict)
     """By type name of the rejected command."""
     sources: dict[str, str] = field(default_factory=dict)
     """Aggregate that writes each event type; types of time-outs are not in it."""
@@ -113,7 +115,7 @@ class FeedSpec(ComponentSpec):
 
 
 @inspects(ProcessManager)
-def inspect_process_manager(process: type[Any], mistakes: list[str]) -> ProcessManagerSpec | None:
+def inspect_process_manager(process: type[ProcessManager[Message]], mistakes: list[str]) -> ProcessManagerSpec | None:
     """The declaration of `process`; what is wrong with it is appended to `mistakes`, a line each."""
     name = component_name(process, "name", mistakes)
     state = state_type(process, ProcessManager, mistakes)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from headrace.topology.describe import Description, Reads, Route
 from headrace.topology.inspection.signatures import (
@@ -70,7 +70,7 @@ def sent_types(reactions: Mapping[str, Reaction]) -> frozenset[str]:
 
 
 @inspects(Saga)
-def inspect_saga(saga: type[Any], mistakes: list[str]) -> SagaSpec | None:
+def inspect_saga(saga: type[Saga], mistakes: list[str]) -> SagaSpec | None:
     """The declaration of `saga`; what is wrong with it is appended to `mistakes`, a line each."""
     name, source = component_name(saga, "name", mistakes), component_name(saga, "source", mistakes)
     if name is None or source is None or (instance := instance_of(saga, mistakes)) is None:

@@ -5,18 +5,27 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import TypeGuard, TypeVar, Union
 
 from google.protobuf.message import Message
 
 from headrace.topology.aggregate import Flag, Rejection
 from headrace.topology.context import Context
-from headrace.topology.inspection.spec import Applier, ComponentSpec, Handler, MessageType, Reaction, type_name
+from headrace.topology.inspection.spec import (
+    AnyHandler,
+    Applier,
+    ComponentSpec,
+    Handler,
+    MessageType,
+    Reaction,
+    type_name,
+)
 from headrace.topology.marks import Mark
 from headrace.topology.merge import Merge
 from headrace.topology.names import is_name
 from headrace.topology.saga import Send
 
+T = TypeVar("T")
 _FORMS = {
     "handles": ("(state, command[, context])", Context),
     "records": ("(state, fact[, context])", Context),
@@ -31,11 +40,11 @@ class Method:
 
     where: str
     """Class and method, for messages."""
-    call: Any
+    call: Callable[..., object]
     mark: Mark
-    parameters: list[Any]
+    parameters: list[object]
     """Their annotations; None for one without."""
-    returned: Any
+    returned: object
 
     @property
     def name(self) -> str:
@@ -43,7 +52,7 @@ class Method:
         return str(self.call.__name__)
 
 
-def component_name(component: type[Any], attribute: str, mistakes: list[str]) -> str | None:
+def component_name(component: type, attribute: str, mistakes: list[str]) -> str | None:
     """The name in a class attribute; None, and a mistake, where it can name no component."""
     name = getattr(component, attribute, None)
     if isinstance(name, str) and is_name(name):
@@ -52,20 +61,20 @@ def component_name(component: type[Any], attribute: str, mistakes: list[str]) ->
     return None
 
 
-def state_type(component: type[Any], declaration: type[Any], mistakes: list[str]) -> MessageType | None:
+def state_type(component: type, declaration: type, mistakes: list[str]) -> MessageType | None:
     """The message in `declaration[…]`, which a class names as its base; None, and a mistake, where it names none."""
     for cls in component.__mro__:
         for base in getattr(cls, "__orig_bases__", ()):
             if typing.get_origin(base) is declaration:
                 (argument,) = typing.get_args(base)
                 if is_message(argument):
-                    return typing.cast(MessageType, argument)
+                    return argument
     name = component.__name__
     mistakes.append(f"{name}: names no state; write class {name}({declaration.__name__}[YourStateMessage])")
     return None
 
 
-def instance_of(component: type[Any], mistakes: list[str]) -> Any:
+def instance_of(component: type[T], mistakes: list[str]) -> T | None:
     """One of an author's class; None, and a mistake, where it cannot be made."""
     try:
         return component()
@@ -74,7 +83,7 @@ def instance_of(component: type[Any], mistakes: list[str]) -> Any:
         return None
 
 
-def marked_methods(instance: Any, roles: Sequence[str], mistakes: list[str]) -> Iterator[Method]:
+def marked_methods(instance: object, roles: Sequence[str], mistakes: list[str]) -> Iterator[Method]:
     """Methods of a component that have one of these roles; another role is a mistake."""
     component = type(instance)
     for name, mark in _marks(component):
@@ -86,7 +95,7 @@ def marked_methods(instance: Any, roles: Sequence[str], mistakes: list[str]) -> 
             yield Method(where, bound, mark, *hints)
 
 
-def is_plain(where: str, bound: Any, mistakes: list[str]) -> bool:
+def is_plain(where: str, bound: Callable[..., object], mistakes: list[str]) -> bool:
     """Whether a method can be called by the engine: with self, and without waiting."""
     if not inspect.ismethod(bound):
         mistakes.append(f"{where}: must be a plain method, which takes self")
@@ -97,18 +106,18 @@ def is_plain(where: str, bound: Any, mistakes: list[str]) -> bool:
     return False
 
 
-def is_async(function: Any) -> bool:
+def is_async(function: Callable[..., object]) -> bool:
     """Whether a call of it gives something to be awaited."""
     return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
 
 
-def arity(function: Callable[..., Any]) -> int:
+def arity(function: Callable[..., object]) -> int:
     """How many arguments a function is called with."""
     return len(inspect.signature(function).parameters)
 
 
 def add_handler(
-    spec: ComponentSpec, table: dict[str, Handler[Any, Any]], method: Method, merge: Merge, mistakes: list[str]
+    spec: ComponentSpec, table: dict[str, AnyHandler], method: Method, merge: Merge, mistakes: list[str]
 ) -> None:
     """Enter a method that decides on commands, facts or rejected commands into `table`."""
     where, parameters, role = method.where, method.parameters, method.mark.role
@@ -156,7 +165,7 @@ def add_applier(spec: ComponentSpec, method: Method, mistakes: list[str]) -> Non
             first = f"{spec.class_name}.{other.call.__name__}"
             mistakes.append(f"{where}: {type_name(event)} is applied by {first} already; keep one of them")
             continue
-        spec.appliers[type_name(event)] = Applier(event, method.call)
+        spec.appliers[type_name(event)] = Applier(event, typing.cast(Callable[..., None], method.call))
 
 
 def add_reaction(reactions: dict[str, Reaction], method: Method, before: int, form: str, mistakes: list[str]) -> None:
@@ -198,7 +207,7 @@ def missing_applier(state: object, event: object) -> None:
 # ---- annotations
 
 
-def events_in(annotation: Any) -> Iterator[MessageType]:
+def events_in(annotation: object) -> Iterator[MessageType]:
     """Message types in a return annotation: alone, in unions, and inside lists or iterators."""
     for member in members(annotation):
         if is_message(member):
@@ -208,25 +217,26 @@ def events_in(annotation: Any) -> Iterator[MessageType]:
                 yield from (m for m in members(argument) if is_message(m))
 
 
-def members(annotation: Any) -> Sequence[Any]:
+def members(annotation: object) -> Sequence[object]:
     """The parts of a union, or the one annotation that is none."""
     if typing.get_origin(annotation) in (Union, types.UnionType):
         return typing.get_args(annotation)
     return (annotation,)
 
 
-def is_message(annotation: Any) -> bool:
+def is_message(annotation: object) -> TypeGuard[MessageType]:
     """Whether it is a protobuf message type."""
     return isinstance(annotation, type) and issubclass(annotation, Message) and annotation is not Message
 
 
-def as_text(annotation: Any) -> str:
+def as_text(annotation: object) -> str:
     """As an author writes it."""
-    plain = isinstance(annotation, type) and typing.get_origin(annotation) is None
-    return annotation.__name__ if plain else str(annotation)
+    if isinstance(annotation, type) and typing.get_origin(annotation) is None:
+        return annotation.__name__
+    return str(annotation)
 
 
-def _returns_others(annotation: Any, besides: tuple[type, ...]) -> bool:
+def _returns_others(annotation: object, besides: tuple[type, ...]) -> bool:
     for member in members(annotation):
         if _is_iterable(member):
             inner = [m for argument in typing.get_args(member) for m in members(argument) if m is not Ellipsis]
@@ -237,12 +247,12 @@ def _returns_others(annotation: Any, besides: tuple[type, ...]) -> bool:
     return False
 
 
-def _is_iterable(annotation: Any) -> bool:
+def _is_iterable(annotation: object) -> bool:
     origin = typing.get_origin(annotation)
     return isinstance(origin, type) and issubclass(origin, Iterable)
 
 
-def _sent(annotation: Any) -> Iterator[MessageType]:
+def _sent(annotation: object) -> Iterator[MessageType]:
     """Command types named inside `Send[…]`, wherever it stands in a return annotation."""
     if typing.get_origin(annotation) is Send:
         yield from (m for a in typing.get_args(annotation) for m in members(a) if is_message(m))
@@ -262,14 +272,14 @@ def _arguments(spec: ComponentSpec, method: Method, mistakes: list[str]) -> list
     """The message types of the second parameter; the first one is the state."""
     check_state(spec, method, mistakes)
     argument = method.parameters[1]
-    found = list(members(argument))
-    if not found or not all(is_message(m) for m in found):
+    found = [member for member in members(argument) if is_message(member)]
+    if len(found) != len(members(argument)):
         mistakes.append(f"{method.where}: {as_text(argument)} is no protobuf message, nor a union of them")
         return []
     return found
 
 
-def _marks(component: type[Any]) -> Iterator[tuple[str, Mark]]:
+def _marks(component: type) -> Iterator[tuple[str, Mark]]:
     seen: set[str] = set()
     for cls in component.__mro__:
         for name, value in vars(cls).items():
@@ -279,9 +289,9 @@ def _marks(component: type[Any]) -> Iterator[tuple[str, Mark]]:
             seen.add(name)
 
 
-def _hints(bound: Any, where: str, mistakes: list[str]) -> tuple[list[Any], Any] | None:
+def _hints(bound: Callable[..., object], where: str, mistakes: list[str]) -> tuple[list[object], object] | None:
     try:
-        hints = typing.get_type_hints(bound.__func__)
+        hints = typing.get_type_hints(getattr(bound, "__func__", bound))
     except Exception as error:
         mistakes.append(f"{where}: its annotations cannot be read: {error}")
         return None

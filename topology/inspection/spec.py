@@ -7,7 +7,7 @@ and a step in `headrace.streams.steps`. Everything else asks the spec and never 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 from google.protobuf.message import Message
 
@@ -40,11 +40,15 @@ class Handler(Generic[S, C]):
     """Class and method, for messages."""
 
 
+AnyHandler = Handler[Message, Message]
+
+
 class Applier(NamedTuple):
     """A method that changes a state to what it is after one event."""
 
     message: MessageType
-    call: Callable[[Any, Any], None]
+    call: Callable[..., None]
+    """Takes a state and the event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +86,9 @@ class ComponentSpec:
     """What it folds out of its own events; None where it has no state."""
     appliers: dict[str, Applier] = field(default_factory=dict)
     """By event type name: the events that it writes."""
-    commands: dict[str, Handler[Any, Any]] = field(default_factory=dict)
+    commands: dict[str, AnyHandler] = field(default_factory=dict)
     """By command type name."""
-    facts: dict[str, Handler[Any, Any]] = field(default_factory=dict)
+    facts: dict[str, AnyHandler] = field(default_factory=dict)
     """By fact type name."""
 
     kind: ClassVar[str]
@@ -125,11 +129,11 @@ class ComponentSpec:
         raise NotImplementedError
 
 
-Inspect = Callable[[type[Any], list[str]], ComponentSpec | None]
-_KINDS: dict[type[Any], Inspect] = {}
+Inspect = Callable[[type, list[str]], ComponentSpec | None]
+_KINDS: dict[type, Inspect] = {}
 
 
-def inspects(declaration: type[Any]) -> Callable[[Inspect], Inspect]:
+def inspects(declaration: type) -> Callable[[Inspect], Inspect]:
     """Registers what makes a spec out of subclasses of `declaration`; it appends a line to `mistakes` for each."""
 
     def register(inspect: Inspect) -> Inspect:
