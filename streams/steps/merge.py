@@ -4,7 +4,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-Path = tuple[object, ...]
+Path = tuple[Any, ...]
 
 
 def changed(before: Message, after: Message) -> set[Path]:

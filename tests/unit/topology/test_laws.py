@@ -210,4 +210,5 @@ def test_state_as_it_was(sequence: int) -> None:
     desk.handle(desk.record(pb.Deposit(amount=7)))
     roots = desk.step._cache
     state = roots.state_at(b"r", roots.live[b"r"], sequence)
+    assert isinstance(state, pb.Account)
     assert (state.balance, state.count) == [(5, 1), (12, 2), (0, 0)][sequence]
