@@ -221,19 +221,19 @@ class AggregateStep(Step):
     ) -> None:
         command_id = record.headers[ID]
         correlation = record.headers.get(CORRELATION) or command_id
-        wanted = answer_to is not None
-        written = self._writer.write(record, key, live, events, command_id, correlation, fact, wanted)
         self.batch.count("accepted")
-        if answer_to is not None:
-            reply = Reply(
-                command_id=command_id.decode(),
-                status=Reply.ACCEPTED,
-                root=key.decode(),
-                sequence=live.sequence,
-                correlation_id=correlation.decode(),
-                events=written,
-            )
-            self.batch.outputs.append(self._replier.reply(reply, answer_to, command_id))
+        if answer_to is None:
+            self._writer.write(record, key, live, events, command_id, correlation, fact)
+            return
+        reply = Reply(
+            command_id=command_id.decode(),
+            status=Reply.ACCEPTED,
+            root=key.decode(),
+            sequence=live.sequence + len(events),
+            correlation_id=correlation.decode(),
+        )
+        self._writer.write(record, key, live, events, command_id, correlation, fact, reply)
+        self.outputs.append(self._replier.reply(reply, answer_to, command_id))
 
     # ---- the other outcomes of a record
 

@@ -14,7 +14,7 @@ from headrace.schemas.headers import (
     TRACEPARENT,
     Headers,
 )
-from headrace.schemas.headrace_v1_pb2 import Event
+from headrace.schemas.headrace_v1_pb2 import Reply
 from headrace.schemas.record import Record, rfc3339
 from headrace.schemas.stored_event import event_key
 from headrace.streams.steps.batch import Batch
@@ -47,9 +47,9 @@ class EventWriter:
         cause: bytes,
         correlation: bytes,
         fact: bytes = b"",
-        wanted: bool = False,
-    ) -> list[Event]:
-        """Apply and stage the events that a record has led to; as replies carry them, if they are `wanted`.
+        reply: Reply | None = None,
+    ) -> None:
+        """Apply and stage the events that a record has led to, and add them to its reply, if it gets one.
 
         Raises TooLarge for an event, or a state, above the broker's limit.
         """
@@ -60,7 +60,7 @@ class EventWriter:
         if self._batch.enforce_state_size and (size := self._states.size(live.state) + SNAPSHOT_EXTRA) > self._room:
             raise TooLarge(f"a state of {size} bytes is above the limit of {self._limit}")
         if not events:
-            return []
+            return
         timestamp, headers = record.timestamp, record.headers
         if timestamp != self._clock[0]:  # many records are of the same millisecond
             self._clock = (timestamp, rfc3339(timestamp))
@@ -72,7 +72,7 @@ class EventWriter:
             common.append((PATH, path))
         if fact:
             common.append((FACT, fact))
-        root, stamp, sequence, written = key.decode(), time.encode(), live.sequence, []
+        root, stamp, sequence = key.decode(), time.encode(), live.sequence
         outputs, history = self._batch.outputs, self._batch.staged.history
         for name, data, _ in events:
             type_bytes, static = self._static.get(name) or self._headers(name)
@@ -83,21 +83,18 @@ class EventWriter:
             stored = b"\0".join((type_bytes, stamp, cause, correlation, fact, b"", data))  # see stored_event
             live.pending.append(stored)
             history.append((key, sequence, stored))
-            if wanted:
-                written.append(
-                    Event(
-                        type=name,
-                        sequence=sequence,
-                        data=data,
-                        time=time,
-                        correlation_id=correlation.decode(),
-                        causation_id=cause.decode(),
-                        fact_id=fact.decode() if fact else "",
-                    )
+            if reply is not None:
+                reply.events.add(
+                    type=name,
+                    sequence=sequence,
+                    data=data,
+                    time=time,
+                    correlation_id=reply.correlation_id,
+                    causation_id=reply.command_id,
+                    fact_id=fact.decode() if fact else "",
                 )
         live.sequence = sequence
         self._cache.touched[key] = live
-        return written
 
     def _headers(self, name: str) -> tuple[bytes, Headers]:
         found = self._static[name] = name.encode(), self._envelope.headers(name)
