@@ -28,7 +28,7 @@ def whole_number(header: bytes) -> int:
 
 def check_ids(*ids: bytes) -> None:
     """RecordError unless all are text without NUL, which divides fields in the store."""
-    for value in ids:
-        if b"\0" in value:
-            raise RecordError("ids must not hold a NUL")
-        value.decode()
+    joined = b" ".join(ids)
+    if b"\0" in joined:
+        raise RecordError("ids must not hold a NUL")
+    joined.decode()

@@ -36,7 +36,7 @@ class EventWriter:
         self._events_topic = context.names.topic(context.edition, component, "events")
         self._snapshots_topic = context.names.topic(context.edition, component, "snapshots")
         self._static: dict[str, tuple[bytes, Headers]] = {}
-        self._clock = (-1, "")
+        self._clock = (-1, "", b"")
 
     def write(
         self,
@@ -63,8 +63,9 @@ class EventWriter:
             return
         timestamp, headers = record.timestamp, record.headers
         if timestamp != self._clock[0]:  # many records are of the same millisecond
-            self._clock = (timestamp, rfc3339(timestamp))
-        time = self._clock[1]
+            time = rfc3339(timestamp)
+            self._clock = (timestamp, time, time.encode())
+        _, time, stamp = self._clock
         common: Headers = [(SUBJECT, key), (TIME, time), (CORRELATION, correlation), (CAUSATION, cause)]
         if (trace := headers.get(TRACEPARENT)) is not None:
             common.append((TRACEPARENT, trace))
@@ -72,7 +73,7 @@ class EventWriter:
             common.append((PATH, path))
         if fact:
             common.append((FACT, fact))
-        root, stamp, sequence = key.decode(), time.encode(), live.sequence
+        root, sequence = key.decode(), live.sequence
         outputs, history = self._batch.outputs, self._batch.staged.history
         for name, data, _ in events:
             type_bytes, static = self._static.get(name) or self._headers(name)
