@@ -17,7 +17,7 @@ from rocksdict import Options, Rdict, WriteBatch
 from headrace.bench.load import DOMAIN
 from headrace.examples.poker import poker_pb2 as pb
 from headrace.schemas.fingerprint import fingerprint
-from headrace.schemas.headrace_v1_pb2 import Answers, Event, Reply, Snapshot
+from headrace.schemas.headrace_v1_pb2 import CommandResults, Event, Reply, Snapshot
 from headrace.schemas.record import rfc3339
 from headrace.streams.settings import Settings
 
@@ -74,7 +74,7 @@ class BareLoop:
         """Handle a batch in one transaction, then write the stores."""
         produce, offsets, touched = self._producer.produce, {}, {}
         batches: dict[int, WriteBatch] = {}
-        answers: dict[int, Answers] = {}
+        answers: dict[int, CommandResults] = {}
         self._producer.begin_transaction()
         for message in messages:
             partition, key = message.partition(), message.key()
@@ -114,7 +114,7 @@ class BareLoop:
             batch = batches.get(partition)
             if batch is None:
                 batch = batches[partition] = WriteBatch(raw_mode=True)
-                answers[partition] = Answers()
+                answers[partition] = CommandResults()
             kept = b"\0".join((name.encode(), moment.encode(), command_id, correlation, b"", b"", data))
             batch.put(b"main\0h" + key + b"\0" + _NUMBER.pack(sequence), kept)
             answer = _ANSWER.pack(b"A", sequence, 1)
@@ -131,7 +131,7 @@ class BareLoop:
         for partition, given in answers.items():
             answers_key = b"\0answers|%013d|" % (time.time_ns() // 1_000_000) + given.keys[0]
             produce(self._snapshots, given.SerializeToString(), answers_key, partition)
-            batches[partition].put(b"main\0b" + answers_key, Answers(keys=given.keys).SerializeToString())
+            batches[partition].put(b"main\0b" + answers_key, CommandResults(keys=given.keys).SerializeToString())
         self._producer.flush()
         places = [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
         self._producer.send_offsets_to_transaction(places, self._consumer.consumer_group_metadata())

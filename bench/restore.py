@@ -11,7 +11,7 @@ from headrace.bench.load import DOMAIN, Progress, at_least, config, deployment, 
 from headrace.examples.poker import poker_pb2 as pb
 from headrace.schemas.changelog import pack_accepted, results_key
 from headrace.schemas.fingerprint import fingerprint
-from headrace.schemas.headrace_v1_pb2 import Answers, Snapshot
+from headrace.schemas.headrace_v1_pb2 import CommandResults, Snapshot
 from headrace.streams.runtime.partition import Partition
 from headrace.streams.settings import Settings
 from headrace.streams.state.restore import Restorer, take_changelog
@@ -107,7 +107,7 @@ def _write(settings: Settings, first: int, count: int) -> int:
 def _batch(settings: Settings, players: range) -> Iterator[Output]:
     topic = settings.names.topic(settings.edition, DOMAIN, "snapshots")
     mark = fingerprint(pb.PlayerState)
-    kept = [Answers() for _ in range(settings.partitions)]
+    kept = [CommandResults() for _ in range(settings.partitions)]
     for number in players:
         root, sequence = b"player-%06d" % number, number % 50
         state = pb.PlayerState(registered=True, name="somebody", bankroll=number)

@@ -11,7 +11,7 @@ from headrace.cli.errors import NO, USAGE, Failure
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from headrace.streams.admin.dead_letters import Letter
+    from headrace.streams.admin.dead_letters import ListedDeadLetter
 
 app = typer.Typer(help="What could not be handled: list, look, send again, give up.", no_args_is_help=True)
 
@@ -19,7 +19,7 @@ Component = Annotated[
     list[str] | None,
     typer.Option("--component", metavar="NAME", help="Only of this domain, saga or process manager; several times."),
 ]
-Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]…", help="Only these letters.")]
+Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]…", help="Only these dead letters.")]
 Root = Annotated[str, typer.Option(metavar="ROOT", help="Only those about this root.")]
 ErrorClass = Annotated[str, typer.Option("--class", metavar="CLASS", help="Only those with this class of error.")]
 Since = Annotated[str, typer.Option(metavar="TIME", help="Only those that failed at or after this time (RFC 3339).")]
@@ -36,13 +36,15 @@ def _time(option: str, text: str) -> "datetime | None":
         raise Failure(USAGE, f"{option}: {error}") from None
 
 
-def _find(deployment: Deployment, components: list[str] | None, **wanted: Any) -> "list[Letter]":
-    from headrace.streams.admin import dead_letters as letters
+def _find(deployment: Deployment, components: list[str] | None, **wanted: Any) -> "list[ListedDeadLetter]":
+    from headrace.streams.admin import dead_letters
 
     topology = deployment.topology
-    words = components or list(topology.components)
+    components = components or list(topology.components)
     since, until = _time("--since", wanted.pop("since", "")), _time("--until", wanted.pop("until", ""))
-    return letters.find(deployment.settings(), topology, words, letters.Filter(since=since, until=until, **wanted))
+    return dead_letters.find(
+        deployment.settings(), topology, components, dead_letters.Filter(since=since, until=until, **wanted)
+    )
 
 
 @app.command("list")
@@ -59,13 +61,13 @@ def list_(
 ) -> None:
     """List dead letters, oldest first; exit code 1 when there are none."""
     found = _find(deployment, component, root=root, error_class=error_class, since=since, until=until, settled=all_)
-    for letter in found:
-        data = letter.data()
+    for dead_letter in found:
+        data = dead_letter.data()
         if as_json:
             typer.echo(json.dumps(data))
         else:
-            settled = f"  [{letter.settled}]" if letter.settled else ""
-            typer.echo(f"{data['last_failed']}  {letter.id}  {data['component']}  {letter.root}{settled}")
+            settled = f"  [{dead_letter.settled}]" if dead_letter.settled else ""
+            typer.echo(f"{data['last_failed']}  {dead_letter.id}  {data['component']}  {dead_letter.root}{settled}")
             typer.echo(f"    {data['type']}: {data['error_class']}: {data['error']}  (attempt {data['attempts']})")
     if not found:
         raise Failure(NO, "no dead letters")
@@ -75,14 +77,14 @@ def list_(
 @deployed
 def show(
     deployment: Deployment,
-    letter_id: Annotated[str, typer.Argument(metavar="ID")],
+    dead_letter_id: Annotated[str, typer.Argument(metavar="ID")],
     component: Component = None,
     as_json: Json = False,
 ) -> None:
     """Show one dead letter whole: its input with headers, and why it failed."""
-    found = _find(deployment, component, ids=frozenset([letter_id]), settled=True)
+    found = _find(deployment, component, ids=frozenset([dead_letter_id]), settled=True)
     if not found:
-        raise Failure(NO, f"there is no dead letter {letter_id}")
+        raise Failure(NO, f"there is no dead letter {dead_letter_id}")
     data = found[0].whole()
     if as_json:
         typer.echo(json.dumps(data))
@@ -137,14 +139,14 @@ def _settle(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    from headrace.streams.admin import dead_letters as letters
+    from headrace.streams.admin import dead_letters
 
     if not ids and not components and not any(wanted.values()):
         raise Failure(USAGE, "say which: ids, --component, --root, --class, --since or --until")
     found = _find(deployment, components, ids=frozenset(ids or ()), **wanted)
     if not found:
         raise Failure(NO, "no open dead letter is meant")
-    done = found if dry_run else letters.settle(deployment.settings(), deployment.topology, found, discard=discard)
-    word = letters.outcome(discard=discard, dry_run=dry_run)
-    for letter in done:
-        typer.echo(json.dumps({"id": letter.id, "done": word}) if as_json else f"{letter.id}  {word}")
+    done = found if dry_run else dead_letters.settle(deployment.settings(), deployment.topology, found, discard=discard)
+    word = dead_letters.outcome(discard=discard, dry_run=dry_run)
+    for dead_letter in done:
+        typer.echo(json.dumps({"id": dead_letter.id, "done": word}) if as_json else f"{dead_letter.id}  {word}")

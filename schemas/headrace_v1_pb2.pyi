@@ -37,7 +37,7 @@ class Snapshot(_message.Message):
     fingerprint: str
     def __init__(self, sequence: _Optional[int] = ..., state: _Optional[bytes] = ..., fingerprint: _Optional[str] = ...) -> None: ...
 
-class Answers(_message.Message):
+class CommandResults(_message.Message):
     __slots__ = ("keys", "values")
     KEYS_FIELD_NUMBER: _ClassVar[int]
     VALUES_FIELD_NUMBER: _ClassVar[int]
@@ -206,12 +206,12 @@ class Timer(_message.Message):
     def __init__(self, root: _Optional[str] = ..., name: _Optional[str] = ..., type: _Optional[str] = ..., data: _Optional[bytes] = ..., cause: _Optional[str] = ...) -> None: ...
 
 class Settled(_message.Message):
-    __slots__ = ("letter_id", "outcome")
-    LETTER_ID_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("dead_letter_id", "outcome")
+    DEAD_LETTER_ID_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]
-    letter_id: str
+    dead_letter_id: str
     outcome: str
-    def __init__(self, letter_id: _Optional[str] = ..., outcome: _Optional[str] = ...) -> None: ...
+    def __init__(self, dead_letter_id: _Optional[str] = ..., outcome: _Optional[str] = ...) -> None: ...
 
 class EditionRecord(_message.Message):
     __slots__ = ("name", "deleted")

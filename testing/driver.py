@@ -190,37 +190,39 @@ class TopologyDriver:
     def dead_letters(self, component: str) -> list[DeadLetter]:
         """What of a component's inputs could not be handled, and why; settled ones too."""
         self._topology.component(component)
-        letters = self._log[self.topic(component, "dead-letters")]
-        return [DeadLetter.FromString(r.value or b"") for r in letters if r.headers[TYPE] == b"headrace.v1.DeadLetter"]
+        dead_letters = self._log[self.topic(component, "dead-letters")]
+        return [
+            DeadLetter.FromString(r.value or b"") for r in dead_letters if r.headers[TYPE] == b"headrace.v1.DeadLetter"
+        ]
 
-    def replay(self, component: str, letter: DeadLetter | None = None) -> None:
+    def replay(self, component: str, dead_letter: DeadLetter | None = None) -> None:
         """Send the input of one dead letter again, or those of all that are open, oldest first.
 
         ValueError for one that can only be discarded.
         """
-        self._settle(component, letter, discard=False)
+        self._settle(component, dead_letter, discard=False)
 
-    def discard(self, component: str, letter: DeadLetter | None = None) -> None:
+    def discard(self, component: str, dead_letter: DeadLetter | None = None) -> None:
         """Give up one dead letter, or all that are open; what waits behind it goes on."""
-        self._settle(component, letter, discard=True)
+        self._settle(component, dead_letter, discard=True)
 
-    def _settle(self, component: str, letter: DeadLetter | None, *, discard: bool) -> None:
+    def _settle(self, component: str, dead_letter: DeadLetter | None, *, discard: bool) -> None:
         spec = self._topology.component(component)
-        for found in self._open(component) if letter is None else [letter]:
-            letter_id = str(reference(to_record(found)))
-            again = settling(letter_id, found, spec, self._names, self._edition, discard=discard)
+        for found in self._open(component) if dead_letter is None else [dead_letter]:
+            dead_letter_id = str(reference(to_record(found)))
+            again = settling(dead_letter_id, found, spec, self._names, self._edition, discard=discard)
             if again is None:
-                raise ValueError(f"{letter_id}: {spec.class_name} keeps nothing to replay; discard it")
+                raise ValueError(f"{dead_letter_id}: {spec.class_name} keeps nothing to replay; discard it")
             topic, value, key, headers = again
             self._append(topic, value, key, found.partition, headers)
             self._run()
 
     def _open(self, component: str) -> list[DeadLetter]:
-        letters = {str(reference(to_record(letter))): letter for letter in self.dead_letters(component)}
+        found = {str(reference(to_record(one))): one for one in self.dead_letters(component)}
         for record in self._log[self.topic(component, "dead-letters")]:
             if record.headers[TYPE] == b"headrace.v1.Settled":
-                letters.pop(Settled.FromString(record.value or b"").letter_id, None)
-        return list(letters.values())
+                found.pop(Settled.FromString(record.value or b"").dead_letter_id, None)
+        return list(found.values())
 
     # ---- records
 
@@ -310,6 +312,8 @@ class TopologyDriver:
 
     def _handle(self, record: Record, name: str, step: Step, store: MemoryStore, *, timed: bool = False) -> None:
         handle = step.fire if timed else step.handle
+        if step.looks_ahead:
+            step.ahead([record])
         handle(record)
         try:
             staged = step.finish(self.clock.milliseconds)

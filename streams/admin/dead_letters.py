@@ -16,7 +16,7 @@ from headrace.streams.state.topic_reader import read
 from headrace.streams.steps.dead_letters import reference, settling, to_record
 from headrace.topology.topology import Topology
 
-LETTER, SETTLED = b"headrace.v1.DeadLetter", b"headrace.v1.Settled"
+DEAD_LETTER, SETTLED = b"headrace.v1.DeadLetter", b"headrace.v1.Settled"
 
 
 class SettleFailed(SendFailed):
@@ -24,16 +24,16 @@ class SettleFailed(SendFailed):
 
 
 class NotReplayable(SettleFailed):
-    """A letter whose input cannot be sent again; it can only be discarded."""
+    """A dead letter whose input cannot be sent again; it can only be discarded."""
 
 
 @dataclass(slots=True)
-class Letter:
+class ListedDeadLetter:
     """A dead letter of one component, and what became of it."""
 
     id: str
     """Topic, partition and offset of the input; of a time-out, which has no offset, its own id."""
-    word: str
+    component: str
     """The component: domain of an aggregate, name of a saga or process manager."""
     body: DeadLetter
     settled: str = ""
@@ -84,13 +84,13 @@ def moment(text: str) -> datetime:
 
 
 def outcome(*, discard: bool, dry_run: bool) -> str:
-    """What is said of a letter that was settled, or would be."""
+    """What is said of a dead letter that was settled, or would be."""
     return ("would be " if dry_run else "") + ("discarded" if discard else "sent again")
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which letters are meant; what is empty does not restrict."""
+    """Which dead letters are meant; what is empty does not restrict."""
 
     ids: frozenset[str] = frozenset()
     root: str = ""
@@ -100,70 +100,81 @@ class Filter:
     settled: bool = False
     """Whether those that are settled are meant too."""
 
-    def takes(self, letter: Letter) -> bool:
-        """Whether a letter is meant."""
-        body = letter.body
+    def takes(self, dead_letter: ListedDeadLetter) -> bool:
+        """Whether a dead letter is meant."""
+        body = dead_letter.body
         return (
-            (self.settled or not letter.settled)
-            and (not self.ids or letter.id in self.ids)
-            and (not self.root or letter.root == self.root)
+            (self.settled or not dead_letter.settled)
+            and (not self.ids or dead_letter.id in self.ids)
+            and (not self.root or dead_letter.root == self.root)
             and (not self.error_class or body.error_class == self.error_class)
             and (self.since is None or body.last_failed >= self.since.timestamp() * 1000)
             and (self.until is None or body.last_failed <= self.until.timestamp() * 1000)
         )
 
 
-def find(settings: Settings, topology: Topology, words: Iterable[str], wanted: Filter) -> list[Letter]:
-    """Letters of some components, oldest first; a later failure of the same input takes the place of the first.
+def find(settings: Settings, topology: Topology, components: Iterable[str], wanted: Filter) -> list[ListedDeadLetter]:
+    """Dead letters of some components, oldest first; a later failure of the same input takes the place of the first.
 
     Raises TimeoutError or KafkaException when the topics cannot be read to their end.
     """
-    words = dict.fromkeys(words)  # one named twice is not settled twice
-    found = [letter for word in words for letter in _letters(settings, topology, word).values() if wanted.takes(letter)]
-    return sorted(found, key=lambda letter: (letter.body.last_failed, letter.id))
+    components = dict.fromkeys(components)  # one named twice is not settled twice
+    found = [
+        dead_letter
+        for component in components
+        for dead_letter in _dead_letters(settings, topology, component).values()
+        if wanted.takes(dead_letter)
+    ]
+    return sorted(found, key=lambda dead_letter: (dead_letter.body.last_failed, dead_letter.id))
 
 
-def _letters(settings: Settings, topology: Topology, word: str) -> dict[str, Letter]:
-    topology.component(word)
-    letters: dict[str, Letter] = {}
-    for message in read(settings, settings.names.topic(settings.edition, word, "dead-letters")):
+def _dead_letters(settings: Settings, topology: Topology, component: str) -> dict[str, ListedDeadLetter]:
+    topology.component(component)
+    dead_letters: dict[str, ListedDeadLetter] = {}
+    for message in read(settings, settings.names.topic(settings.edition, component, "dead-letters")):
         headers: dict[str, Any] = dict(message.headers() or ())
         value = message.value() or b""
         if headers.get(TYPE) == SETTLED:
             settled = Settled.FromString(value)
-            if letter := letters.get(settled.letter_id):
-                letter.settled = letter.settled or settled.outcome
-        elif headers.get(TYPE) == LETTER:
+            if dead_letter := dead_letters.get(settled.dead_letter_id):
+                dead_letter.settled = dead_letter.settled or settled.outcome
+        elif headers.get(TYPE) == DEAD_LETTER:
             body = DeadLetter.FromString(value)
             name = str(reference(to_record(body)))
-            # an input sent again is another record; if it fails again it is a letter of its own
-            letters[name] = Letter(name, word, body)
-    return letters
+            # an input sent again is another record; if it fails again it is a dead letter of its own
+            dead_letters[name] = ListedDeadLetter(name, component, body)
+    return dead_letters
 
 
-def settle(settings: Settings, topology: Topology, letters: Iterable[Letter], *, discard: bool) -> Iterator[Letter]:
-    """Send the inputs of letters again, with their ids, or give them up; yields each that the brokers have taken.
+def settle(
+    settings: Settings, topology: Topology, dead_letters: Iterable[ListedDeadLetter], *, discard: bool
+) -> Iterator[ListedDeadLetter]:
+    """Send the inputs of dead letters again, with their ids, or give them up; yields each that the brokers have taken.
 
     A replay is handled like any input, once, since its id is the first one's; what it comes to is news. A component
-    that keeps events in order goes on with those behind the letter. Raises SettleFailed.
+    that keeps events in order goes on with those behind the dead letter. Raises SettleFailed.
     """
     producer = Producer(settings.producer(enable_idempotence=True))
     failures: list[Any] = []
-    for letter in letters:
-        spec = topology.component(letter.word)
-        again = settling(letter.id, letter.body, spec, settings.names, settings.edition, discard=discard)
+    for dead_letter in dead_letters:
+        spec = topology.component(dead_letter.component)
+        again = settling(dead_letter.id, dead_letter.body, spec, settings.names, settings.edition, discard=discard)
         if again is None:
-            raise NotReplayable(f"{letter.id}: a feed keeps nothing to replay; its input is in {letter.body.topic}")
+            raise NotReplayable(
+                f"{dead_letter.id}: a feed keeps nothing to replay; its input is in {dead_letter.body.topic}"
+            )
         topic, value, key, headers = again
         producer.produce(
             topic,
             value,
             key,
-            letter.body.partition,
+            dead_letter.body.partition,
             headers=headers,
             on_delivery=lambda error, _: failures.append(error) if error else None,
         )
         if producer.flush(30) or failures:
             producer.purge()  # not after all, while nobody looks any more
-            raise SettleFailed(f"{letter.id} was not sent: {failures[0] if failures else 'the brokers do not answer'}")
-        yield letter
+            raise SettleFailed(
+                f"{dead_letter.id} was not sent: {failures[0] if failures else 'the brokers do not answer'}"
+            )
+        yield dead_letter

@@ -11,7 +11,8 @@ from faust.types.web import Request
 from faust.web.views import View
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from headrace.streams.admin import dead_letters as letters
+from headrace.streams.admin import dead_letters
+from headrace.streams.admin.dead_letters import Filter, ListedDeadLetter
 from headrace.streams.admin.http_auth import HttpAuth, Refused
 from headrace.streams.admin.worker_thread import WorkerThread
 from headrace.streams.settings import Settings
@@ -30,7 +31,7 @@ def _several(value: Any) -> Any:
 def _moment(value: Any) -> datetime:
     if not isinstance(value, str):
         raise ValueError("must be a text, such as 2026-01-31T12:00:00Z")
-    return letters.moment(value)
+    return dead_letters.moment(value)
 
 
 Text = Annotated[str, Field(min_length=1)]
@@ -40,7 +41,7 @@ Moment = Annotated[datetime | None, BeforeValidator(_moment)]  # None only by de
 
 
 class _Wanted(BaseModel):
-    """Which letters a request is about."""
+    """Which dead letters a request is about."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -53,8 +54,8 @@ class _Filtered(_Wanted):
     since: Moment = None
     until: Moment = None
 
-    def filter(self, **more: Any) -> letters.Filter:
-        return letters.Filter(root=self.root, error_class=self.error_class, since=self.since, until=self.until, **more)
+    def filter(self, **more: Any) -> Filter:
+        return Filter(root=self.root, error_class=self.error_class, since=self.since, until=self.until, **more)
 
 
 class Listing(_Filtered):
@@ -79,20 +80,20 @@ class Settling(_Filtered):
 Asked = TypeVar("Asked", bound=BaseModel)
 
 
-class Letters:
+class DeadLetterRequests:
     """The work that requests ask for; it waits for brokers."""
 
     def __init__(self, settings: Settings, topology: Topology) -> None:
         self._settings, self._topology = settings, topology
 
     def listed(self, asked: Listing) -> list[dict[str, Any]]:
-        """Letters, oldest first."""
+        """Dead letters, oldest first."""
         found = self._find(asked.component, asked.filter(settled=asked.all), "no dead letters")
-        return [letter.data() for letter in found]
+        return [dead_letter.data() for dead_letter in found]
 
     def shown(self, asked: Showing) -> dict[str, Any]:
-        """One letter whole."""
-        wanted = letters.Filter(ids=frozenset([asked.id]), settled=True)
+        """One dead letter whole."""
+        wanted = Filter(ids=frozenset([asked.id]), settled=True)
         return self._find(asked.component, wanted, f"there is no dead letter {asked.id}")[0].whole()
 
     def replay(self, asked: Settling) -> list[dict[str, str]]:
@@ -100,16 +101,16 @@ class Letters:
         return self._settle(asked, discard=False)
 
     def discard(self, asked: Settling) -> list[dict[str, str]]:
-        """Give letters up."""
+        """Give dead letters up."""
         return self._settle(asked, discard=True)
 
-    def _find(self, components: list[str], wanted: letters.Filter, none: str) -> list[letters.Letter]:
+    def _find(self, components: list[str], wanted: Filter, none: str) -> list[ListedDeadLetter]:
         try:
-            for word in components:
-                self._topology.component(word)
+            for name in components:
+                self._topology.component(name)
         except LookupError as error:
             raise Refused(400, f"component: {error}") from None
-        found = letters.find(self._settings, self._topology, components or self._topology.components, wanted)
+        found = dead_letters.find(self._settings, self._topology, components or self._topology.components, wanted)
         if not found:
             raise Refused(404, none)
         return found
@@ -118,33 +119,34 @@ class Letters:
         if not asked.model_fields_set - {"dry_run"}:
             raise Refused(400, "say which: ids, component, root, class, since or until")
         found = self._find(asked.component, asked.filter(ids=frozenset(asked.ids)), "no open dead letter is meant")
-        word = letters.outcome(discard=discard, dry_run=asked.dry_run)
+        outcome = dead_letters.outcome(discard=discard, dry_run=asked.dry_run)
         done: list[dict[str, str]] = []
         if asked.dry_run:
-            return [{"id": letter.id, "done": word} for letter in found]
+            return [{"id": dead_letter.id, "done": outcome} for dead_letter in found]
         try:
-            for letter in letters.settle(self._settings, self._topology, found, discard=discard):
-                done.append({"id": letter.id, "done": word})
-                log.info("dead letter settled over HTTP", id=letter.id, component=letter.word, done=word)
-        except letters.NotReplayable as error:
+            for dead_letter in dead_letters.settle(self._settings, self._topology, found, discard=discard):
+                done.append({"id": dead_letter.id, "done": outcome})
+                component = dead_letter.component
+                log.info("dead letter settled over HTTP", id=dead_letter.id, component=component, done=outcome)
+        except dead_letters.NotReplayable as error:
             raise Refused(409, str(error), done=done) from error
-        except (letters.SettleFailed, KafkaException) as error:
+        except (dead_letters.SettleFailed, KafkaException) as error:
             raise Refused(503, _reason(error), done=done) from error
         return done
 
 
 def pages(app: AppT, settings: Settings, topology: Topology) -> None:
     """Add the pages to a worker's web server."""
-    access, work, aside = HttpAuth(settings), Letters(settings, topology), WorkerThread()
+    access, work, thread = HttpAuth(settings), DeadLetterRequests(settings, topology), WorkerThread()
     web: Any = app.web
-    web.web_app.on_shutdown.append(aside.close)
+    web.web_app.on_shutdown.append(thread.close)
 
     async def answer(view: View, request: Any, model: type[Asked], do: Any) -> Any:
         headers = {"Cache-Control": "no-store"}
         try:
             access.check(request)
             asked = await _asked(request, model)
-            text = await aside.run(lambda: json.dumps(do(asked)))
+            text = await thread.run(lambda: json.dumps(do(asked)))
             return view.text(text, content_type="application/json", headers=headers)
         except Refused as refused:
             status, said = refused.status, {"error": str(refused), **refused.more}

@@ -76,12 +76,12 @@ def trace(settings: Settings, topology: Topology, correlation_id: str) -> list[N
 
 def _time_out(cause: str) -> Node | None:
     """The time-out that a cause names; it is on no topic, and what started it is not known."""
-    _, _, word, rest = (*cause.split("/", 3), "", "", "")[:4]
+    _, _, component, rest = (*cause.split("/", 3), "", "", "")[:4]
     kind, _, rest = rest.partition("/")
     root, name, due = ("", "", *rest.rsplit("/", 2))[-3:]
     if kind != "timer" or not root or not due.isdecimal():
         return None
-    return Node("time-out", cause, (), word, root, name, int(due))
+    return Node("time-out", cause, (), component, root, name, int(due))
 
 
 def _nodes(settings: Settings, topology: Topology, correlation: bytes) -> list[Node]:
@@ -96,31 +96,31 @@ def _nodes(settings: Settings, topology: Topology, correlation: bytes) -> list[N
         return [node for topic in reading for node in topic.result()]
 
 
-def _in_topic(settings: Settings, topic: str, word: str, kind: str, correlation: bytes) -> list[Node]:
+def _in_topic(settings: Settings, topic: str, component: str, kind: str, correlation: bytes) -> list[Node]:
     nodes: list[Node] = []
-    letters: dict[str, Node] = {}
+    by_id: dict[str, Node] = {}
     for message in read(settings, topic):
         headers: dict[str, Any] = dict(message.headers() or ())
         if headers.get(TYPE) == _SETTLED:
             settled = Settled.FromString(message.value() or b"")
-            if letter := letters.pop(settled.letter_id, None):
-                letter.note = f"{settled.outcome}; {letter.note}"
+            if node := by_id.pop(settled.dead_letter_id, None):
+                node.note = f"{settled.outcome}; {node.note}"
         elif kind == "inbox" and headers.get(TYPE) != _REJECTION:
             continue  # events, which are on their own topics too
         elif (headers.get(CORRELATION) or headers.get(ID)) == correlation:
-            node = _node(kind, word, headers, message.value() or b"", message.timestamp()[1])
-            letters[node.id] = node
+            node = _node(kind, component, headers, message.value() or b"", message.timestamp()[1])
+            by_id[node.id] = node
             nodes.append(node)
     return nodes
 
 
-def _node(kind: str, word: str, headers: dict[str, bytes], value: bytes, timestamp: int) -> Node:
+def _node(kind: str, component: str, headers: dict[str, bytes], value: bytes, timestamp: int) -> Node:
     def text(name: str) -> str:
         return (headers.get(name) or b"").decode(errors="replace")
 
     causes = (text(CAUSATION),) if CAUSATION in headers else ()
-    word_for = "rejection" if kind == "inbox" else kind.removesuffix("s").replace("-", " ")
-    node = Node(word_for, text(ID), causes, word, text(SUBJECT), text(TYPE), timestamp)
+    what = "rejection" if kind == "inbox" else kind.removesuffix("s").replace("-", " ")
+    node = Node(what, text(ID), causes, component, text(SUBJECT), text(TYPE), timestamp)
     if kind in ("events", "commands"):
         # a process manager names a rejection as it names events, by its source too
         source, found, command = text(CAUSATION).partition("/rejection/")
@@ -128,14 +128,15 @@ def _node(kind: str, word: str, headers: dict[str, bytes], value: bytes, timesta
     if kind == "events":
         node.id = f"{text(SOURCE)}/{text(ID)}"
         node.note = f"fact {text(FACT)}" if FACT in headers else ""
-    elif word_for == "rejection":
+    elif what == "rejection":
         rejection = WireRejection.FromString(value)
         node.note = f"{rejection.component} {rejection.root} refused {rejection.command_type}: {rejection.reason}"
     elif kind == "dead-letters" and node.type == "headrace.v1.DeadLetter":
-        letter = DeadLetter.FromString(value)
-        inner = {h.key: h.value.decode(errors="replace") for h in letter.headers}
+        dead_letter = DeadLetter.FromString(value)
+        inner = {h.key: h.value.decode(errors="replace") for h in dead_letter.headers}
         node.causes = (f"{inner.get(SOURCE)}/{inner.get(ID)}", inner.get(ID, ""))
-        node.root, node.note = inner.get(SUBJECT, ""), f"{letter.component}: {letter.error_class}: {letter.error}"
+        node.root = inner.get(SUBJECT, "")
+        node.note = f"{dead_letter.component}: {dead_letter.error_class}: {dead_letter.error}"
     return node
 
 

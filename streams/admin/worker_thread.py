@@ -48,7 +48,7 @@ class WorkerThread:
         closing = asyncio.ensure_future(self._closing.wait())
         try:
             if not self._closing.is_set():
-                Thread(target=run, name="aside", daemon=True).start()
+                Thread(target=run, name="worker-thread", daemon=True).start()
                 both: set[asyncio.Future[Any]] = {result, closing}
                 await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             if result.done():

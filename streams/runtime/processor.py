@@ -63,6 +63,7 @@ class Processor:
         """Process records in one transaction: of input, or time-outs, which have negative offsets."""
         if self.in_doubt:
             return
+        self._look_ahead(records)
         try:
             self._transact(records)
         except SnapshotTooLarge:
@@ -75,6 +76,19 @@ class Processor:
             self._doubt(error)
         except Interrupted:
             self._abort()
+
+    def _look_ahead(self, records: Sequence[Record]) -> None:
+        """Show each step its records of the batch, if this component's steps look ahead."""
+        if not records or not self._step(records[0]).looks_ahead:
+            return
+        batches: dict[Step, list[Record]] = {}
+        for record in records:
+            batches.setdefault(self._step(record), []).append(record)
+        for step, batch in batches.items():
+            step.ahead(batch)
+
+    def _step(self, record: Record) -> Step:
+        return self._partitions[record.partition].steps[record.topic]
 
     def _transact(self, records: Sequence[Record], refusal: Exception | None = None) -> None:
         """One transaction: handle all records, or refuse them all."""

@@ -20,7 +20,7 @@ from typing import Any
 from rocksdict import AccessType, BlockBasedOptions, Cache, Options, Rdict, WriteBatch
 
 from headrace.schemas import changelog
-from headrace.schemas.headrace_v1_pb2 import Answers
+from headrace.schemas.headrace_v1_pb2 import CommandResults
 from headrace.streams.steps.store import Staged
 
 _SEQUENCE = Struct(">Q")
@@ -141,7 +141,7 @@ class EditionStore:
         for key, value in staged.results.items():
             put(results + key, value)
         if staged.results:
-            kept = Answers(keys=staged.results.keys())
+            kept = CommandResults(keys=staged.results.keys())
             put(self._batches + staged.results_key, kept.SerializeToString())
         for key, entry in staged.entries.items():
             if entry is None:
@@ -174,7 +174,7 @@ class EditionStore:
             elif value is None:
                 self._forget(batch, key)
             else:
-                kept = Answers.FromString(value)
+                kept = CommandResults.FromString(value)
                 for result_key, result in zip(kept.keys, kept.values, strict=True):
                     put(results + result_key, result)
                 del kept.values[:]
@@ -201,7 +201,7 @@ class EditionStore:
     def _forget(self, batch: WriteBatch, key: bytes) -> None:
         value = self._get(self._batches + key)
         if value is not None:
-            for result_key in Answers.FromString(value).keys:
+            for result_key in CommandResults.FromString(value).keys:
                 batch.delete(self._results + result_key)
             batch.delete(self._batches + key)
 

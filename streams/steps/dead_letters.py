@@ -40,24 +40,24 @@ class DeadLetters:
     def add(self, record: Record, error: Exception) -> None:
         """Keep a record, and why it could not be handled."""
         detail = "" if isinstance(error, _EXPECTED) else "".join(traceback.format_exception(error))
-        letter = dead_letter(record, error, self._component, detail)
+        value = dead_letter(record, error, self._component, detail)
         headers = self._envelope.headers("headrace.v1.DeadLetter")
         headers.append((ID, str(reference(record))))
         headers.append((TIME, rfc3339(record.timestamp)))
         headers.extend((name, record.headers[name]) for name in (CORRELATION, TRACEPARENT) if name in record.headers)
-        self._batch.outputs.append((self.topic, letter, record.key, self._partition, headers))
+        self._batch.outputs.append((self.topic, value, record.key, self._partition, headers))
 
     def settle(self, record: Record, outcome: str) -> None:
         """The dead letter that this record was sent again for is done with; what comes of it now is news."""
-        letter = record.headers[REPLAY_OF].decode(errors="replace")
-        value = Settled(letter_id=letter, outcome=outcome).SerializeToString()
-        headers = [*self._envelope.headers("headrace.v1.Settled"), (ID, f"settled/{letter}")]
+        dead_letter = record.headers[REPLAY_OF].decode(errors="replace")
+        value = Settled(dead_letter_id=dead_letter, outcome=outcome).SerializeToString()
+        headers = [*self._envelope.headers("headrace.v1.Settled"), (ID, f"settled/{dead_letter}")]
         self._batch.outputs.append((self.topic, value, record.key, self._partition, headers))
 
 
 def dead_letter(record: Record, error: Exception, component: str, detail: str = "") -> bytes:
     """The input whole, and why it could not be handled."""
-    letter = DeadLetter(
+    dead_letter = DeadLetter(
         topic=record.topic,
         partition=record.partition,
         offset=record.offset,
@@ -76,8 +76,8 @@ def dead_letter(record: Record, error: Exception, component: str, detail: str = 
     )
     for key, value in record.headers.items():
         if key != ATTEMPTS:
-            letter.headers.add(key=key, value=value)
-    return letter.SerializeToString()
+            dead_letter.headers.add(key=key, value=value)
+    return dead_letter.SerializeToString()
 
 
 def reference(record: Record) -> DeadLetterRef:
@@ -86,44 +86,44 @@ def reference(record: Record) -> DeadLetterRef:
     return DeadLetterRef(record.topic, record.partition, place)
 
 
-def to_record(letter: DeadLetter) -> Record:
+def to_record(dead_letter: DeadLetter) -> Record:
     """The input that a dead letter holds, as it was, and how often it was tried before."""
-    headers = {header.key: header.value for header in letter.headers}
-    if letter.attempts > 1:
-        headers[ATTEMPTS] = b"%d" % (letter.attempts - 1)
+    headers = {header.key: header.value for header in dead_letter.headers}
+    if dead_letter.attempts > 1:
+        headers[ATTEMPTS] = b"%d" % (dead_letter.attempts - 1)
     return Record(
-        letter.topic,
-        letter.partition,
-        letter.offset,
-        letter.timestamp,
-        None if letter.key_missing else letter.key,
-        None if letter.value_missing else letter.value,
+        dead_letter.topic,
+        dead_letter.partition,
+        dead_letter.offset,
+        dead_letter.timestamp,
+        None if dead_letter.key_missing else dead_letter.key,
+        None if dead_letter.value_missing else dead_letter.value,
         headers,
     )
 
 
 def settling(
-    letter_id: str, letter: DeadLetter, spec: ComponentSpec, names: Names, edition: str, *, discard: bool
+    dead_letter_id: str, dead_letter: DeadLetter, spec: ComponentSpec, names: Names, edition: str, *, discard: bool
 ) -> tuple[str, bytes | None, bytes | None, Headers] | None:
     """Topic, value, key and headers of the record that settles a dead letter, for the partition that it names.
 
     None for one whose input cannot be sent again, as `spec` says; that one can only be discarded.
     """
-    value = None if letter.value_missing else letter.value
-    key = None if letter.key_missing else letter.key
-    input_headers = {header.key: header.value for header in letter.headers}
-    headers: Headers = [(h.key, h.value) for h in letter.headers if h.key not in (REPLAY_OF, ATTEMPTS, DISCARD)]
-    headers += [(REPLAY_OF, letter_id), (ATTEMPTS, str(letter.attempts))]
+    value = None if dead_letter.value_missing else dead_letter.value
+    key = None if dead_letter.key_missing else dead_letter.key
+    input_headers = {header.key: header.value for header in dead_letter.headers}
+    headers: Headers = [(h.key, h.value) for h in dead_letter.headers if h.key not in (REPLAY_OF, ATTEMPTS, DISCARD)]
+    headers += [(REPLAY_OF, dead_letter_id), (ATTEMPTS, str(dead_letter.attempts))]
     if discard:
         headers.append((DISCARD, "1"))
     if spec.replay is Replay.INBOX:
-        return names.topic(edition, spec.name, "inbox"), value, input_headers.get(SUBJECT) or letter.key, headers
+        return names.topic(edition, spec.name, "inbox"), value, input_headers.get(SUBJECT) or dead_letter.key, headers
     if spec.replay is Replay.INPUT:
-        return letter.topic, value, key, headers
+        return dead_letter.topic, value, key, headers
     if not discard:
         return None
-    settled = Settled(letter_id=letter_id, outcome="discarded").SerializeToString()
-    return names.topic(edition, spec.name, "dead-letters"), settled, letter.key, [(TYPE, b"headrace.v1.Settled")]
+    settled = Settled(dead_letter_id=dead_letter_id, outcome="discarded").SerializeToString()
+    return names.topic(edition, spec.name, "dead-letters"), settled, dead_letter.key, [(TYPE, b"headrace.v1.Settled")]
 
 
 def attempts(record: Record) -> int:

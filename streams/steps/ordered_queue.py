@@ -41,7 +41,7 @@ class OrderedQueue:
         found = self._batch.entries(queue_prefix(root))
         return [(key, to_record(DeadLetter.FromString(value))) for key, value in found]
 
-    def letters(self, root: bytes) -> list[str]:
+    def dead_letter_ids(self, root: bytes) -> list[str]:
         """Ids of the dead letters of what waits for the root, oldest first."""
         return [str(reference(record)) for _, record in self.records(root)]
 

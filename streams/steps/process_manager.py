@@ -195,15 +195,15 @@ class ProcessManagerStep(Step):
 
     def _replay(self, record: Record, root: bytes) -> bool:
         """A dead letter sent again or given up; False for one that kept none waiting: it is handled like any input."""
-        letter_id, discarded = record.headers[REPLAY_OF].decode(), DISCARD in record.headers
-        waiting = self._queue.letters(root)
-        if letter_id in waiting[1:]:
+        dead_letter_id, discarded = record.headers[REPLAY_OF].decode(), DISCARD in record.headers
+        waiting = self._queue.dead_letter_ids(root)
+        if dead_letter_id in waiting[1:]:
             return True  # it waits for its turn
         self._dead_letters.settle(record, "discarded" if discarded else "replayed")
-        if letter_id in waiting:
+        if dead_letter_id in waiting:
             self._queue.tried(record, root)
             self._queue.drain(root, self._handled, skip_first=discarded)
-        return discarded or letter_id in waiting
+        return discarded or dead_letter_id in waiting
 
 
 def _of_root(record: Record, root: bytes) -> Record:

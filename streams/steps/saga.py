@@ -70,14 +70,14 @@ class SagaStep(Step):
 
     def _replay(self, record: Record) -> None:
         """A replay or discard of the dead event at the head of its root's queue; of others, nothing is to be done."""
-        letter_id, discarded = record.headers[REPLAY_OF].decode(), DISCARD in record.headers
+        dead_letter_id, discarded = record.headers[REPLAY_OF].decode(), DISCARD in record.headers
         root = record.headers.get(SUBJECT) or record.key or b""
-        waiting = self._queue.letters(root)
-        if waiting[:1] == [letter_id]:
+        waiting = self._queue.dead_letter_ids(root)
+        if waiting[:1] == [dead_letter_id]:
             self._dead_letters.settle(record, "discarded" if discarded else "replayed")
             self._queue.tried(record, root)
             self._queue.drain(root, self._handled, skip_first=discarded)
-        elif discarded and letter_id not in waiting:
+        elif discarded and dead_letter_id not in waiting:
             self._dead_letters.settle(record, "discarded")
 
 

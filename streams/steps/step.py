@@ -7,7 +7,7 @@ runtime does it with a Kafka transaction, the test driver in memory.
 from collections.abc import Callable, Iterable, Sequence
 
 from headrace.schemas.changelog import results_key
-from headrace.schemas.headrace_v1_pb2 import Answers
+from headrace.schemas.headrace_v1_pb2 import CommandResults
 from headrace.schemas.record import Record
 from headrace.streams.steps.batch import Batch, Output, Written
 from headrace.streams.steps.context import StepContext
@@ -53,7 +53,11 @@ class Step:
     # ---- records
 
     def ahead(self, records: Sequence[Record]) -> None:
-        """Look at a whole batch before its transaction begins, as one does who asks another process."""
+        """Look at all records of a batch before its transaction begins: a step that asks another process does so here.
+
+        It stages nothing. What it raises is raised for the whole batch, so what concerns one record must wait until
+        that record is handled.
+        """
 
     def handle(self, record: Record) -> None:
         """Stage whatever one record leads to: all of it or, if anything fails, nothing but a dead letter."""
@@ -120,7 +124,7 @@ class Step:
         if staged.results:
             # last of the batch in this partition: its offset tells how far the store has come
             staged.results_key = results_key(now, next(iter(staged.results)))
-            value = Answers(keys=staged.results.keys(), values=staged.results.values()).SerializeToString()
+            value = CommandResults(keys=staged.results.keys(), values=staged.results.values()).SerializeToString()
             outputs.append((self._snapshots_topic, value, staged.results_key, partition, None))
         return staged
 

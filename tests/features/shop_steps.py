@@ -11,7 +11,7 @@ from pytest_bdd import given, parsers, then, when
 from headrace.schemas import headrace_v1_pb2
 from headrace.schemas.headrace_v1_pb2 import Rejection as WireRejection
 from headrace.schemas.record import Record
-from headrace.streams.admin.dead_letters import Letter
+from headrace.streams.admin.dead_letters import ListedDeadLetter
 from tests.features import shop, shop_pb2
 from tests.features.world import Answer, World
 
@@ -20,7 +20,7 @@ Column = Callable[[Any], str]
 QUERY = b"headrace.v1.Query"
 COMPONENT = r'(?:aggregate|saga|process manager) "(?P<component>[a-z]+)"'
 ROOT = r'(?P<domain>[a-z]+) "(?P<root>[^"]+)"'
-LETTER = rf'the dead letter of {COMPONENT} for "(?P<root>[^"]+)"'
+DEAD_LETTER = rf'the dead letter of {COMPONENT} for "(?P<root>[^"]+)"'
 IN = r'(?: in purchase "(?P<correlation>[^"]+)")?'
 COMMAND = (
     rf'(?P<kind>\w+) (?P<data>{{.*}}) is sent to {ROOT}{IN}(?: with the id "(?P<identity>[^"]+)")?'
@@ -127,12 +127,12 @@ REJECTION: dict[str, Column] = {
     **{name: RECORD[name] for name in ("id", "cause", "purchase", "trace")},
 }
 DEAD: dict[str, Column] = {
-    "type": lambda letter: short(letter.headers["ce_type"].decode()),
-    "input": lambda letter: letter.headers["ce_id"].decode(),
-    "error class": lambda letter: letter.body.error_class,
-    "error says": lambda letter: letter.body.error,
-    "attempts": lambda letter: str(letter.body.attempts),
-    "outcome": lambda letter: letter.settled or "open",
+    "type": lambda dead_letter: short(dead_letter.headers["ce_type"].decode()),
+    "input": lambda dead_letter: dead_letter.headers["ce_id"].decode(),
+    "error class": lambda dead_letter: dead_letter.body.error_class,
+    "error says": lambda dead_letter: dead_letter.body.error,
+    "attempts": lambda dead_letter: str(dead_letter.body.attempts),
+    "outcome": lambda dead_letter: dead_letter.settled or "open",
 }
 ANSWERED: dict[str, Column] = {"type": lambda e: short(e[0]), "data": lambda e: data_of(short(e[0]), e[1])}
 
@@ -211,9 +211,9 @@ def pass_time(world: World, seconds: int) -> None:
     world.pass_time(seconds)
 
 
-@when(parsers.re(rf"{LETTER} is (?P<what>replayed|discarded)(?P<twice> twice)?"))
+@when(parsers.re(rf"{DEAD_LETTER} is (?P<what>replayed|discarded)(?P<twice> twice)?"))
 def settle(world: World, component: str, root: str, what: str, twice: str | None) -> None:
-    found = world.letters(component, root)
+    found = world.dead_letters(component, root)
     assert len(found) == 1, f"{component} has {len(found)} dead letters for {root}"
     for _ in range(2 if twice else 1):
         world.settle(found, discard=what == "discarded")
@@ -270,19 +270,19 @@ def no_records(world: World, kind: str, domain: str, root: str) -> None:
 
 @then(parsers.re(rf'the dead letters of {COMPONENT} for "(?P<root>[^"]+)" are'))
 def letters_are(world: World, component: str, root: str, datatable: Table) -> None:
-    same(world.letters(component, root), datatable, DEAD)
+    same(world.dead_letters(component, root), datatable, DEAD)
 
 
 @then(parsers.re(rf'{COMPONENT} has no dead letters for "(?P<root>[^"]+)"'))
 def no_letters(world: World, component: str, root: str) -> None:
-    found: list[Letter] = world.letters(component, root)
-    assert not found, [letter.data() for letter in found]
+    found: list[ListedDeadLetter] = world.dead_letters(component, root)
+    assert not found, [dead_letter.data() for dead_letter in found]
 
 
-@then(parsers.re(rf"{LETTER} holds its input whole"))
+@then(parsers.re(rf"{DEAD_LETTER} holds its input whole"))
 def whole(world: World, component: str, root: str) -> None:
-    (letter,) = world.letters(component, root)
-    body = letter.body
+    (dead_letter,) = world.dead_letters(component, root)
+    body = dead_letter.body
     word, kind = body.topic.split(".")[-2:]
     place = (body.topic, body.partition, body.offset)
     (record,) = [r for r in world.records(word, kind) if (r.topic, r.partition, r.offset) == place]

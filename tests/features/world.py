@@ -8,9 +8,9 @@ from typing import Any
 from google.protobuf.message import Message
 
 from headrace.schemas.record import Record
-from headrace.streams.admin import dead_letters as letters
+from headrace.streams.admin import dead_letters
 from headrace.streams.admin import trace as tracks
-from headrace.streams.admin.dead_letters import Filter, Letter
+from headrace.streams.admin.dead_letters import Filter, ListedDeadLetter
 from headrace.streams.settings import Settings
 from tests.features import shop
 
@@ -60,9 +60,9 @@ class World(ABC):
         """Let it work again."""
         shop.faults.mend(component, root)
 
-    def settle(self, found: Sequence[Letter], *, discard: bool) -> None:
+    def settle(self, found: Sequence[ListedDeadLetter], *, discard: bool) -> None:
         """Send the inputs of dead letters again, or give them up."""
-        assert len(list(letters.settle(self.settings, shop.topology, found, discard=discard))) == len(found)
+        assert len(list(dead_letters.settle(self.settings, shop.topology, found, discard=discard))) == len(found)
 
     # ---- what there is
 
@@ -82,9 +82,9 @@ class World(ABC):
         """Name of a topic."""
         return self.settings.names.topic(self.settings.edition, component, kind)
 
-    def letters(self, component: str, root: str) -> list[Letter]:
+    def dead_letters(self, component: str, root: str) -> list[ListedDeadLetter]:
         """A component's dead letters about a root, settled ones too."""
-        return letters.find(self.settings, shop.topology, [component], Filter(root=root, settled=True))
+        return dead_letters.find(self.settings, shop.topology, [component], Filter(root=root, settled=True))
 
     def trace(self, correlation_id: str) -> list[dict[str, Any]]:
         """The trees of a correlation id, as `headrace trace --json` prints them."""

@@ -14,7 +14,7 @@ from headrace.bench import chain, commands, latency, main, rehydrate, restore, w
 from headrace.bench.bare import BareLoop
 from headrace.bench.load import component, deployment, deposits
 from headrace.bench.peers import compare as peers
-from headrace.schemas.headrace_v1_pb2 import Answers
+from headrace.schemas.headrace_v1_pb2 import CommandResults
 from headrace.streams.admin import topics
 from headrace.streams.observability.metrics import Metrics
 from headrace.streams.settings import Settings
@@ -76,7 +76,7 @@ def written(settings: Settings) -> dict[str, list[Any]]:
         return sorted((m.key(), m.value(), m.partition(), sorted(m.headers() or ())) for m in records)
 
     snapshots = committed(settings, names.topic(edition, "player", "snapshots"), partitions)
-    kept = [Answers.FromString(m.value() or b"") for m in snapshots if (m.key() or b"").startswith(b"\0")]
+    kept = [CommandResults.FromString(m.value() or b"") for m in snapshots if (m.key() or b"").startswith(b"\0")]
     states = {m.key() or b"": (m.value(), m.partition(), m.headers()) for m in snapshots}
     return {
         "events": whole(names.topic(edition, "player", "events"), partitions),

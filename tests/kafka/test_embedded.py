@@ -216,8 +216,8 @@ def test_a_killed_program_leaves_no_broker_and_no_folder() -> None:
 def test_the_command_starts_shows_and_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADRACE_HOME", str(tmp_path))
 
-    def run(*words: str) -> tuple[int, Any]:
-        result = CliRunner().invoke(command.app, [*words, "--json"])
+    def run(*components: str) -> tuple[int, Any]:
+        result = CliRunner().invoke(command.app, [*components, "--json"])
         return result.exit_code, json.loads(result.stdout)
 
     assert run("status") == (1, {"running": False})

@@ -208,9 +208,9 @@ class KafkaWorld(World):
         self._rest()
         return self._found[self.topic(component, kind)]
 
-    def letters(self, component: str, root: str) -> list[Any]:
+    def dead_letters(self, component: str, root: str) -> list[Any]:
         self._rest()
-        return super().letters(component, root)
+        return super().dead_letters(component, root)
 
     def trace(self, correlation_id: str) -> list[dict[str, Any]]:
         self._rest()

@@ -178,9 +178,9 @@ def lose_dead_letter(topics: Topics) -> None:
 
 def spoil_dead_letter(topics: Topics) -> None:
     entry = topics["dead-letters"][0]
-    letter = wire.DeadLetter.FromString(entry.value or b"")
-    letter.value += b"!"
-    topics["dead-letters"][0] = replace(entry, value=letter.SerializeToString())
+    dead_letter = wire.DeadLetter.FromString(entry.value or b"")
+    dead_letter.value += b"!"
+    topics["dead-letters"][0] = replace(entry, value=dead_letter.SerializeToString())
 
 
 def a_command_without_outcome(topics: Topics) -> None:

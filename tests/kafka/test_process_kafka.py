@@ -113,8 +113,8 @@ def test_a_time_out_that_cannot_be_written_harms_no_other(timed: Hall) -> None:
     assert pockets(ledger, "a") == [("waited", 1), ("refused", 1)]
     assert pockets(ledger, "b") == [("waited", 2), ("refused", 1)]
     assert len(ledger.messages("warden", "swells")) == 1
-    (letter,) = [wire.DeadLetter.FromString(e.value or b"") for e in ledger.entries("warden", "dead-letters")]
-    assert (letter.error_class, letter.key) == ("TooLarge", b"swells")
+    (dead_letter,) = [wire.DeadLetter.FromString(e.value or b"") for e in ledger.entries("warden", "dead-letters")]
+    assert (dead_letter.error_class, dead_letter.key) == ("TooLarge", b"swells")
 
 
 def touches(ledger: Ledger) -> list[Entry]:
@@ -187,9 +187,9 @@ def test_a_loop_of_sagas_is_stopped_and_its_trace_shows_it(endless: Hall, monkey
     ledger = endless.settled()
     path = "keeper>echo>" * 5
     (entry,) = ledger.entries("keeper", "dead-letters")
-    letter = wire.DeadLetter.FromString(entry.value or b"")
-    assert (letter.error_class, letter.component) == ("HopLimit", "saga:keeper")
-    assert letter.error == f"10 hops led here and no end: {path}keeper"
+    dead_letter = wire.DeadLetter.FromString(entry.value or b"")
+    assert (dead_letter.error_class, dead_letter.component) == ("HopLimit", "saga:keeper")
+    assert dead_letter.error == f"10 hops led here and no end: {path}keeper"
     assert not ledger.entries("echo", "dead-letters")
     assert (len(ledger.messages("purse", "p")), len(ledger.messages("book", "p"))) == (6, 5)
 
@@ -198,7 +198,7 @@ def test_a_loop_of_sagas_is_stopped_and_its_trace_shows_it(endless: Hall, monkey
     assert [(len(line) - len(line.lstrip())) // 2 for line in lines] == list(range(2 * 11 + 1))
     assert lines[0].startswith("command purse p: bank.v1.Deposit  +0 ms")
     assert lines[-2].strip().startswith("event purse p: bank.v1.Deposited  +")
-    assert lines[-1].endswith(f"(saga:keeper: HopLimit: {letter.error})")
+    assert lines[-1].endswith(f"(saga:keeper: HopLimit: {dead_letter.error})")
 
 
 def test_a_trace_shows_commands_events_rejections_compensations_and_dead_letters(

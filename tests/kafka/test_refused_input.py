@@ -96,26 +96,26 @@ def test_records_that_are_no_commands(bank: Deployment) -> None:
     log = until_handled(bank, worker, len(BAD) * 2 + 3)
     assert [e.message.amount for e in log.events["good"]] == [5] * len(BAD) + [5, 0]
     assert log.events.keys() == {"good"}
-    assert len(log.letters) == len(BAD) + 1
-    letters = {letter_id(letter): letter for letter in log.letters}
+    assert len(log.dead_letters) == len(BAD) + 1
+    dead_letters = {dead_letter_id(dead_letter): dead_letter for dead_letter in log.dead_letters}
     for name, (_, _, headers, reason) in BAD.items():
         command_id = "" if "ce_id" in headers else name
-        assert reason in letters[command_id].error, f"{name}: {letters[command_id].error}"
-        assert letters[command_id].component == "aggregate:account"
-        assert letters[command_id].error_class
+        assert reason in dead_letters[command_id].error, f"{name}: {dead_letters[command_id].error}"
+        assert dead_letters[command_id].component == "aggregate:account"
+        assert dead_letters[command_id].error_class
         (reply,) = log.replies[command_id]
         assert (reply.status, reply.code) == (WireReply.FAILED, "failed"), name
         assert reason in reply.reason, f"{name}: {reply.reason}"
         assert bank.topic("dead-letters") in reply.reason
-    assert "elsewhere/0" in letters["to another topic"].error
+    assert "elsewhere/0" in dead_letters["to another topic"].error
     assert "to another topic" not in log.replies
     batches = worker.metrics()['headrace_batch_records_count{domain="account"}']
     assert batches < len(BAD), "each was in a batch of its own"
 
 
-def letter_id(letter: DeadLetter) -> str:
+def dead_letter_id(dead_letter: DeadLetter) -> str:
     """The ce_id of the input."""
-    return next((h.value.decode() for h in letter.headers if h.key == "ce_id"), "")
+    return next((h.value.decode() for h in dead_letter.headers if h.key == "ce_id"), "")
 
 
 def until_handled(bank: Deployment, worker: Worker, records: int) -> Logbook:
@@ -156,10 +156,10 @@ def test_handlers_that_go_wrong(how: str, debug: bool, reason: str, bank: Deploy
     assert (state.balance, state.count) == (6, 2)
     assert (after.sequence, after.events[0].data) == (1, pb.Deposited(amount=1, balance=6))
     log = bank.log().verify()
-    (letter,) = log.letters
-    assert reason.partition(" (")[0] in letter.error
+    (dead_letter,) = log.dead_letters
+    assert reason.partition(" (")[0] in dead_letter.error
     if "Error" in reason:  # an error of the handler's own comes with its traceback
-        assert "in burst" in letter.detail or "in poisoned" in letter.detail
+        assert "in burst" in dead_letter.detail or "in poisoned" in dead_letter.detail
 
 
 # ---- records above a limit
@@ -184,7 +184,7 @@ def test_records_above_the_limit_that_the_worker_knows(bank: Deployment) -> None
     assert (after.status, after.sequence) == (Status.ACCEPTED, 2)
     log = bank.log().verify()
     assert [e.kind for e in log.events["r"]] == ["bank.v1.Swollen", "bank.v1.Swollen", "bank.v1.Deposited"]
-    assert len(log.letters) == 2
+    assert len(log.dead_letters) == 2
 
 
 def test_a_state_that_outgrows_the_limit_within_a_batch(bank: Deployment) -> None:
@@ -201,8 +201,8 @@ def test_a_state_that_outgrows_the_limit_within_a_batch(bank: Deployment) -> Non
     worker = bank.worker().start()
     log = until_handled(bank, worker, 5)
     assert [e.kind for e in log.events["r"]] == ["bank.v1.Swollen", "bank.v1.Swollen", "bank.v1.Deposited"]
-    assert [letter_id(letter) for letter in log.letters] == ["swell 2", "swell 3"]
-    assert all("above the limit of 1048588" in letter.error for letter in log.letters)
+    assert [dead_letter_id(dead_letter) for dead_letter in log.dead_letters] == ["swell 2", "swell 3"]
+    assert all("above the limit of 1048588" in dead_letter.error for dead_letter in log.dead_letters)
 
 
 @pytest.mark.parametrize("kind", ["events", "snapshots", "replies"])
@@ -222,7 +222,7 @@ def test_a_limit_that_only_the_broker_knows(kind: str, bank: Deployment) -> None
     assert "max.message.bytes" in large.reason
     assert (before.sequence, after.sequence) == (0, 1)
     log = bank.log().verify()
-    assert [letter.error_class for letter in log.letters] == ["RecordTooLarge"]
+    assert [dead_letter.error_class for dead_letter in log.dead_letters] == ["RecordTooLarge"]
     assert worker.metrics()['headrace_transactions_in_doubt_total{domain="account"}'] == 0
     assert worker.ready
 

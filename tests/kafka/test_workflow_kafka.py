@@ -241,8 +241,8 @@ def test_a_refusal_is_compensated_once_whatever_is_killed(hall: Hall, webhook: W
         assert [e.message for e in ledger.events["book", root]] == [pb.Annotated(note="0")]
     assert len(ledger.events["purse", "e"]) == 2
     assert len(ledger.entries("purse", "rejections")) == 5
-    (letter,) = ledger.entries("purse", "dead-letters")
-    assert "escalates" in wire.DeadLetter.FromString(letter.value or b"").error
+    (dead_letter,) = ledger.entries("purse", "dead-letters")
+    assert "escalates" in wire.DeadLetter.FromString(dead_letter.value or b"").error
     # not even among what was never committed is a notice on an event log
     written = [e for domain in ("purse", "book") for e in hall.read(domain, "events", "read_uncommitted")]
     assert len(written) > sum(map(len, ledger.events.values())), "nothing was undone; the kills were no test"
@@ -308,7 +308,7 @@ def test_events_wait_behind_a_dead_one_until_it_is_settled(hall: Hall, headrace:
     assert (notes(hall, "dead"), notes(hall, "other")) == (["0"], ["0", "1", "2"])
 
     # list and show
-    first, second = sorted(headrace("dead-letters", "list"), key=lambda letter: letter["root"])
+    first, second = sorted(headrace("dead-letters", "list"), key=lambda dead_letter: dead_letter["root"])
     (event,) = [e for e in ledger.entries("purse", "events") if e.key == b"dead|00000000000000000001"]
     assert first["id"] == f"{hall.topic('purse', 'events')}/{event.partition}/{event.offset}"
     assert (first["component"], first["root"], first["type"]) == ("saga:keeper", "dead", "bank.v1.Deposited")
@@ -327,7 +327,7 @@ def test_events_wait_behind_a_dead_one_until_it_is_settled(hall: Hall, headrace:
     assert len(headrace("dead-letters", "list")) == 2
     assert not hall.read("keeper", "inbox")
 
-    # twice before anybody can handle it: the letter is open still
+    # twice before anybody can handle it: the dead letter is open still
     worker.kill()
     for _ in range(2):
         done = headrace("dead-letters", "replay", "--class", "ZeroDivisionError", "--root", "dead")
@@ -342,7 +342,7 @@ def test_events_wait_behind_a_dead_one_until_it_is_settled(hall: Hall, headrace:
     assert [e.note for e in ledger.messages("book", "dead")] == ["0", "1", "2", "3", "4", "5"]
     assert [e.note for e in ledger.messages("book", "given")] == ["1"]
     assert "no dead letters" in headrace("dead-letters", "list", code=1)[0]["error"]
-    settled = {letter["root"]: letter["settled"] for letter in headrace("dead-letters", "list", "--all")}
+    settled = {dead_letter["root"]: dead_letter["settled"] for dead_letter in headrace("dead-letters", "list", "--all")}
     assert settled == {"dead": "replayed", "given": "discarded"}
     assert "no open dead letter" in headrace("dead-letters", "replay", first["id"], code=1)[0]["error"]
     deposit(dead=[3], given=[4])

@@ -8,7 +8,7 @@ import pytest
 
 from headrace import Topology
 from headrace.schemas.record import Record
-from headrace.streams.admin import dead_letters as letters
+from headrace.streams.admin import dead_letters
 from headrace.streams.admin import trace as tracks
 from headrace.testing import TopologyDriver
 from tests.support import workflow_domain as guild
@@ -55,8 +55,8 @@ def furnish(monkeypatch: pytest.MonkeyPatch, topology: Topology = guild.topology
         def flush(self, timeout: float) -> int:
             return 0
 
-    monkeypatch.setattr(letters, "read", read)
+    monkeypatch.setattr(dead_letters, "read", read)
     monkeypatch.setattr(tracks, "read", read)
-    monkeypatch.setattr(letters, "Producer", Producer)
+    monkeypatch.setattr(dead_letters, "Producer", Producer)
     monkeypatch.setenv("HEADRACE_BOOTSTRAP", "127.0.0.1:1")
     return driver

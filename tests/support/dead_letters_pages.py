@@ -59,7 +59,7 @@ def replay(body: Any, **named: Any) -> Answer:
 
 
 def roots(**params: Any) -> list[str]:
-    return [letter["root"] for letter in ask("GET", "", params=params).data]
+    return [dead_letter["root"] for dead_letter in ask("GET", "", params=params).data]
 
 
 def command(*arguments: str) -> list[Any]:

@@ -193,7 +193,7 @@ class Logbook:
         self.caused: dict[str, list[tuple[str, Event]]] = defaultdict(list)
         self.answers: dict[tuple[str, str], bytes] = {}
         self.replies: dict[str, list[wire.Reply]] = defaultdict(list)
-        self.letters: list[wire.DeadLetter] = [
+        self.dead_letters: list[wire.DeadLetter] = [
             wire.DeadLetter.FromString(entry.value or b"") for entry in topics["dead-letters"]
         ]
 
@@ -250,7 +250,7 @@ class Logbook:
         for entry in self.topics["snapshots"]:
             if entry.key is None or entry.key[:1] != b"\0" or entry.value is None:
                 continue
-            kept = wire.Answers.FromString(entry.value)
+            kept = wire.CommandResults.FromString(entry.value)
             for key, value in zip(kept.keys, kept.values, strict=True):
                 root, _, command_id = key.decode().partition("\0")
                 assert (root, command_id) not in self.answers, f"{root}: command {command_id} was decided twice"
@@ -323,18 +323,20 @@ class Logbook:
             assert last.get(root) == len(events) - 1, f"{root}: last snapshot {last.get(root)} of {len(events)} events"
 
     def _check_outcomes(self, all_answers_kept: bool) -> None:
-        """Every command that lies on its topic has an answer or a dead letter; each letter is its input."""
+        """Every command that lies on its topic has an answer or a dead letter; each dead letter is its input."""
         inputs = {(entry.partition, entry.offset): entry for entry in self.topics["commands"]}
         dead: Counter[tuple[int, int]] = Counter()
-        for letter in self.letters:
-            assert letter.topic == self.commands_topic
-            place = letter.partition, letter.offset
+        for dead_letter in self.dead_letters:
+            assert dead_letter.topic == self.commands_topic
+            place = dead_letter.partition, dead_letter.offset
             entry = inputs[place]
             dead[place] += 1
             assert dead[place] == 1, f"{place} has {dead[place]} dead letters"
-            assert (letter.key, letter.key_missing) == (entry.key or b"", entry.key is None), f"{place}: key"
-            assert (letter.value, letter.value_missing) == (entry.value or b"", entry.value is None), f"{place}: value"
-            assert {h.key: h.value for h in letter.headers} == dict(entry.headers), f"{place}: headers"
+            assert (dead_letter.key, dead_letter.key_missing) == (entry.key or b"", entry.key is None), f"{place}: key"
+            assert (dead_letter.value, dead_letter.value_missing) == (entry.value or b"", entry.value is None), (
+                f"{place}: value"
+            )
+            assert {h.key: h.value for h in dead_letter.headers} == dict(entry.headers), f"{place}: headers"
         for place, entry in inputs.items():
             command_id = entry.headers.get("ce_id", b"").decode(errors="replace")
             root = (entry.key or b"").decode(errors="replace")

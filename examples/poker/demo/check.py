@@ -174,6 +174,6 @@ def _sent_twice(settings: Settings, found: Checked) -> Iterator[tuple[str, str]]
 
 
 def _dead_letters(settings: Settings) -> Iterator[tuple[str, str]]:
-    for word in room.components:
-        for key, _, headers in _records(settings, word, "dead-letters"):
-            yield key.decode(errors="replace"), f"{word} could not handle {headers.get('ce_id')!r}: a dead letter"
+    for component in room.components:
+        for key, _, headers in _records(settings, component, "dead-letters"):
+            yield key.decode(errors="replace"), f"{component} could not handle {headers.get('ce_id')!r}: a dead letter"

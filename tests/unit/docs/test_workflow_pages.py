@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from headrace.cli.main import app
 from headrace.schemas.record import Record
-from headrace.streams.admin import dead_letters as letters
+from headrace.streams.admin import dead_letters
 from headrace.streams.admin import trace as tracks
 from headrace.streams.observability.metrics import Metrics
 from headrace.streams.steps.batch import Written
@@ -59,7 +59,7 @@ def test_commands_print_what_a_page_shows(
     def read(settings: Any, topic: str) -> Iterator[Message]:
         return map(Message, driver.records(topic))
 
-    monkeypatch.setattr(letters, "read", read)
+    monkeypatch.setattr(dead_letters, "read", read)
     monkeypatch.setattr(tracks, "read", read)
     try:
         for command, lines in commands(block):

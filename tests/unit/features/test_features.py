@@ -14,7 +14,7 @@ from pytest_bdd import scenarios
 from headrace.schemas.headers import TRACEPARENT, TYPE
 from headrace.schemas.headrace_v1_pb2 import Reply
 from headrace.schemas.record import Record
-from headrace.streams.admin import dead_letters as letters
+from headrace.streams.admin import dead_letters
 from headrace.streams.admin import trace as tracks
 from headrace.streams.settings import Settings
 from headrace.testing import TopologyDriver
@@ -50,9 +50,9 @@ class MemoryWorld(World):
             def flush(self, timeout: float) -> int:
                 return 0
 
-        monkeypatch.setattr(letters, "read", self._read)
+        monkeypatch.setattr(dead_letters, "read", self._read)
         monkeypatch.setattr(tracks, "read", self._read)
-        monkeypatch.setattr(letters, "Producer", Producer)
+        monkeypatch.setattr(dead_letters, "Producer", Producer)
 
     def send(
         self, domain: str, root: str, command: Message, *, command_id: str, correlation_id: str, traceparent: str

@@ -128,10 +128,10 @@ def check(make: Callable[[], Step], records: list[Record], mines: dict[int, int]
     whole = run(make, records, mines)
     rest = run(make, [record for index, record in enumerate(records) if index not in whole.failed], {})
     lost = {records[index].headers[ID] for index in whole.failed}
-    letters = [output for output in whole.outputs if output[0].endswith(".dead-letters")]
+    dead_letters = [output for output in whole.outputs if output[0].endswith(".dead-letters")]
     kept = [output for output in whole.outputs if not about(output, lost)]
     assert kept == [output for output in rest.outputs if not about(output, lost)]
-    assert len(letters) - len([o for o in rest.outputs if o[0].endswith(".dead-letters")]) == len(whole.failed)
+    assert len(dead_letters) - len([o for o in rest.outputs if o[0].endswith(".dead-letters")]) == len(whole.failed)
     entries = {k: v for k, v in whole.staged.entries.items() if not (queued and k.startswith(QUEUE))}
     assert entries == rest.staged.entries
     assert whole.staged.results == rest.staged.results

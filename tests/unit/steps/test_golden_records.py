@@ -87,8 +87,8 @@ def comparable(row: list[Any]) -> list[Any]:
     """Without tracebacks, which name lines of the code, and with the entries of maps in order."""
     topic, partition, time, key, value, headers = row
     headers = list(headers.items()) if isinstance(headers, dict) else headers
-    letter = topic.endswith("dead-letters") and dict(headers)[TYPE] == b"headrace.v1.DeadLetter".hex()
-    if value and (letter or bytes.fromhex(key or "").startswith(QUEUE)):
+    dead_letter = topic.endswith("dead-letters") and dict(headers)[TYPE] == b"headrace.v1.DeadLetter".hex()
+    if value and (dead_letter or bytes.fromhex(key or "").startswith(QUEUE)):
         found = DeadLetter.FromString(bytes.fromhex(value))
         found.detail = ""
         value = found.SerializeToString().hex()

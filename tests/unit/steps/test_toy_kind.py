@@ -1,6 +1,6 @@
 """A new kind of component is a declaration, an inspection and a step: nothing else is touched for it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -80,10 +80,17 @@ def inspect_tally(tally: type[Any], mistakes: list[str]) -> TallySpec | None:
 
 
 class TallyStep(Step):
+    looks_ahead = True
+
     def __init__(self, tally: TallySpec, store: Store, context: StepContext) -> None:
         super().__init__(f"tally:{tally.name}", tally.name, store, context)
+        self._seen: list[Record] = []
+
+    def ahead(self, records: Sequence[Record]) -> None:
+        self._seen = list(records)
 
     def attempt(self, record: Record) -> None:
+        assert record in self._seen, "a record is handled that the step was not shown before"
         headers = check(record.headers)
         key = b"\0tally|" + headers[SUBJECT]
         count = int(self.batch.entry(key) or b"0") + 1
@@ -117,7 +124,7 @@ def test_it_runs_beside_the_others() -> None:
     written = [(r.key, r.value) for r in driver.records(driver.topic("deposits", "snapshots"))]
     assert written == [(b"\0tally|anna", b"1"), (b"\0tally|anna", b"2"), (b"\0tally|bob", b"1")]
     assert driver.counts["deposits"]["accepted"] == 3
-    assert [letter.error for letter in driver.dead_letters("deposits")] == ["three is one too many"] * 2
+    assert [dead_letter.error for dead_letter in driver.dead_letters("deposits")] == ["three is one too many"] * 2
     assert {r.headers[TYPE] for r in driver.records(driver.topic("purse", "events"))} == {b"bank.v1.Deposited"}
     assert all(ID in r.headers for r in driver.records(driver.topic("purse", "events")))
 

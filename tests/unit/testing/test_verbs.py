@@ -45,7 +45,7 @@ def test_a_command_that_nobody_waits_for() -> None:
     assert driver.send(pb.Deposit(amount=5), "r") == "command-1"
     assert driver.send(pb.Withdraw(amount=9), "r", command_id="mine") == "mine"
     assert driver.messages("r") == [pb.Deposited(amount=5, balance=5)]
-    assert [letter.error_class for letter in driver.dead_letters("account")] == ["Rejected"]
+    assert [dead_letter.error_class for dead_letter in driver.dead_letters("account")] == ["Rejected"]
     assert driver.records("headrace.replies") == []
 
 
@@ -78,7 +78,7 @@ def test_dead_letters_are_replayed_and_given_up() -> None:
         driver.execute(pb.Burst(how="raise"), root)
     first, second = driver.dead_letters("account")
     driver.replay("account", first)  # which fails again, and is a dead letter of its own
-    assert [(letter.key, letter.attempts) for letter in driver.dead_letters("account")] == [
+    assert [(dead_letter.key, dead_letter.attempts) for dead_letter in driver.dead_letters("account")] == [
         (b"a", 1),
         (b"b", 1),
         (b"a", 2),

@@ -83,11 +83,11 @@ def test_bad_input_becomes_a_dead_letter(make: Bad, error: str, text: str) -> No
     before, after = (desk.record(pb.Deposit(amount=amount), reply_to=None) for amount in (1, 2))
     outcome = desk.run(before, bad, after)
 
-    (letter,) = outcome.dead
-    assert_whole(letter, bad)
-    assert (letter.error_class, letter.component) == (error, "aggregate:account")
-    assert text in letter.error
-    assert (letter.attempts, letter.first_failed, letter.last_failed) == (1, NOW, NOW)
+    (dead_letter,) = outcome.dead
+    assert_whole(dead_letter, bad)
+    assert (dead_letter.error_class, dead_letter.component) == (error, "aggregate:account")
+    assert text in dead_letter.error
+    assert (dead_letter.attempts, dead_letter.first_failed, dead_letter.last_failed) == (1, NOW, NOW)
     (dead,) = outcome.kind("dead-letters")
     assert dead[0] == "main.account.dead-letters"
     assert dead[2] == bad.key
@@ -107,12 +107,16 @@ def test_bad_input_becomes_a_dead_letter(make: Bad, error: str, text: str) -> No
     assert (outcome.written.failed, outcome.written.accepted, outcome.written.events) == (1, 2, 2)
 
 
-def assert_whole(letter: DeadLetter, record: Record) -> None:
-    assert (letter.topic, letter.partition, letter.offset) == (record.topic, record.partition, record.offset)
-    assert letter.timestamp == record.timestamp
-    assert (None if letter.key_missing else letter.key) == record.key
-    assert (None if letter.value_missing else letter.value) == record.value
-    assert {h.key: h.value for h in letter.headers} == {k: v or b"" for k, v in record.headers.items()}
+def assert_whole(dead_letter: DeadLetter, record: Record) -> None:
+    assert (dead_letter.topic, dead_letter.partition, dead_letter.offset) == (
+        record.topic,
+        record.partition,
+        record.offset,
+    )
+    assert dead_letter.timestamp == record.timestamp
+    assert (None if dead_letter.key_missing else dead_letter.key) == record.key
+    assert (None if dead_letter.value_missing else dead_letter.value) == record.value
+    assert {h.key: h.value for h in dead_letter.headers} == {k: v or b"" for k, v in record.headers.items()}
 
 
 def test_a_record_with_nothing_at_all() -> None:
@@ -150,10 +154,10 @@ def test_answers_go_nowhere_but_to_the_replies_topic(target: bytes) -> None:
     desk = Desk()
     bad = desk.record(pb.Deposit(amount=1), headers={REPLY_TO: target})
     outcome = desk.run(bad, desk.record(pb.Deposit(amount=2)))
-    (letter,) = outcome.dead
-    assert_whole(letter, bad)
-    assert letter.error_class == "RecordError"
-    assert "answers go to headrace.replies/0 … headrace.replies/1" in letter.error
+    (dead_letter,) = outcome.dead
+    assert_whole(dead_letter, bad)
+    assert dead_letter.error_class == "RecordError"
+    assert "answers go to headrace.replies/0 … headrace.replies/1" in dead_letter.error
     assert outcome.events == [pb.Deposited(amount=2, balance=2)]
     assert {output[0] for output in outcome.outputs} == {
         f"main.account.{kind}" for kind in ("dead-letters", "events", "snapshots")

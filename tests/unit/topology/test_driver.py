@@ -40,8 +40,8 @@ def test_a_command_and_what_it_leads_to(driver: TopologyDriver) -> None:
     assert (refused.status, refused.code, refused.retryable) == ("rejected", "funds", False)
     failed = driver.execute(pb.Burst(how="raise"), "r")
     assert (failed.status, failed.code) == ("failed", "failed")
-    (letter,) = driver.dead_letters("account")
-    assert (letter.error_class, letter.topic) == ("ZeroDivisionError", COMMANDS)
+    (dead_letter,) = driver.dead_letters("account")
+    assert (dead_letter.error_class, dead_letter.topic) == ("ZeroDivisionError", COMMANDS)
 
 
 def test_records_have_partitions_and_offsets_as_in_kafka(driver: TopologyDriver) -> None:

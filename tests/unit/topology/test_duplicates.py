@@ -56,7 +56,9 @@ class TestOnce:
         desk = Desk()
         records = [desk.record(pb.Withdraw(amount=5), id="same", reply_to=None) for _ in range(2)]
         outcomes = [desk.run(*records)] if together else [desk.run(record) for record in records]
-        assert [letter.error for outcome in outcomes for letter in outcome.dead] == ["balance is 0, 5 asked for"]
+        assert [dead_letter.error for outcome in outcomes for dead_letter in outcome.dead] == [
+            "balance is 0, 5 asked for"
+        ]
         assert outcomes[-1].written.repeated == 1
 
     def test_a_command_without_events_is_repeated(self, together: bool) -> None:

@@ -65,11 +65,15 @@ def assert_ends(record: Record, outcome: Outcome, decided: set[Any]) -> None:
     name = record.key, record.headers[ID]
     asked = record.headers[REPLY_TO] is not None
     if outcome.dead:
-        (letter,) = outcome.dead
-        assert (letter.key, letter.value, letter.offset) == (record.key, record.value or b"", record.offset)
-        assert {h.key: h.value for h in letter.headers} == {k: v or b"" for k, v in record.headers.items()}
+        (dead_letter,) = outcome.dead
+        assert (dead_letter.key, dead_letter.value, dead_letter.offset) == (
+            record.key,
+            record.value or b"",
+            record.offset,
+        )
+        assert {h.key: h.value for h in dead_letter.headers} == {k: v or b"" for k, v in record.headers.items()}
         assert outcome.kind("events") == []
-        if letter.error_class == "Rejected":
+        if dead_letter.error_class == "Rejected":
             assert not asked
             decided.add(name)
         else:
@@ -230,6 +234,6 @@ def test_invariant_9_a_handler_that_changes_its_state_is_caught() -> None:
     """Also when it says no at the same time."""
     desk = Desk(check_purity=True)
     desk.tell(pb.Deposit(amount=5))
-    (letter,) = desk.tell(pb.Burst(how="mutate")).dead
-    assert letter.error == "Accounts.burst changed the state it was given"
+    (dead_letter,) = desk.tell(pb.Burst(how="mutate")).dead
+    assert dead_letter.error == "Accounts.burst changed the state it was given"
     assert desk.tell(pb.Deposit(amount=1)).events == [pb.Deposited(amount=1, balance=6)]

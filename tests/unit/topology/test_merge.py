@@ -65,8 +65,8 @@ def test_strict_counts_the_events_of_its_own_batch() -> None:
 def test_a_conflict_nobody_waits_for_is_a_dead_letter() -> None:
     desk = Desk()
     desk.tell(pb.Deposit(amount=1))
-    (letter,) = desk.tell(pb.Withdraw(amount=1), expected=-1, reply_to=None).dead
-    assert "expected sequence -1, but r is at 0" in letter.error
+    (dead_letter,) = desk.tell(pb.Withdraw(amount=1), expected=-1, reply_to=None).dead
+    assert "expected sequence -1, but r is at 0" in dead_letter.error
 
 
 @pytest.mark.parametrize("command", [pb.Withdraw(), pb.Open(owner="x")], ids=["strict", "commutative"])
@@ -95,8 +95,8 @@ def test_manual_goes_to_the_dead_letters(expected: int) -> None:
     desk = Desk()
     desk.tell(pb.Deposit(amount=1))
     outcome = desk.tell(pb.Touch(), expected=expected)
-    (letter,) = outcome.dead
-    assert letter.error == f"expected sequence {expected}, but r is at 0"
+    (dead_letter,) = outcome.dead
+    assert dead_letter.error == f"expected sequence {expected}, but r is at 0"
     assert (outcome.reply.status, outcome.reply.retryable) == (Reply.FAILED, False)
 
 

@@ -11,7 +11,7 @@ from headrace.topology.partitioner import murmur2, partition_of
 
 WORDS = st.text("az09-", max_size=9).map(lambda rest: f"a{rest}")
 PREFIXES = st.lists(st.text("azAZ09_-", min_size=1, max_size=5), max_size=2).map(
-    lambda words: "".join(f"{word}." for word in words)
+    lambda components: "".join(f"{word}." for word in components)
 )
 
 

@@ -165,10 +165,13 @@ def test_what_comes_while_it_waits_follows_in_order(driver: TopologyDriver) -> N
     driver.execute(Deposit(amount=1), "p", correlation_id="other")
     assert driver.messages("trip", "watch") == []
     assert driver.messages("other", "watch") == [Opened(owner="other")]
-    (letter,) = driver.dead_letters("watch")
-    headers: Headers = [(h.key, h.value) for h in letter.headers]
-    headers += [("ce_replayof", f"{letter.topic}/{letter.partition}/{letter.offset}"), ("ce_discard", "1")]
-    driver.produce(driver.topic("watch", "inbox"), b"trip", letter.value, headers)
+    (dead_letter,) = driver.dead_letters("watch")
+    headers: Headers = [(h.key, h.value) for h in dead_letter.headers]
+    headers += [
+        ("ce_replayof", f"{dead_letter.topic}/{dead_letter.partition}/{dead_letter.offset}"),
+        ("ce_discard", "1"),
+    ]
+    driver.produce(driver.topic("watch", "inbox"), b"trip", dead_letter.value, headers)
     assert driver.messages("trip", "watch") == [Opened(owner="trip")]
 
 

@@ -135,7 +135,7 @@ def driver() -> Iterator[TopologyDriver]:
     Mood.refuses, Mood.answer, Mood.breaks = True, Flag.DEAD_LETTER, False
 
 
-def letters(driver: TopologyDriver, word: str) -> list[tuple[str, DeadLetter]]:
+def dead_letters(driver: TopologyDriver, word: str) -> list[tuple[str, DeadLetter]]:
     """Dead letters with their ids."""
     found = driver.records(driver.topic(word, "dead-letters"))
     wanted = [record for record in found if record.headers["ce_type"] == b"headrace.v1.DeadLetter"]
@@ -143,23 +143,23 @@ def letters(driver: TopologyDriver, word: str) -> list[tuple[str, DeadLetter]]:
 
 
 def settled(driver: TopologyDriver, word: str) -> list[tuple[str, str]]:
-    """What was said to have become of letters."""
+    """What was said to have become of dead letters."""
     found = driver.records(driver.topic(word, "dead-letters"))
     said = [Settled.FromString(r.value or b"") for r in found if r.headers["ce_type"] == b"headrace.v1.Settled"]
-    return [(one.letter_id, one.outcome) for one in said]
+    return [(one.dead_letter_id, one.outcome) for one in said]
 
 
 def settle(driver: TopologyDriver, word: str, number: int = 0, *, discard: bool = False) -> str:
-    """What `headrace dead-letters replay` and `discard` do; the letter's id."""
-    letter_id, letter = letters(driver, word)[number]
-    headers: Headers = [(h.key, h.value) for h in letter.headers if h.key not in ("ce_replayof", "ce_attempts")]
-    headers += [("ce_replayof", letter_id), ("ce_attempts", str(letter.attempts))]
+    """What `headrace dead-letters replay` and `discard` do; the dead letter's id."""
+    dead_letter_id, dead_letter = dead_letters(driver, word)[number]
+    headers: Headers = [(h.key, h.value) for h in dead_letter.headers if h.key not in ("ce_replayof", "ce_attempts")]
+    headers += [("ce_replayof", dead_letter_id), ("ce_attempts", str(dead_letter.attempts))]
     if discard:
         headers.append(("ce_discard", "1"))
-    topic = driver.topic(word, "inbox") if word == "keeper" else letter.topic
-    key = next(h.value for h in letter.headers if h.key == "ce_subject") if word == "keeper" else letter.key
-    driver.produce(topic, key, letter.value, headers, letter.partition)
-    return letter_id
+    topic = driver.topic(word, "inbox") if word == "keeper" else dead_letter.topic
+    key = next(h.value for h in dead_letter.headers if h.key == "ce_subject") if word == "keeper" else dead_letter.key
+    driver.produce(topic, key, dead_letter.value, headers, dead_letter.partition)
+    return dead_letter_id
 
 
 def test_a_refused_command_sent_again_is_decided_again(driver: TopologyDriver) -> None:
@@ -167,8 +167,8 @@ def test_a_refused_command_sent_again_is_decided_again(driver: TopologyDriver) -
     driver.execute(Deposit(amount=1), "p")
     assert driver.messages("b", "book") == []
     settle(driver, "book")
-    assert len(letters(driver, "book")) == 2
-    assert letters(driver, "book")[1][1].attempts == 2
+    assert len(dead_letters(driver, "book")) == 2
+    assert dead_letters(driver, "book")[1][1].attempts == 2
     Mood.refuses = False
     settle(driver, "book", 1)
     settle(driver, "book", 1)
@@ -179,9 +179,9 @@ def test_a_refused_command_sent_again_is_decided_again(driver: TopologyDriver) -
 
 def test_a_rejection_sent_again_is_compensated_again(driver: TopologyDriver) -> None:
     driver.execute(Deposit(amount=1), "p")
-    letter_id = settle(driver, "purse")
-    assert settled(driver, "purse") == [(letter_id, "replayed")]
-    assert letters(driver, "purse")[1][1].attempts == 2
+    dead_letter_id = settle(driver, "purse")
+    assert settled(driver, "purse") == [(dead_letter_id, "replayed")]
+    assert dead_letters(driver, "purse")[1][1].attempts == 2
     Mood.answer = None
     settle(driver, "purse", 1)
     settle(driver, "purse", 1)
@@ -191,9 +191,9 @@ def test_a_rejection_sent_again_is_compensated_again(driver: TopologyDriver) -> 
 
 def test_a_rejection_that_a_process_keeps_can_be_sent_again(driver: TopologyDriver) -> None:
     driver.execute(Deposit(amount=20), "p", correlation_id="trip")
-    letter_id = settle(driver, "warden")
-    assert settled(driver, "warden") == [(letter_id, "replayed")]
-    assert len(letters(driver, "warden")) == 2
+    dead_letter_id = settle(driver, "warden")
+    assert settled(driver, "warden") == [(dead_letter_id, "replayed")]
+    assert len(dead_letters(driver, "warden")) == 2
     Mood.answer = None
     settle(driver, "warden", 1)
     settle(driver, "warden", 1)
@@ -203,8 +203,8 @@ def test_a_rejection_that_a_process_keeps_can_be_sent_again(driver: TopologyDriv
 
 def test_a_rejection_that_a_process_keeps_can_be_given_up(driver: TopologyDriver) -> None:
     driver.execute(Deposit(amount=20), "p", correlation_id="trip")
-    letter_id = settle(driver, "warden", discard=True)
-    assert settled(driver, "warden") == [(letter_id, "discarded")]
+    dead_letter_id = settle(driver, "warden", discard=True)
+    assert settled(driver, "warden") == [(dead_letter_id, "discarded")]
     assert driver.messages("trip", "warden") == []
 
 
@@ -213,9 +213,9 @@ def test_attempts_of_a_saga_are_counted(driver: TopologyDriver) -> None:
     driver.execute(Deposit(amount=1), "p")
     for number in range(3):
         settle(driver, "keeper", number)
-    assert [letter.attempts for _, letter in letters(driver, "keeper")] == [1, 2, 3, 4]
-    assert [h.key for h in letters(driver, "keeper")[3][1].headers] == [
-        h.key for h in letters(driver, "keeper")[0][1].headers
+    assert [dead_letter.attempts for _, dead_letter in dead_letters(driver, "keeper")] == [1, 2, 3, 4]
+    assert [h.key for h in dead_letters(driver, "keeper")[3][1].headers] == [
+        h.key for h in dead_letters(driver, "keeper")[0][1].headers
     ]
 
 
@@ -224,17 +224,17 @@ def test_attempts_of_a_process_are_counted(driver: TopologyDriver) -> None:
     driver.clock.advance(timedelta(minutes=1))
     for number in range(2):
         settle(driver, "warden", number)
-    assert [letter.attempts for _, letter in letters(driver, "warden")] == [1, 2, 3]
+    assert [dead_letter.attempts for _, dead_letter in dead_letters(driver, "warden")] == [1, 2, 3]
 
 
 def test_a_state_that_cannot_be_read_makes_the_event_dead(driver: TopologyDriver) -> None:
     """Rather than wait for it for ever."""
     driver.execute(Deposit(amount=13), "p", correlation_id="trip")
     driver.clock.advance(timedelta(minutes=1))
-    ((_, letter),) = letters(driver, "warden")
-    assert "control characters" in letter.error
-    letter_id = settle(driver, "warden", discard=True)
-    assert settled(driver, "warden") == [(letter_id, "discarded")]
+    ((_, dead_letter),) = dead_letters(driver, "warden")
+    assert "control characters" in dead_letter.error
+    dead_letter_id = settle(driver, "warden", discard=True)
+    assert settled(driver, "warden") == [(dead_letter_id, "discarded")]
 
 
 @pytest.mark.parametrize("root", ["p", "table/1", "a:1", "a/b:c/d"])
@@ -251,8 +251,8 @@ def test_a_refusal_of_what_a_time_out_sent_is_nobody_elses(trip: str, driver: To
     """No aggregate caused it; it is kept, and nothing is written to a topic that is not there."""
     driver.execute(Deposit(amount=15), "p", correlation_id=trip)
     driver.clock.advance(timedelta(minutes=1))
-    ((_, letter),) = letters(driver, "warden")
-    assert "nobody to tell of it" in letter.error
+    ((_, dead_letter),) = dead_letters(driver, "warden")
+    assert "nobody to tell of it" in dead_letter.error
     assert driver.records(driver.topic("warden", "rejections")) == []
 
 
@@ -278,8 +278,8 @@ def test_a_time_out_with_a_bad_name_leaves_no_event_behind() -> None:
 
     driver = TopologyDriver(Topology(Purse, Careless), start=NOW)
     driver.execute(Deposit(amount=1), "p", correlation_id="trip")
-    ((_, letter),) = letters(driver, "careless")
-    assert "has no slash" in letter.error
+    ((_, dead_letter),) = dead_letters(driver, "careless")
+    assert "has no slash" in dead_letter.error
     settle(driver, "careless", discard=True)
     driver.execute(Deposit(amount=2), "p", correlation_id="trip")
     (event,) = driver.records(driver.topic("careless", "events"))

@@ -90,9 +90,9 @@ def test_a_rejection_nobody_waits_for_is_a_dead_letter() -> None:
     """Invariant 7: nothing disappears."""
     desk = Desk()
     outcome = desk.tell(pb.Withdraw(amount=1), reply_to=None)
-    (letter,) = outcome.dead
-    assert (letter.error_class, letter.error) == ("Rejected", "balance is 0, 1 asked for")
-    assert letter.detail == ""
+    (dead_letter,) = outcome.dead
+    assert (dead_letter.error_class, dead_letter.error) == ("Rejected", "balance is 0, 1 asked for")
+    assert dead_letter.detail == ""
     assert outcome.replies == []
 
 

@@ -80,17 +80,23 @@ def note(driver: TopologyDriver, text: str) -> None:
     driver.execute(Annotate(note=text), "p", correlation_id="trip")
 
 
-def letters(driver: TopologyDriver) -> list[tuple[str, DeadLetter]]:
+def dead_letters(driver: TopologyDriver) -> list[tuple[str, DeadLetter]]:
     """Dead letters with their ids."""
     found = driver.records(driver.topic("clerk", "dead-letters"))
     wanted = [record for record in found if record.headers["ce_type"] == b"headrace.v1.DeadLetter"]
     return [(record.headers["ce_id"].decode(), DeadLetter.FromString(record.value or b"")) for record in wanted]
 
 
-def settle(driver: TopologyDriver, letter_id: str, letter: DeadLetter) -> None:
+def settle(driver: TopologyDriver, dead_letter_id: str, dead_letter: DeadLetter) -> None:
     """What `headrace dead-letters replay` does."""
-    headers: Headers = [(h.key, h.value) for h in letter.headers]
-    driver.produce(letter.topic, letter.key, letter.value, [*headers, ("ce_replayof", letter_id)], letter.partition)
+    headers: Headers = [(h.key, h.value) for h in dead_letter.headers]
+    driver.produce(
+        dead_letter.topic,
+        dead_letter.key,
+        dead_letter.value,
+        [*headers, ("ce_replayof", dead_letter_id)],
+        dead_letter.partition,
+    )
 
 
 def test_time_outs_of_one_moment_all_come(driver: TopologyDriver) -> None:
@@ -122,7 +128,7 @@ def test_time_outs_of_one_moment_wait_behind_a_dead_event_and_follow(driver: Top
     driver.clock.advance(MINUTE)
     assert driver.messages("trip", "clerk") == []
     Clerk.broken = False
-    settle(driver, *letters(driver)[0])
+    settle(driver, *dead_letters(driver)[0])
     assert driver.messages("trip", "clerk") == [Opened(owner="second"), Stashed(pocket="second", amount=5)]
 
 
@@ -134,7 +140,7 @@ def test_what_comes_after_a_time_out_stays_behind_it(driver: TopologyDriver) -> 
     note(driver, "cancel")
     deposit(driver, 98)
     Clerk.broken = False
-    settle(driver, *letters(driver)[0])
+    settle(driver, *dead_letters(driver)[0])
     assert [type(event) for event in driver.messages("trip", "clerk")] == [Opened, Stashed, Annotated]
 
 
@@ -143,11 +149,11 @@ def test_dead_time_outs_of_one_moment_are_letters_of_their_own(driver: TopologyD
     for root in roots:
         driver.execute(Deposit(amount=14), "p", correlation_id=root)
     driver.clock.advance(MINUTE)
-    found = letters(driver)
-    assert len({letter_id for letter_id, _ in found}) == len(found) == len(roots)
+    found = dead_letters(driver)
+    assert len({dead_letter_id for dead_letter_id, _ in found}) == len(found) == len(roots)
     Clerk.broken = False
-    for letter_id, letter in found:
-        settle(driver, letter_id, letter)
+    for dead_letter_id, dead_letter in found:
+        settle(driver, dead_letter_id, dead_letter)
     for root in roots:
         assert driver.messages(root, "clerk")[1:] == [Stashed(pocket="second", amount=14)]
 
@@ -169,10 +175,10 @@ def test_one_that_meets_a_broken_end_is_dead_and_gone(driver: TopologyDriver, mo
     deposit(driver, 5)
     driver.clock.advance(MINUTE)
     driver.clock.advance(MINUTE)
-    assert [letter.error for _, letter in letters(driver)] == ["finished"] * 2
+    assert [dead_letter.error for _, dead_letter in dead_letters(driver)] == ["finished"] * 2
     monkeypatch.undo()
     Clerk.broken = False
     driver.clock.advance(MINUTE)
-    for letter_id, letter in letters(driver):
-        settle(driver, letter_id, letter)
+    for dead_letter_id, dead_letter in dead_letters(driver):
+        settle(driver, dead_letter_id, dead_letter)
     assert driver.messages("trip", "clerk") == [Opened(owner="second"), Stashed(pocket="second", amount=5)]

@@ -27,14 +27,14 @@ def notes(driver: TopologyDriver, root: str = "p") -> list[str]:
     return [event.note for event in driver.messages(root, "book")]
 
 
-def settle(driver: TopologyDriver, letter: DeadLetter, *, discard: bool = False) -> None:
-    """What `headrace dead-letters replay` does: the input again, with the letter's id."""
-    headers: Headers = [(h.key, h.value) for h in letter.headers]
-    headers.append(("ce_replayof", f"{letter.topic}/{letter.partition}/{letter.offset}"))
+def settle(driver: TopologyDriver, dead_letter: DeadLetter, *, discard: bool = False) -> None:
+    """What `headrace dead-letters replay` does: the input again, with the dead letter's id."""
+    headers: Headers = [(h.key, h.value) for h in dead_letter.headers]
+    headers.append(("ce_replayof", f"{dead_letter.topic}/{dead_letter.partition}/{dead_letter.offset}"))
     if discard:
         headers.append(("ce_discard", "1"))
-    root = next(h.value for h in letter.headers if h.key == "ce_subject")
-    driver.produce(driver.topic("keeper", "inbox"), root, letter.value, headers, letter.partition)
+    root = next(h.value for h in dead_letter.headers if h.key == "ce_subject")
+    driver.produce(driver.topic("keeper", "inbox"), root, dead_letter.value, headers, dead_letter.partition)
 
 
 def header(record: Record, name: str) -> str:
@@ -74,8 +74,8 @@ def test_a_transient_failure_is_tried_again(driver: TopologyDriver) -> None:
     assert driver.clock.now > NOW + timedelta(seconds=1)
     guild.Keeper.stumbles = 4
     driver.execute(Deposit(amount=14), "p")
-    (letter,) = driver.dead_letters("keeper")
-    assert letter.error_class == "Transient"
+    (dead_letter,) = driver.dead_letters("keeper")
+    assert dead_letter.error_class == "Transient"
 
 
 @pytest.mark.parametrize(
@@ -84,9 +84,9 @@ def test_a_transient_failure_is_tried_again(driver: TopologyDriver) -> None:
 )
 def test_what_cannot_be_sent_is_dead_and_names_saga_and_event(driver: TopologyDriver, amount: int, says: str) -> None:
     driver.execute(Deposit(amount=amount), "p")
-    (letter,) = driver.dead_letters("keeper")
-    assert says in letter.error
-    assert (letter.component, letter.topic, letter.key) == (
+    (dead_letter,) = driver.dead_letters("keeper")
+    assert says in dead_letter.error
+    assert (dead_letter.component, dead_letter.topic, dead_letter.key) == (
         "saga:keeper",
         driver.topic("purse", "events"),
         b"p|00000000000000000000",
@@ -97,9 +97,9 @@ def test_what_cannot_be_sent_is_dead_and_names_saga_and_event(driver: TopologyDr
 def test_a_loop_ends_at_the_hop_limit_with_its_path() -> None:
     driver = TopologyDriver(guild.endless, start=NOW)
     driver.execute(Deposit(amount=1), "p")
-    letters = driver.dead_letters("keeper") + driver.dead_letters("echo")
-    assert [letter.error_class for letter in letters] == ["HopLimit"]
-    assert letters[0].error.startswith("64 hops led here and no end: keeper>echo>keeper>")
+    dead_letters = driver.dead_letters("keeper") + driver.dead_letters("echo")
+    assert [dead_letter.error_class for dead_letter in dead_letters] == ["HopLimit"]
+    assert dead_letters[0].error.startswith("64 hops led here and no end: keeper>echo>keeper>")
     assert len(driver.messages("p", "purse")) == 33
 
 
@@ -112,11 +112,11 @@ def test_events_behind_a_dead_one_wait_and_follow_in_order(driver: TopologyDrive
     driver.execute(Deposit(amount=1), "other")
     assert notes(driver) == ["0"]
     assert notes(driver, "other") == ["0"]
-    (letter,) = driver.dead_letters("keeper")
+    (dead_letter,) = driver.dead_letters("keeper")
     guild.Keeper.broken = False
-    settle(driver, letter)
+    settle(driver, dead_letter)
     assert notes(driver) == ["0", "1", "2", "3"]
-    settle(driver, letter)
+    settle(driver, dead_letter)
     assert notes(driver) == ["0", "1", "2", "3"]
     driver.execute(Deposit(amount=5), "p")
     assert notes(driver)[-1] == "4"
@@ -164,7 +164,7 @@ def test_flags_instead_of_events(driver: TopologyDriver) -> None:
     assert (revoked.sequence, "is not to be noted" in revoked.reason) == (0, True)
     driver.execute(Deposit(amount=71), "p")
     driver.execute(Deposit(amount=72), "p")
-    kept = [letter.error for letter in driver.dead_letters("purse")]
+    kept = [dead_letter.error for dead_letter in driver.dead_letters("purse")]
     assert "keeps for a person" in kept[0]
     assert "escalates" in kept[1]
     assert [(told["root"], told["refused_by"]) for told in driver.escalations] == [("p", "aggregate:book p")]
@@ -192,9 +192,9 @@ def test_an_aborted_root_goes_no_further(driver: TopologyDriver) -> None:
 
 def test_without_a_handler_the_rejection_is_kept_visibly(driver: TopologyDriver) -> None:
     driver.execute(Deposit(amount=17), "p")
-    (letter,) = driver.dead_letters("purse")
-    assert "compensates no bank.v1.Touch" in letter.error
-    assert "not to be touched" in letter.error
+    (dead_letter,) = driver.dead_letters("purse")
+    assert "compensates no bank.v1.Touch" in dead_letter.error
+    assert "not to be touched" in dead_letter.error
 
 
 def event_types(driver: TopologyDriver) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 from aiohttp.test_utils import TestClient
 from confluent_kafka import KafkaError, KafkaException
 
-from headrace.streams.admin import dead_letters as letters
+from headrace.streams.admin import dead_letters
 from headrace.streams.settings import Settings
 from headrace.testing import TopologyDriver
 from tests.support.dead_letters_pages import ALL, TOKEN, ask, replay, roots, served
@@ -115,7 +115,7 @@ def test_brokers_away_is_503(
         raise error
 
     with monkeypatch.context() as patched:
-        patched.setattr(letters, "read", read)
+        patched.setattr(dead_letters, "read", read)
         answer = ask(method, path, **named)
     assert answer.status == 503
     assert answer.data["error"].startswith("the brokers do not answer, or refuse: ")
@@ -140,7 +140,7 @@ def test_brokers_that_go_away_in_between_leave_the_rest_open(monkeypatch: pytest
         def purge(self) -> None:
             purged.append(True)
 
-    monkeypatch.setattr(letters, "Producer", Fading)
+    monkeypatch.setattr(dead_letters, "Producer", Fading)
     first, second = ask("GET", "", params={"component": "keeper"}).data
     answer = replay({"component": "keeper"})
     assert (answer.status, answer.data["done"]) == (503, [{"id": first["id"], "done": "sent again"}])
@@ -150,7 +150,7 @@ def test_brokers_that_go_away_in_between_leave_the_rest_open(monkeypatch: pytest
 
 @pytest.mark.usefixtures("driver")
 def test_while_one_reads_the_others_wait_and_all_else_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    real, go, reading, most = letters.find, threading.Event(), 0, 0
+    real, go, reading, most = dead_letters.find, threading.Event(), 0, 0
     count = threading.Lock()
 
     def find(*arguments: Any) -> Any:
@@ -163,7 +163,7 @@ def test_while_one_reads_the_others_wait_and_all_else_goes_on(monkeypatch: pytes
             reading -= 1
         return real(*arguments)
 
-    monkeypatch.setattr(letters, "find", find)
+    monkeypatch.setattr(dead_letters, "find", find)
 
     async def play(client: TestClient[Any, Any]) -> tuple[list[int], list[int]]:
         async def get(path: str) -> int:
@@ -191,7 +191,7 @@ def test_a_server_that_stops_waits_for_no_brokers(monkeypatch: pytest.MonkeyPatc
         assert go.wait(30)
         return []
 
-    monkeypatch.setattr(letters, "find", find)
+    monkeypatch.setattr(dead_letters, "find", find)
 
     async def play(client: TestClient[Any, Any]) -> list[tuple[int, str]]:
         async def get() -> tuple[int, str]:

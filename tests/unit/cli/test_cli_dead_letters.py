@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from headrace.cli.main import app
-from headrace.streams.admin import dead_letters as letters
+from headrace.streams.admin import dead_letters
 from headrace.testing import TopologyDriver
 from tests.support import workflow_domain as guild
 from tests.support.cli_in_memory import furnish
@@ -17,7 +17,7 @@ def run(*arguments: str) -> Result:
 
 
 def listed(*arguments: str) -> list[str]:
-    """Roots of the letters that a list shows."""
+    """Roots of the dead letters that a list shows."""
     return [json.loads(line).get("root", "") for line in run("list", *arguments, "--json").stdout.splitlines()]
 
 
@@ -50,25 +50,25 @@ def test_filters(arguments: list[str], roots: list[str]) -> None:
 def test_a_list_as_text(driver: TopologyDriver) -> None:
     first, reason = run("list", "--component", "keeper", "--root", "early").stdout.splitlines()
     (event,) = [r for r in driver.records("main.purse.events") if r.key == b"early|00000000000000000000"]
-    letter_id = f"main.purse.events/{event.partition}/{event.offset}"
-    assert first == f"2026-01-01T00:00:00.000Z  {letter_id}  saga:keeper  early"
+    dead_letter_id = f"main.purse.events/{event.partition}/{event.offset}"
+    assert first == f"2026-01-01T00:00:00.000Z  {dead_letter_id}  saga:keeper  early"
     assert reason == "    bank.v1.Deposited: ZeroDivisionError: thirteen  (attempt 1)"
-    assert run("discard", letter_id).stdout == f"{letter_id}  discarded\n"
+    assert run("discard", dead_letter_id).stdout == f"{dead_letter_id}  discarded\n"
     assert run("list", "--component", "keeper", "--root", "early").exit_code == 1
     assert run("list", "--all", "--root", "early").stdout.splitlines()[0].endswith("early  [discarded]")
 
 
 def test_one_is_shown_whole(driver: TopologyDriver) -> None:
     (line,) = run("list", "--root", "early", "--json").stdout.splitlines()
-    letter_id = json.loads(line)["id"]
-    shown = json.loads(run("show", letter_id, "--json").stdout)
+    dead_letter_id = json.loads(line)["id"]
+    shown = json.loads(run("show", dead_letter_id, "--json").stdout)
     assert (shown["headers"]["ce_correlationid"], shown["correlation_id"]) == ("trip", "trip")
     assert bytes.fromhex(shown["value_hex"]) == driver.records("main.purse.events")[0].value
-    text = run("show", letter_id).stdout
+    text = run("show", dead_letter_id).stdout
     assert "error_class: ZeroDivisionError\n" in text
     assert 'raise ZeroDivisionError("thirteen")' in text
-    assert run("show", letter_id, "--component", "keeper").exit_code == 0
-    assert run("show", letter_id, "--component", "purse").exit_code == 1
+    assert run("show", dead_letter_id, "--component", "keeper").exit_code == 0
+    assert run("show", dead_letter_id, "--component", "purse").exit_code == 1
     missing = run("show", "main.purse.events/9/9")
     assert (missing.exit_code, "there is no dead letter main.purse.events/9/9" in missing.stderr) == (1, True)
 
@@ -94,7 +94,7 @@ def test_a_replay_goes_through_those_behind_it(driver: TopologyDriver, monkeypat
 def test_a_letter_that_fails_in_another_way_is_still_one(
     driver: TopologyDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Sent again while the compensation still says that it is to be kept: a new letter for the new input."""
+    """Sent again while the compensation still says that it is to be kept: a new dead letter for the new input."""
     assert run("replay", "--component", "purse").exit_code == 0
     states = [json.loads(line) for line in run("list", "--all", "--component", "purse", "--json").stdout.splitlines()]
     assert sorted((s["settled"], s["attempts"]) for s in states) == [("", 2), ("replayed", 1)]
@@ -111,10 +111,10 @@ def test_all_can_be_given_up(driver: TopologyDriver) -> None:
 def test_what_is_no_command_at_all_can_be_settled(key: bytes | None, driver: TopologyDriver) -> None:
     driver.produce("main.purse.commands", key, b"junk", [("x", b"y")])
     closed, kept = run("list", "--class", "RecordError", "--json"), run("list", "--json").stdout.splitlines()
-    (letter,) = [json.loads(line) for line in closed.stdout.splitlines()]
-    assert run("replay", letter["id"]).exit_code == 0
+    (dead_letter,) = [json.loads(line) for line in closed.stdout.splitlines()]
+    assert run("replay", dead_letter["id"]).exit_code == 0
     (again,) = [json.loads(line) for line in run("list", "--class", "RecordError", "--json").stdout.splitlines()]
-    assert (again["attempts"], again["id"] != letter["id"]) == (2, True)
+    assert (again["attempts"], again["id"] != dead_letter["id"]) == (2, True)
     assert run("discard", again["id"]).exit_code == 0
     assert run("list", "--class", "RecordError").exit_code == 1
     assert len(run("list", "--json").stdout.splitlines()) == len(kept) - 1
@@ -201,7 +201,7 @@ def test_brokers_that_do_not_take_it_leave_it_open(driver: TopologyDriver, monke
             return None
 
     with monkeypatch.context() as patched:
-        patched.setattr(letters, "Producer", Deaf)
+        patched.setattr(dead_letters, "Producer", Deaf)
         result = run("replay", "--root", "early")
     assert result.exit_code == 4
     assert "was not sent: the brokers do not answer" in result.stderr

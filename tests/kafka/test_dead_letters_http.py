@@ -68,7 +68,7 @@ def test_letters_are_listed_shown_sent_again_and_given_up(hall: Hall) -> None:
     assert ask(broken, "")[0] == 401
     status, found = ask(broken, "", token=TOKEN, component="keeper", **{"class": "ZeroDivisionError"})
     assert status == 200
-    first, second = sorted(found, key=lambda letter: str(letter["root"]))
+    first, second = sorted(found, key=lambda dead_letter: str(dead_letter["root"]))
     (event,) = [e for e in ledger.entries("purse", "events") if e.key == b"dead|00000000000000000001"]
     assert first["id"] == f"{hall.topic('purse', 'events')}/{event.partition}/{event.offset}"
     assert (first["component"], first["root"], second["root"]) == ("saga:keeper", "dead", "given")
@@ -100,7 +100,9 @@ def test_letters_are_listed_shown_sent_again_and_given_up(hall: Hall) -> None:
     assert [e.note for e in ledger.messages("book", "given")] == ["1"]
     assert ask(mended, "", token=TOKEN) == (404, {"error": "no dead letters"})
     assert ask(mended, "/replay", {"ids": [first["id"]]}, TOKEN)[0] == 404
-    settled = {letter["root"]: letter["settled"] for letter in ask(mended, "", token=TOKEN, all="true")[1]}
+    settled = {
+        dead_letter["root"]: dead_letter["settled"] for dead_letter in ask(mended, "", token=TOKEN, all="true")[1]
+    }
     assert settled == {"dead": "replayed", "given": "discarded"}
     deposit(hall, dead=[3])
     assert [e.note for e in hall.settled().messages("book", "dead")] == ["0", "1", "2", "3", "4"]
@@ -128,7 +130,7 @@ def test_a_read_that_waits_holds_up_neither_the_engine_nor_the_end(hall: Hall) -
     stranger.abort_transaction(30)
     worker.start().await_ready(60)
     status, found = ask(worker, "")
-    assert (status, [letter["root"] for letter in found]) == (200, ["early"])
+    assert (status, [dead_letter["root"] for dead_letter in found]) == (200, ["early"])
 
 
 def test_brokers_away_is_said_in_time(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from aiohttp.test_utils import TestClient
 
 from headrace.schemas.headrace_v1_pb2 import DeadLetter
-from headrace.streams.admin import dead_letters as letters
+from headrace.streams.admin import dead_letters
 from headrace.streams.admin.dead_letters_http import BODY
 from headrace.testing import TopologyDriver
 from tests.support import workflow_domain as guild
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.usefixtures("in_its_folder")
 def test_a_list_has_those_that_are_meant(query: Any, found: list[str]) -> None:
     answer = ask("GET", "", params=query)
     assert answer.status == 200
-    assert sorted(letter["root"] for letter in answer.data) == sorted(found)
+    assert sorted(dead_letter["root"] for dead_letter in answer.data) == sorted(found)
     assert answer.data[0]["root"] == found[0], "the oldest comes first"
     assert answer.headers["Cache-Control"] == "no-store"
 
@@ -57,15 +57,17 @@ def test_answers_are_what_the_command_prints() -> None:
     assert [(each["root"], each["settled"]) for each in ask("GET", "", params={"all": "true"}).data][:1] == [
         ("early", "discarded")
     ]
-    assert roots() == [letter["root"] for letter in listed[1:]]
+    assert roots() == [dead_letter["root"] for dead_letter in listed[1:]]
 
 
 def test_one_is_shown_whole_by_an_id_of_any_signs(monkeypatch: pytest.MonkeyPatch) -> None:
     """The id of a time-out holds its root."""
     furnish(monkeypatch)
     strange = "/../a b/?&%2F#ü|1"
-    letter = letters.Letter(strange, "keeper", DeadLetter(component="saga:keeper", detail="because"))
-    monkeypatch.setattr(letters, "_letters", lambda *_: {strange: letter})
+    dead_letter = dead_letters.ListedDeadLetter(
+        strange, "keeper", DeadLetter(component="saga:keeper", detail="because")
+    )
+    monkeypatch.setattr(dead_letters, "_dead_letters", lambda *_: {strange: dead_letter})
     answer = ask("GET", "/show", params={"id": strange, "component": "keeper"})
     assert (answer.status, answer.data["id"], answer.data["detail"]) == (200, strange, "because")
 
@@ -83,11 +85,11 @@ def test_a_replay_goes_through_those_behind_it_once(driver: TopologyDriver, monk
 
 
 def test_one_named_twice_is_sent_once(driver: TopologyDriver) -> None:
-    (letter,) = command("list", "--root", "early")
-    answer = replay({"ids": [letter["id"]] * 3, "component": ["keeper", "keeper"]})
-    assert answer.data == [{"id": letter["id"], "done": "sent again"}]
+    (dead_letter,) = command("list", "--root", "early")
+    answer = replay({"ids": [dead_letter["id"]] * 3, "component": ["keeper", "keeper"]})
+    assert answer.data == [{"id": dead_letter["id"], "done": "sent again"}]
     assert len(driver.records("main.keeper.inbox")) == 1
-    assert len(command("replay", letter["id"], "--component", "keeper", "--component", "keeper")) == 1
+    assert len(command("replay", dead_letter["id"], "--component", "keeper", "--component", "keeper")) == 1
 
 
 def test_what_a_feed_keeps_cannot_be_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,9 +105,9 @@ def test_what_a_feed_keeps_cannot_be_replayed(monkeypatch: pytest.MonkeyPatch) -
 def test_the_requests_that_the_page_shows(driver: TopologyDriver) -> None:
     """As they stand there, but for the address, the component, the class and the id."""
     (block,) = [b for b in blocks(ROOT / "docs/dead-letters.md") if b.language == "sh" and "curl" in b.text]
-    (letter,) = command("list", "--root", "early")
+    (dead_letter,) = command("list", "--root", "early")
     text = block.text.replace("bonus", "keeper").replace("KeyError", "ZeroDivisionError")
-    text = text.replace("main.player.events/3/2", letter["id"])
+    text = text.replace("main.player.events/3/2", dead_letter["id"])
 
     async def play(client: TestClient[Any, Any]) -> list[Any]:
         script = text.replace("http://127.0.0.1:6066", str(client.make_url("")).rstrip("/"))
@@ -117,9 +119,9 @@ def test_the_requests_that_the_page_shows(driver: TopologyDriver) -> None:
 
     found, shown, tried, done = served(play)
     assert [each["root"] for each in found] == ["early", "late"]
-    assert shown["id"] == letter["id"]
+    assert shown["id"] == dead_letter["id"]
     assert [each["done"] for each in tried] == ["would be sent again"] * 2
-    assert done == [{"id": letter["id"], "done": "discarded"}]
+    assert done == [{"id": dead_letter["id"], "done": "discarded"}]
 
 
 # ---- what is wrong with a request
