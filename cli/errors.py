@@ -93,7 +93,10 @@ def _of_embedded_kafka(error: Exception) -> bool:
 
 def settings_text(errors: list[Any]) -> str:
     """What does not fit in the settings, by variable, without the values."""
-    lines = [f"HEADRACE_{'__'.join(map(str, e['loc'])).upper()}: {plain(e['msg'])}" for e in errors]
+    lines = []
+    for error in errors:
+        name = "__".join(map(str, error["loc"])).upper().removeprefix("HEADRACE_")  # an alias has the prefix already
+        lines.append(f"HEADRACE_{name}: {plain(error['msg'])}")
     return "; ".join(lines)
 
 

@@ -5,7 +5,7 @@ import socket
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from headrace.streams.observability.log_throttle import librdkafka
@@ -19,7 +19,9 @@ class Settings(BaseSettings):
     Their values are never printed.
     """
 
-    model_config = SettingsConfigDict(env_prefix="HEADRACE_", env_nested_delimiter="__", extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="HEADRACE_", env_nested_delimiter="__", extra="ignore", populate_by_name=True
+    )
 
     bootstrap: str = ""
     """Brokers to begin with, `host:port,…`."""
@@ -42,8 +44,12 @@ class Settings(BaseSettings):
     """Commands in one transaction, at most."""
     transaction_timeout: float = Field(default=10.0, gt=0)
     """Seconds after which the broker ends the transaction of a worker that has died."""
-    answers_kept: float = Field(default=7 * 24 * 3600.0, gt=0)
-    """Seconds for which a repeated command gets its first answer."""
+    results_kept: float = Field(
+        default=7 * 24 * 3600.0,
+        gt=0,
+        validation_alias=AliasChoices("HEADRACE_RESULTS_KEPT", "HEADRACE_ANSWERS_KEPT"),  # its former name
+    )
+    """Seconds for which results of commands are kept, so that a repeated command gets its first answer."""
     live_states: int = Field(default=100_000, ge=1)
     """State objects kept in memory by one aggregate's component."""
     hop_limit: int = Field(default=64, ge=1, le=1000)

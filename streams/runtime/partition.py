@@ -74,7 +74,7 @@ class Partition:
         self.offsets = dict(offsets)
         for edition in self.config.editions:
             store = self.store.edition(edition)
-            store.keep_results = int(self.config.settings.answers_kept * 1000)
+            store.keep_results = int(self.config.settings.results_kept * 1000)
             store.complete_history = self._await_history
             context = self.config.step_context(edition, self.number, self.stop.wait)
             step = make_step(self.config.topology, self.config.name, store, context)

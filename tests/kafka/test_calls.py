@@ -76,8 +76,8 @@ def test_a_repeated_command_gets_its_first_answer(bank: Deployment) -> None:
 
 
 def test_answers_are_forgotten_in_time(bank: Deployment) -> None:
-    """A command that comes again after `answers_kept` is a new one; its answer has a tombstone in the changelog."""
-    bank.worker(HEADRACE_ANSWERS_KEPT=0.5).start().await_ready()
+    """A command that comes again after `results_kept` is a new one; its answer has a tombstone in the changelog."""
+    bank.worker(HEADRACE_RESULTS_KEPT=0.5).start().await_ready()
     root, neighbour = "r", next(f"n{n}" for n in range(100) if murmur(f"n{n}".encode(), 4) == murmur(b"r", 4))
 
     async def forgotten() -> Reply:

@@ -209,13 +209,13 @@ class Logbook:
 
     # ---- the whole check; an AssertionError says what is wrong
 
-    def verify(self, *, all_answers_kept: bool = True) -> "Logbook":
-        """Hold everything against everything. `all_answers_kept` is False when answers may have been forgotten."""
+    def verify(self, *, all_results_kept: bool = True) -> "Logbook":
+        """Hold everything against everything. `all_results_kept` is False when answers may have been forgotten."""
         self._take_events()
         self._take_answers()
         self._take_replies()
         self._check_snapshots()
-        self._check_outcomes(all_answers_kept)
+        self._check_outcomes(all_results_kept)
         self._check_decisions()
         return self
 
@@ -322,7 +322,7 @@ class Logbook:
         for root, events in self.events.items():
             assert last.get(root) == len(events) - 1, f"{root}: last snapshot {last.get(root)} of {len(events)} events"
 
-    def _check_outcomes(self, all_answers_kept: bool) -> None:
+    def _check_outcomes(self, all_results_kept: bool) -> None:
         """Every command that lies on its topic has an answer or a dead letter; each dead letter is its input."""
         inputs = {(entry.partition, entry.offset): entry for entry in self.topics["commands"]}
         dead: Counter[tuple[int, int]] = Counter()
@@ -342,13 +342,13 @@ class Logbook:
             root = (entry.key or b"").decode(errors="replace")
             if entry.headers.get("ce_type") == b"headrace.v1.Query" or place in dead:
                 continue
-            answered = (root, command_id) in self.answers or (not all_answers_kept and command_id in self.replies)
+            answered = (root, command_id) in self.answers or (not all_results_kept and command_id in self.replies)
             assert answered, f"{entry.headers.get('ce_type')!r} {command_id} for {root} at {place} has disappeared"
         for command_id, events in self.caused.items():
             roots = {root for root, _ in events}
             assert len(roots) == 1, f"command {command_id} caused events of {roots}"
             known = (next(iter(roots)), command_id) in self.answers
-            assert known or not all_answers_kept, f"events of {command_id} without an answer kept"
+            assert known or not all_results_kept, f"events of {command_id} without an answer kept"
 
     def _check_decisions(self) -> None:
         """Each answer is the one that the rules of the bank give, in the state that the command met."""
