@@ -1,11 +1,13 @@
 """Reads the declaration of a process manager, and of the feed that brings it events."""
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from google.protobuf.message import Message
 
+from headrace.topology.context import ProcessContext
 from headrace.topology.describe import Description, Reads, Route
 from headrace.topology.inspection.aggregate import handler_route
 from headrace.topology.inspection.saga import reaction_route, sent_types
@@ -13,12 +15,12 @@ from headrace.topology.inspection.signatures import (
     add_applier,
     add_handler,
     add_reaction,
-    arity,
     check_sends,
     check_state,
     component_name,
     instance_of,
     is_plain,
+    is_plain_function,
     marked_methods,
     state_type,
 )
@@ -122,8 +124,10 @@ def inspect_process_manager(process: type[ProcessManager[Message]], mistakes: li
     if name is None or state is None or (instance := instance_of(process, mistakes)) is None:
         return None
     where = f"{process.__name__}.finished"
-    if is_plain(where, instance.finished, mistakes) and arity(instance.finished) != 1:
-        mistakes.append(f"{where}: takes {arity(instance.finished)} arguments; it takes (state)")
+    if is_plain(where, instance.finished, mistakes):
+        is_plain_function(where, instance.finished, "(state)", mistakes)
+        if inspect.isgeneratorfunction(instance.finished):
+            mistakes.append(f"{where}: yields; it returns whether the workflow is over")
     spec = ProcessManagerSpec(
         name=name,
         class_name=process.__name__,
@@ -138,7 +142,7 @@ def inspect_process_manager(process: type[ProcessManager[Message]], mistakes: li
             add_handler(spec, spec.compensators, method, Merge.AGGREGATE_HANDLES, mistakes)
         else:
             check_state(spec, method, mistakes)
-            add_reaction(spec.reactions, method, 1, "(state, event[, context])", mistakes)
+            add_reaction(spec.reactions, method, 1, ProcessContext, mistakes)
     if not spec.reactions:
         mistakes.append(f"{spec.class_name}: has no method marked @reacts")
     return spec

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from headrace.topology.context import EventContext
 from headrace.topology.describe import Description, Reads, Route
 from headrace.topology.inspection.signatures import (
     add_reaction,
@@ -77,7 +78,7 @@ def inspect_saga(saga: type[Saga], mistakes: list[str]) -> SagaSpec | None:
         return None
     spec = SagaSpec(name=name, class_name=saga.__name__, source=source, on_rejection=saga.on_rejection)
     for method in marked_methods(instance, ["reacts"], mistakes):
-        add_reaction(spec.reactions, method, 0, "(event[, context])", mistakes)
+        add_reaction(spec.reactions, method, 0, EventContext, mistakes)
     if not spec.reactions:
         mistakes.append(f"{spec.class_name}: has no method marked @reacts")
     return spec

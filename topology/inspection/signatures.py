@@ -96,24 +96,33 @@ def marked_methods(instance: object, roles: Sequence[str], mistakes: list[str]) 
 
 
 def is_plain(where: str, bound: Callable[..., object], mistakes: list[str]) -> bool:
-    """Whether a method can be called by the engine: with self, and without waiting."""
+    """Whether a method can be called by the engine: with self, by position, and without waiting."""
     if not inspect.ismethod(bound):
         mistakes.append(f"{where}: must be a plain method, which takes self")
-    elif is_async(bound):
+        return False
+    return _is_plain(where, bound, mistakes)
+
+
+def is_plain_function(where: str, function: Callable[..., object], form: str, mistakes: list[str]) -> bool:
+    """Whether a function that is no method can be called by the engine, with as many arguments as `form` has."""
+    if not _is_plain(where, function, mistakes):
+        return False
+    number = len(inspect.signature(function).parameters)
+    if number != form.count(",") + 1:
+        mistakes.append(f"{where}: takes {number} arguments; it takes {form}")
+        return False
+    return True
+
+
+def _is_plain(where: str, function: Callable[..., object], mistakes: list[str]) -> bool:
+    parameters = inspect.signature(function).parameters.values()
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         mistakes.append(f"{where}: is async; a handler does no I/O and is a plain method")
+    elif named := [str(p) for p in parameters if p.kind not in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]:
+        mistakes.append(f"{where}: takes {', '.join(named)}, which the engine cannot give; take arguments by position")
     else:
         return True
     return False
-
-
-def is_async(function: Callable[..., object]) -> bool:
-    """Whether a call of it gives something to be awaited."""
-    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
-
-
-def arity(function: Callable[..., object]) -> int:
-    """How many arguments a function is called with."""
-    return len(inspect.signature(function).parameters)
 
 
 def add_handler(
@@ -156,7 +165,9 @@ def add_applier(spec: ComponentSpec, method: Method, mistakes: list[str]) -> Non
     if len(parameters) != 2:
         mistakes.append(f"{where}: takes {len(parameters)} arguments; @applies takes {_FORMS['applies'][0]}")
         return
-    if method.returned is not type(None):
+    if inspect.isgeneratorfunction(method.call):
+        mistakes.append(f"{where}: yields; @applies changes state and returns None, and a generator would never run")
+    elif method.returned is not type(None):
         text = as_text(method.returned)
         mistakes.append(f"{where}: wrong return type {text}; @applies changes state and returns None")
     for event in _arguments(spec, method, mistakes):
@@ -168,15 +179,26 @@ def add_applier(spec: ComponentSpec, method: Method, mistakes: list[str]) -> Non
         spec.appliers[type_name(event)] = Applier(event, typing.cast(Callable[..., None], method.call))
 
 
-def add_reaction(reactions: dict[str, Reaction], method: Method, before: int, form: str, mistakes: list[str]) -> None:
-    """Enter a method that reacts to events, which it takes after `before` other arguments."""
+def add_reaction(
+    reactions: dict[str, Reaction], method: Method, before: int, context: type, mistakes: list[str]
+) -> None:
+    """Enter a method that reacts to events, which it takes after `before` other arguments, and before a context."""
     where, parameters = method.where, method.parameters
     if len(parameters) not in (before + 1, before + 2):
+        form = "(state, event[, context])" if before else "(event[, context])"
         mistakes.append(f"{where}: takes {len(parameters)} arguments; @reacts takes {form}")
         return
+    if parameters[before + 1 :] not in ([], [None], *([one] for one in context.__mro__)):
+        mistakes.append(
+            f"{where}: takes {as_text(parameters[-1])} as its last argument; that is the {context.__name__}"
+        )
     reads = method.mark.reads
-    if reads is not None and (is_async(reads) or arity(reads) != 2):
-        mistakes.append(f"{where}: reads={reads.__name__} must be a plain function of (state, event)")
+    if reads is not None:
+        if before == 0:
+            mistakes.append(f"{where}: reads= means nothing here; only a process manager reads states of other roots")
+        else:
+            name = getattr(reads, "__name__", str(reads))
+            is_plain_function(f"{where}: reads={name}", reads, "(state, event)", mistakes)
     wants_context = len(parameters) == before + 2
     for event in members(parameters[before]):
         if not is_message(event):
@@ -283,8 +305,9 @@ def _marks(component: type) -> Iterator[tuple[str, Mark]]:
     seen: set[str] = set()
     for cls in component.__mro__:
         for name, value in vars(cls).items():
-            mark = getattr(getattr(value, "__func__", value), "__headrace__", None)  # also of a staticmethod
-            if name not in seen and isinstance(mark, Mark):
+            # of a staticmethod, which is refused, the one or the other is marked
+            marks = (getattr(one, "__headrace__", None) for one in (value, getattr(value, "__func__", None)))
+            if name not in seen and (mark := next(filter(None, marks), None)) is not None:
                 yield name, mark
             seen.add(name)
 
