@@ -108,6 +108,8 @@ def _exported(module: str) -> tuple[str, str]:
 def _messages(module: str) -> Iterator[Any]:
     from google.protobuf.message import Message
 
+    from headrace.schemas.message import MessageError, check_complete
+
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -115,6 +117,10 @@ def _messages(module: str) -> Iterator[Any]:
         found = importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise Failure(USAGE, f"there is no module {error.name}; looked in {here} and sys.path") from None
+    try:
+        check_complete(module)
+    except MessageError as error:
+        raise Failure(USAGE, str(error)) from None
     for value in vars(found).values():
         if isinstance(value, type) and issubclass(value, Message) and value.__module__ == found.__name__:
             yield value

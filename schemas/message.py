@@ -13,49 +13,21 @@
     }
 
 A field is a str, bytes, bool, int (int64), float (double), an `Enum` of this module, another message, a `list[…]` of
-these, a `dict[…, …]` (a map), or `… | None` (an optional field, which `has` can tell from an unset one). Messages that
-name each other are nested in one. `reserved=(3,)` keeps the numbers of fields that were dropped.
+these, a `dict[…, …]` (a map), or `… | None` (an optional field, which `has` can tell from an unset one). Messages
+of one module may name each other, in quotes. `reserved=(3,)` keeps the numbers of fields that were dropped.
 """
 
-import enum
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, ForwardRef, Union, dataclass_transform, get_args, get_origin
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, dataclass_transform
 
 from google.protobuf import descriptor_pool, message_factory, symbol_database
-from google.protobuf.descriptor_pb2 import (
-    DescriptorProto,
-    EnumDescriptorProto,
-    FieldDescriptorProto,
-    FileDescriptorProto,
-)
+from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
 from google.protobuf.message import Message as ProtobufMessage
 
-_Proto = FieldDescriptorProto
-_SCALARS: dict[type[Any], str] = {str: "string", bytes: "bytes", bool: "bool", int: "int64", float: "double"}
-_KINDS: dict[type[Any], tuple[str, ...]] = {
-    int: ("int32", "int64", "uint32", "uint64", "sint32", "sint64", "fixed32", "fixed64", "sfixed32", "sfixed64"),
-    float: ("double", "float"),
-}
-_KEYS = {"string", "bool", *_KINDS[int]}
-_LAST = 2**29 - 1
-_RESERVED = range(19_000, 20_000)
-_BODY = "__headrace_body__"
+from headrace.schemas.message_descriptor import BODY, Body, Builder, Enum, Field, MessageError, Undeclared, Waiting
 
-
-class MessageError(TypeError):
-    """A declaration that makes no message; the text says which class and field, why, and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """What `field` leaves in the class body."""
-
-    number: int
-    kind: str
-    oneof: str
+__all__ = ["Enum", "Message", "MessageError", "check_complete", "field", "has"]
 
 
 def field(number: int, *, kind: str = "", oneof: str = "") -> Any:
@@ -65,19 +37,6 @@ def field(number: int, *, kind: str = "", oneof: str = "") -> Any:
     of fields of which at most one is set.
     """
     return Field(number, kind, oneof)
-
-
-class Enum(enum.IntEnum):
-    """An enum; its first value is 0, and what a field is before it is set.
-
-        class Suit(Enum, package="cards.v1"):
-            CLUBS = 0
-
-    Protobuf puts the names of all values of a package into one scope. Fields read as plain ints.
-    """
-
-    def __init_subclass__(cls, *, package: str = "") -> None:
-        cls.__headrace_package__ = package  # type: ignore[attr-defined]
 
 
 def has(message: ProtobufMessage, name: str) -> bool:
@@ -101,10 +60,10 @@ class _Meta(type):
             return super().__new__(mcs, name, bases, body)
         outer = body["__qualname__"].rpartition(".")[0]
         if outer and not outer.endswith("<locals>"):
-            return type(name, (), {_BODY: (body, reserved)})  # built with the message that it stands in
+            return type(name, (), {BODY: Body(name, "", body, reserved)})  # built with the message that it stands in
         if not package:
             raise MessageError(f'{name}: names no package; write class {name}(Message, package="library.v1")')
-        return _build(name, package, body, reserved)
+        return _declare(Body(name, package, body, reserved), local=bool(outer))
 
 
 if TYPE_CHECKING:
@@ -120,35 +79,88 @@ else:
         """Base of messages declared in Python; see the module."""
 
 
-# ---- a class body as a descriptor
+# ---- messages that name each other
 
 
-def _build(name: str, package: str, body: Mapping[str, Any], reserved: Sequence[int]) -> type[ProtobufMessage]:
-    full_name = f"{package}.{name}"
-    file = FileDescriptorProto(name=f"{full_name}.proto", package=package, syntax="proto3")
-    builder = _Builder(package, file)
-    file.message_type.append(builder.message(name, full_name, body, reserved))
-    made = _register(file, full_name)
-    _name(made, body["__module__"], body["__qualname__"], body.get("__doc__"))
+_WAITING: dict[str, dict[str, tuple[Body, type]]] = {}
+"""Bodies that name messages that are not declared yet, with what stands for them, by module and name."""
+
+
+def _declare(body: Body, *, local: bool) -> Any:
+    """The class of a body; or what stands for it until those are declared that it names."""
+    waiting = _WAITING.setdefault(body.module, {})
+    waiting.pop(body.name, None)
+    try:
+        made = _build([(body, None)])[0]
+    except Undeclared as missing:
+        if local:  # nobody could find the class afterwards
+            raise MessageError(str(missing)) from None
+        content = {**body.nested, "__doc__": str(missing), "__module__": body.module}
+        waiting[body.name] = body, Waiting(body.name, (), content)
+        return _complete(body.module).get(body.name) or waiting[body.name][1]
+    if waiting:
+        setattr(sys.modules[body.module], body.name, made)  # those that waited look for it there
+        _complete(body.module)
     return made
 
 
-def _register(file: FileDescriptorProto, full_name: str) -> type[ProtobufMessage]:
+def _complete(module: str) -> dict[str, Any]:
+    """Build those that wait for no other any more, and put them in the place of what stood for them."""
+    waiting = _WAITING[module]
+    ready = dict(waiting)
+    while ready:
+        try:
+            made = _build(list(ready.values()))
+        except Undeclared as missing:
+            del ready[missing.name]
+            continue
+        for name, one in zip(ready, made, strict=True):
+            del waiting[name]
+            setattr(sys.modules[module], name, one)
+        return dict(zip(ready, made, strict=True))
+    return {}
+
+
+def check_complete(module: str) -> None:
+    """Raises MessageError if a message of a module names another one that is declared nowhere."""
+    for _, stand_in in _WAITING.get(module, {}).values():
+        raise MessageError(stand_in.__doc__)
+
+
+# ---- classes
+
+
+def _build(bodies: Sequence[tuple[Body, type | None]]) -> list[type[ProtobufMessage]]:
+    """The classes of bodies that may name each other, in one file, as protobuf wants it. Raises Undeclared."""
+    first = bodies[0][0]
+    file = FileDescriptorProto(name=f"{first.package}.{first.name}.proto", package=first.package, syntax="proto3")
+    builder = Builder(file, {stand_in: body for body, stand_in in bodies if stand_in is not None})
+    for body, _ in bodies:
+        file.message_type.append(builder.message(body, f"{body.package}.{body.name}"))
+    found = _register(file)
+    for (body, _), made in zip(bodies, found, strict=True):
+        _name(made, body.module, body.content["__qualname__"], body.content.get("__doc__"))
+    return found
+
+
+def _register(file: FileDescriptorProto) -> list[type[ProtobufMessage]]:
     pool = descriptor_pool.Default()
+    names = [f"{file.package}.{message.name}" for message in file.message_type]
     try:
-        known = pool.FindMessageTypeByName(full_name)
+        known = [pool.FindMessageTypeByName(name) for name in names]
     except KeyError:
         pool.AddSerializedFile(file.SerializeToString())
-        return message_factory.GetMessageClass(pool.FindMessageTypeByName(full_name))
-    before = DescriptorProto()
-    known.CopyToProto(before)
-    _without_json_names(before)
-    if before != file.message_type[0]:
-        raise MessageError(
-            f"{full_name}: there is another message of this name with other fields, from {known.file.name}; give one "
-            "of them another name or package, or start Python anew if you have changed it"
-        )
-    return message_factory.GetMessageClass(known)
+        known = [pool.FindMessageTypeByName(name) for name in names]
+    for declared, one in zip(file.message_type, known, strict=True):
+        before = DescriptorProto()
+        one.CopyToProto(before)
+        _without_json_names(before)
+        if before != declared:
+            raise MessageError(
+                f"{one.full_name}: there is another message of this name with other fields, from {one.file.name}; give "
+                "one of them another name or package, or start Python anew if you have changed it"
+            )
+    return [message_factory.GetMessageClass(one) for one in known]
 
 
 def _without_json_names(message: DescriptorProto) -> None:
@@ -167,208 +179,3 @@ def _name(made: type[Any], module: str, qualname: str, doc: str | None) -> None:
     for nested in made.DESCRIPTOR.nested_types:
         if not nested.GetOptions().map_entry:
             _name(getattr(made, nested.name), module, f"{qualname}.{nested.name}", None)
-
-
-class _Builder:
-    """Builds one file: a message, all that is nested in it, and what it depends on."""
-
-    def __init__(self, package: str, file: FileDescriptorProto) -> None:
-        self._package, self._file = package, file
-        self._names: dict[type[Any], str] = {}
-        """Full names of messages of this file, by what stands for them in annotations."""
-        self._scope: dict[str, Any] = {}
-        """What stands for the messages around the one that is being built."""
-
-    def message(self, name: str, full_name: str, body: Mapping[str, Any], reserved: Sequence[int]) -> DescriptorProto:
-        """The descriptor of a class body."""
-        made = DescriptorProto(name=name)
-        nested = {key: value for key, value in body.items() if isinstance(value, type) and _BODY in vars(value)}
-        self._names |= {value: f"{full_name}.{key}" for key, value in nested.items()}
-        own = type(name, (), dict(nested))  # stands for the message in its own annotations
-        self._names[own] = full_name
-        scope = {**vars(sys.modules[body["__module__"]]), **self._scope, **body, name: own}
-        outer, self._scope = self._scope, {**self._scope, **nested, name: own}
-        annotations = _annotations(body)
-        numbers = dict.fromkeys(reserved, "a field that was dropped, and reserved")
-        for number in reserved:
-            made.reserved_range.add(start=number, end=number + 1)
-        for key, value in body.items():
-            if isinstance(value, Field):
-                if key not in annotations:
-                    raise MessageError(f"{name}.{key}: has no type; write {key}: str = field({value.number})")
-                _check_number(name, key, value.number, numbers)
-        for key, annotation in annotations.items():
-            found = body.get(key)
-            if not isinstance(found, Field):
-                raise MessageError(f"{name}.{key}: has no number; write {key}: … = field(1)")
-            self._field(made, full_name, key, found, _resolved(f"{name}.{key}", annotation, scope), scope)
-        _optionals_last(made)
-        for key, one in nested.items():
-            made.nested_type.append(self.message(key, f"{full_name}.{key}", *vars(one)[_BODY]))
-        self._scope = outer
-        return made
-
-    def _field(
-        self, made: DescriptorProto, owner: str, key: str, found: Field, annotation: Any, scope: Mapping[str, Any]
-    ) -> None:
-        where = f"{made.name}.{key}"
-        one = made.field.add(name=key, number=found.number, label=_Proto.LABEL_OPTIONAL)
-        origin, arguments = get_origin(annotation), get_args(annotation)
-        if origin is list:
-            one.label = _Proto.LABEL_REPEATED
-            self._type(one, where, arguments[0], found.kind, scope)
-        elif origin is dict:
-            one.label = _Proto.LABEL_REPEATED
-            self._map(made, owner, one, where, arguments, found.kind, scope)
-        elif origin in (Union, UnionType):
-            inner = [argument for argument in arguments if argument is not NoneType]
-            if len(inner) != 1 or len(arguments) != 2:
-                raise MessageError(f"{where}: a union is `X | None`; for one of several fields use oneof=")
-            one.proto3_optional = True
-            self._type(one, where, inner[0], found.kind, scope)
-        else:
-            self._type(one, where, annotation, found.kind, scope)
-        if found.oneof and (one.label == _Proto.LABEL_REPEATED or one.proto3_optional):
-            raise MessageError(f"{where}: a field in a oneof is neither a list, a dict nor optional")
-        if found.oneof:
-            names = [oneof.name for oneof in made.oneof_decl]
-            if found.oneof not in names:
-                made.oneof_decl.add(name=found.oneof)
-                names.append(found.oneof)
-            one.oneof_index = names.index(found.oneof)
-
-    def _map(
-        self,
-        made: DescriptorProto,
-        owner: str,
-        one: FieldDescriptorProto,
-        where: str,
-        arguments: tuple[Any, ...],
-        kind: str,
-        scope: Mapping[str, Any],
-    ) -> None:
-        entry = made.nested_type.add(name="".join(part.capitalize() for part in one.name.split("_")) + "Entry")
-        entry.options.map_entry = True
-        key = entry.field.add(name="key", number=1, label=_Proto.LABEL_OPTIONAL)
-        value = entry.field.add(name="value", number=2, label=_Proto.LABEL_OPTIONAL)
-        if _SCALARS.get(arguments[0]) not in _KEYS:
-            raise MessageError(f"{where}: a map's keys are str, int or bool, not {_text(arguments[0])}")
-        self._type(key, where, arguments[0], "", scope)
-        self._type(value, where, arguments[1], kind, scope)
-        one.type, one.type_name = _Proto.TYPE_MESSAGE, f".{owner}.{entry.name}"
-
-    def _type(
-        self, one: FieldDescriptorProto, where: str, annotation: Any, kind: str, scope: Mapping[str, Any]
-    ) -> None:
-        annotation = _resolved(where, annotation, scope)
-        if (scalar := _SCALARS.get(annotation)) is not None:
-            if kind and kind not in _KINDS.get(annotation, ()):
-                kinds = ", ".join(_KINDS.get(annotation, ())) or "no other kinds"
-                raise MessageError(f"{where}: {annotation.__name__} has no kind {kind!r}; there are {kinds}")
-            one.type = _Proto.Type.Value(f"TYPE_{(kind or scalar).upper()}")
-            return
-        if kind:
-            raise MessageError(f"{where}: kind={kind!r} is for int and float")
-        if isinstance(annotation, type) and issubclass(annotation, Enum):
-            one.type, one.type_name = _Proto.TYPE_ENUM, self._enum(where, annotation)
-        elif (full_name := self._message(annotation)) is not None:
-            one.type, one.type_name = _Proto.TYPE_MESSAGE, f".{full_name}"
-        else:
-            raise MessageError(
-                f"{where}: {_text(annotation)} is no type of a field; there are str, bytes, bool, int, float, Enum, "
-                "messages, list[…], dict[…, …] and … | None"
-            )
-
-    def _message(self, annotation: Any) -> str | None:
-        """Full name of a message type; None for anything else."""
-        if annotation in self._names:
-            return self._names[annotation]
-        if isinstance(annotation, type) and issubclass(annotation, ProtobufMessage):
-            self._depend(annotation.DESCRIPTOR.file.name)
-            return annotation.DESCRIPTOR.full_name
-        return None
-
-    def _enum(self, where: str, values: type[Enum]) -> str:
-        """Full name of an enum, which becomes a file of its own when a field first has it."""
-        package: str = values.__headrace_package__ or self._package  # type: ignore[attr-defined]
-        made = EnumDescriptorProto(name=values.__name__)
-        for value in values:
-            made.value.add(name=value.name, number=value.value)
-        if not made.value or made.value[0].number != 0:
-            raise MessageError(
-                f"{where}: the first value of {values.__name__} must be 0, which is what unset fields are"
-            )
-        full_name, pool = f"{package}.{values.__name__}", descriptor_pool.Default()
-        try:
-            known = pool.FindEnumTypeByName(full_name)
-        except KeyError:
-            file = FileDescriptorProto(name=f"{full_name}.proto", package=package, syntax="proto3")
-            file.enum_type.append(made)
-            try:
-                pool.AddSerializedFile(file.SerializeToString())
-            except TypeError as error:
-                raise MessageError(
-                    f"{where}: {values.__name__}: {error}; value names are unique in a package"
-                ) from None
-            known = pool.FindEnumTypeByName(full_name)
-        if {v.name: v.number for v in known.values} != {v.name: v.number for v in made.value}:
-            raise MessageError(f"{where}: there is another enum {full_name} with other values")
-        self._depend(known.file.name)
-        return f".{full_name}"
-
-    def _depend(self, file: str) -> None:
-        if file not in self._file.dependency:
-            self._file.dependency.append(file)
-
-
-def _check_number(name: str, key: str, number: int, numbers: dict[int, str]) -> None:
-    where = f"{name}.{key}"
-    if not 1 <= number <= _LAST:
-        raise MessageError(f"{where}: number {number} is not between 1 and {_LAST}")
-    if number in _RESERVED:
-        raise MessageError(f"{where}: protobuf keeps the numbers 19000 to 19999 for itself; take another than {number}")
-    if (other := numbers.setdefault(number, key)) != key:
-        raise MessageError(f"{where}: number {number} is that of {other} already; give each field its own")
-
-
-def _optionals_last(made: DescriptorProto) -> None:
-    """Each optional field gets a oneof of its own, behind those that the author names, as protoc does it."""
-    for one in made.field:
-        if one.proto3_optional:
-            one.oneof_index = len(made.oneof_decl)
-            made.oneof_decl.add(name=f"_{one.name}")
-
-
-# ---- annotations
-
-
-def _annotations(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Those of a class body; Python 3.14 keeps them in a function that is called when they are asked for."""
-    if "__annotations__" in body:
-        found: Mapping[str, Any] = body["__annotations__"]
-        return found
-    if sys.version_info >= (3, 14):
-        import annotationlib  # noqa: PLC0415 - from 3.14 on
-
-        annotate = annotationlib.get_annotate_from_class_namespace(body)
-        if annotate is not None:
-            return annotationlib.call_annotate_function(annotate, annotationlib.Format.FORWARDREF)
-    return {}
-
-
-def _resolved(where: str, annotation: Any, scope: Mapping[str, Any]) -> Any:
-    """An annotation, if it is a text or names a class that comes later, as what it means in its module."""
-    text = annotation.__forward_arg__ if isinstance(annotation, ForwardRef) else annotation
-    if not isinstance(text, str):
-        return annotation
-    try:
-        return eval(text, dict(scope))  # as Python itself does with annotations
-    except (NameError, AttributeError) as error:
-        raise MessageError(
-            f"{where}: {error}; declare it before, at the level of the module, or nest messages that name each other "
-            "in one"
-        ) from None
-
-
-def _text(annotation: Any) -> str:
-    return annotation.__name__ if isinstance(annotation, type) else str(annotation)

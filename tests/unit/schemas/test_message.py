@@ -1,13 +1,15 @@
 """Messages declared in Python are what protoc makes of the same .proto file."""
 
 import importlib
+import os
 import pickle
+import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from google import protobuf
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message as ProtobufMessage
@@ -16,12 +18,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from grpc_tools import protoc
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
-from headrace import Aggregate, Enum, Message, applies, field, handles, has
+from headrace import Aggregate, Enum, Message, applies, field, handles, has, schemas
 from headrace import testing as headrace_testing
+from headrace.cli.main import app
 from headrace.schemas import codecs
 from headrace.schemas.fingerprint import fingerprint
-from headrace.schemas.message import MessageError
+from headrace.schemas.message import MessageError, check_complete
 from headrace.schemas.proto_text import proto_text
 from headrace.testing import TopologyDriver
 from headrace.topology.topology import Topology
@@ -210,6 +214,7 @@ def test_the_same_again_is_the_same_class_and_another_one_is_refused(tmp_path: P
 
 W = 'class W(Message, package="w"):\n    '
 ONE = 'class E(Enum, package="w"):\n    A = 1\n'
+LOCAL = "def local():\n    class W(Message, package='w'):\n        a: 'Later' = field(1)\nlocal()"
 WRONG = {
     "class W(Message):\n    a: str = field(1)": "W: names no package; write class W(Message, package=",
     W + "a: str": "W.a: has no number; write a: … = field(1)",
@@ -223,7 +228,7 @@ WRONG = {
     W + "a: int = field(1, kind='int7')": "W.a: int has no kind 'int7'; there are int32",
     W + "a: dict[float, str] = field(1)": "W.a: a map's keys are str, int or bool",
     W + "a: str | int = field(1)": "W.a: a union is `X | None`",
-    W + 'a: list["Later"] = field(1)': "W.a: name 'Later' is not defined; declare it before",
+    LOCAL: "W.a: name 'Later' is not defined",
     W + "a: list[str] = field(1, oneof='o')": "W.a: a field in a oneof is neither",
     ONE + W + "a: E = field(1)": "W.a: the first value of E must be 0",
 }
@@ -236,11 +241,138 @@ def test_each_mistake_is_named(code: str) -> None:
     assert WRONG[code] in str(refused.value)
 
 
-def test_other_pythons(tmp_path: Path) -> None:
-    """Those that this machine has, with the protobuf of this one, which is the same code for all of them."""
-    assert sys.version_info >= (3, 11)
-    done = subprocess.run([sys.executable, "-c", "import headrace; headrace.Message"], check=False, capture_output=True)
-    assert done.returncode == 0, done.stderr
+class Folder(Message, package="messages_in_python.files.v1"):
+    """Names two that come later; one of them names it, too."""
+
+    name: str = field(1)
+    files: list["File"] = field(2)
+    owner: "Owner" = field(3)
+    kind: "File.Kind" = field(4)
+
+
+class File(Message, package="messages_in_python.files.v1"):
+    name: str = field(1)
+    folder: "Folder | None" = field(2)
+
+    class Kind(Message):
+        text: str = field(1)
+
+
+class Owner(Message, package="messages_in_python.files.v1"):
+    name: str = field(1)
+
+
+def test_messages_that_name_each_other() -> None:
+    folder = Folder(name="a", files=[File(name="b", folder=Folder(name="c"))], owner=Owner(name="o"))
+    folder.kind.text = "k"
+    assert Folder.FromString(folder.SerializeToString()) == folder
+    assert pickle.loads(pickle.dumps(folder)) == folder
+    assert (type(folder.files[0]), type(folder.files[0].folder)) == (File, Folder)
+    assert Folder.DESCRIPTOR.file.name == File.DESCRIPTOR.file.name != Owner.DESCRIPTOR.file.name
+    check_complete(__name__)
+
+
+def test_protoc_makes_the_same_of_messages_that_name_each_other(tmp_path: Path) -> None:
+    text = proto_text("messages_in_python.files.v1", [Folder, File, Owner])
+    (tmp_path / "files.proto").write_text(text)
+    assert protoc.main(["protoc", f"-I{tmp_path}", f"-o{tmp_path}/set", "files.proto"]) == 0
+    pool = DescriptorPool()
+    for file in FileDescriptorSet.FromString((tmp_path / "set").read_bytes()).file:
+        pool.Add(file)
+    theirs = GetMessageClass(pool.FindMessageTypeByName(Folder.DESCRIPTOR.full_name))
+    folder = Folder(name="a", files=[File(name="b", folder=Folder(name="c"))], owner=Owner(name="o"))
+    assert theirs.FromString(folder.SerializeToString()).SerializeToString() == folder.SerializeToString()
+
+
+LATER = """
+from headrace import Message, field
+class Tree(Message, package="waiting_{name}.v1"):
+    leaves: list["Leaf"] = field(1)
+class Forest(Message, package="waiting_{name}.v1"):
+    trees: list[Tree] = field(1)
+"""
+LEAF = """
+class Leaf(Message, package="waiting_{name}.v1"):
+    tree: Tree = field(1)
+"""
+
+
+def imported(name: str, text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A new module of this text."""
+    (folder / f"waiting_{name}.py").write_text(text.format(name=name))
+    monkeypatch.syspath_prepend(folder)
+    return importlib.import_module(f"waiting_{name}")
+
+
+def test_what_is_never_declared_is_named_at_the_first_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = imported("never", LATER, tmp_path, monkeypatch)
+    said = r"Tree\.leaves: name 'Leaf' is not defined; declare it at the level of the module"
+    for use in (
+        module.Tree,
+        lambda: module.Tree.FromString(b""),
+        module.Forest,
+        lambda: check_complete("waiting_never"),
+    ):
+        with pytest.raises(MessageError, match=said):
+            use()
+    result = CliRunner().invoke(app, ["proto", "export", "waiting_never"])
+    assert result.exit_code == 2
+    assert "Tree.leaves: name 'Leaf' is not defined" in result.output
+
+
+def test_all_that_wait_are_made_with_the_last_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = imported("made", LATER + LEAF, tmp_path, monkeypatch)
+    forest = module.Forest(trees=[module.Tree(leaves=[module.Leaf()])])
+    assert module.Forest.FromString(forest.SerializeToString()) == forest
+    tree = module.Tree
+    assert importlib.reload(module).Tree is tree
+
+
+ELSEWHERE = """
+import sys, types
+sys.path.append(sys.argv[1])
+headrace = types.ModuleType("headrace"); headrace.__path__ = [sys.argv[2]]; sys.modules["headrace"] = headrace
+from headrace.schemas.message import Enum, Message, field, has
+class Suit(Enum, package="elsewhere.v1"):
+    CLUBS = 0
+    HEARTS = 1
+class Card(Message, package="elsewhere.v1"):
+    suit: Suit = field(1)
+    marks: list[str] = field(2)
+    counts: dict[str, int] = field(3)
+    note: str | None = field(4)
+    next: "Hand" = field(5)
+class Hand(Message, package="elsewhere.v1"):
+    cards: list[Card] = field(1)
+hand = Hand(cards=[Card(suit=Suit.HEARTS, marks=["a"], counts={"b": 2}, next=Hand())])
+again = Hand.FromString(hand.SerializeToString())
+assert again == hand and not has(again.cards[0], "note") and has(again.cards[0], "next")
+from google.protobuf.internal import api_implementation
+print("ok", api_implementation.Type())
+"""
+
+
+def other_pythons() -> list[str]:
+    """Later versions that are on PATH, or that pyenv has."""
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    found: list[str] = []
+    for version in ("3.12", "3.13", "3.14"):
+        candidates = [shutil.which(f"python{version}"), *map(str, root.glob(f"versions/{version}.*/bin/python"))]
+        runs = (c for c in candidates if c and not subprocess.run([c, "-c", ""], capture_output=True).returncode)
+        found += [one for one in runs][:1]
+    return found
+
+
+OTHER_PYTHONS = other_pythons()
+
+
+@pytest.mark.skipif(not OTHER_PYTHONS, reason="no later Python is installed here")
+@pytest.mark.parametrize("interpreter", OTHER_PYTHONS)
+def test_other_pythons(interpreter: str) -> None:
+    """With the protobuf of this one, whose binary is for all versions from here on."""
+    paths = [str(Path(protobuf.__file__).parents[2]), str(Path(schemas.__file__).parents[1])]
+    done = subprocess.run([interpreter, "-c", ELSEWHERE, *paths], capture_output=True, text=True)
+    assert done.stdout == "ok upb\n", done.stderr
 
 
 def test_a_file_of_its_own_for_each_message() -> None:
