@@ -58,7 +58,7 @@ chaos: setup kafka-jars ## the poker room in chaos for MINUTES=5
 bench: setup kafka-jars ## measure: commands, latency, restore, rehydrate, workflow
 	$(BIN)/headrace bench all
 
-bench-peers: setup kafka-jars ## measure the engine beside Kafka Streams
+bench-peers: setup kafka-jars ## measure the engine beside Kafka Streams and Quix Streams
 	$(BIN)/headrace bench peers
 
 proto: setup ## generate Python from the .proto files

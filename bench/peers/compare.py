@@ -1,7 +1,7 @@
-"""The engine beside Kafka Streams: the same commands, broker, partitions and run; state, event and reply for each.
+"""The engine beside Kafka Streams and Quix Streams: the same commands, broker, partitions and run.
 
-Both are processes of their own with one thread for the work, and are measured from outside, by when an independent
-reader sees their committed events.
+Each makes a state, an event and a reply of a command. They are processes of their own with one thread for the work, and
+are measured from outside, by when an independent reader sees their committed events.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import Any
 
 from headrace.bench import latency
 from headrace.bench.load import DOMAIN, POKER, Progress, at_least, deployment, deposits, median, quantile
-from headrace.bench.peers.streams import players, prepared
+from headrace.bench.peers import quix, streams
 from headrace.bench.processes import worker
 from headrace.bench.reader import Reader, header, whole
 from headrace.streams.settings import Settings
@@ -28,7 +28,7 @@ def _engine(settings: Settings) -> Iterator[int]:
         yield pid
 
 
-CONTENDERS: dict[str, Start] = {"engine": _engine, "kafka_streams": players}
+CONTENDERS: dict[str, Start] = {"engine": _engine, "kafka_streams": streams.players, "quix_streams": quix.players}
 
 
 def run(
@@ -44,23 +44,25 @@ def run(
 ) -> dict[str, Any]:
     """Throughput in turn, `rounds` times; then latency at `rate` commands a second, open loop, for each."""
     at_least("rounds", rounds, 1)
-    prepared()
+    streams.prepared()
+    quix.interpreter()
     figures: dict[str, list[float]] = {name: [] for name in CONTENDERS}
     for turn in range(rounds):
         for name in sorted(CONTENDERS, reverse=turn % 2 == 0):
             with deployment(bootstrap, partitions) as settings:
                 count = deposits(settings, roots, each)
                 figures[name].append(_throughput(settings, CONTENDERS[name], count))
-        both = ", ".join(f"{name} {values[-1]:,.0f}" for name, values in figures.items())
-        progress(f"round {turn + 1} of {rounds}: {both} commands a second")
+        each_of = ", ".join(f"{name} {values[-1]:,.0f}" for name, values in figures.items())
+        progress(f"round {turn + 1} of {rounds}: {each_of} commands per second")
     times = {name: _latency(progress, bootstrap, name, partitions, rate, seconds) for name in CONTENDERS}
     ratios = [a / b for a, b in zip(figures["engine"], figures["kafka_streams"], strict=True)]
+    quix_ratios = [a / b for a, b in zip(figures["engine"], figures["quix_streams"], strict=True)]
     p50 = {name: round(quantile(values, 0.5), 2) for name, values in times.items()}
     return {
         "bench": "peers",
         "what": f"{count:,} commands to {roots:,} players in {partitions} partitions: a state, an event and a reply "
-        "for each, by the engine and by Kafka Streams 4.3.1 (exactly-once v2, one thread, default cache and commit "
-        "interval)",
+        "for each, by the engine, by Kafka Streams 4.3.1 (exactly-once v2, one thread, default cache and commit "
+        "interval) and by Quix Streams 3.28.1 (exactly-once, the same commit interval)",
         "how": f"a process each, in turn, {rounds} rounds; from the first third of the events to the last as a "
         f"read_committed reader sees them; latency in an open loop at {rate} a second for {seconds:g} s",
         "engine_per_second": round(median(figures["engine"])),
@@ -71,6 +73,10 @@ def run(
         "latency_ratio": round(p50["engine"] / p50["kafka_streams"], 3),
         "engine_rounds": [round(x) for x in figures["engine"]],
         "kafka_streams_rounds": [round(x) for x in figures["kafka_streams"]],
+        "quix_streams_per_second": round(median(figures["quix_streams"])),
+        "ratio_to_quix_streams": round(median(quix_ratios), 3),
+        "quix_streams_p50_ms": p50["quix_streams"],
+        "quix_streams_rounds": [round(x) for x in figures["quix_streams"]],
     }
 
 

@@ -3,17 +3,16 @@
 import hashlib
 import os
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from headrace.bench.peers.processes import program
 from headrace.embedded.jars import cache_folder, fetch_jars, find_jars, find_java
 from headrace.streams.settings import Settings
 
 _SOURCE = Path(__file__).with_name("Players.java")
 _PINS = Path(__file__).with_name("jars.txt")
-_WITHIN = 120.0
 
 
 def prepared() -> list[str]:
@@ -38,19 +37,5 @@ def players(settings: Settings) -> Iterator[int]:
     state, log = settings.state_dir / "streams", settings.state_dir / "streams.log"
     jvm = [str(find_java()), "-Xmx1g", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
     command = [*jvm, "-cp", os.pathsep.join(prepared()), "Players", settings.bootstrap, settings.prefix, str(state)]
-    with log.open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=out)
-    try:
-        deadline = time.monotonic() + _WITHIN
-        while b"running" not in log.read_bytes():
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"Kafka Streams did not run; it said: {log.read_text()[-2000:]}")
-            time.sleep(0.05)
-        yield process.pid
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    with program(command, log, "Kafka Streams", "running") as pid:
+        yield pid
