@@ -10,7 +10,7 @@ import pytest
 
 from headrace.embedded import EmbeddedKafka
 from tests.support.deployment import Deployment, deployed
-from tests.support.workflow_deployment import Hall, hall_of
+from tests.support.workflow_deployment import WorkflowDeployment, workflow_of
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +51,7 @@ def bank(own_kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[Deployment]:
 
 
 @pytest.fixture
-def hall(own_kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[Hall]:
+def workflow(own_kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[WorkflowDeployment]:
     """A deployment of purse, book and keeper, likewise."""
-    with hall_of(own_kafka.bootstrap, "topology", tmp_path) as deployment:
+    with workflow_of(own_kafka.bootstrap, "topology", tmp_path) as deployment:
         yield deployment

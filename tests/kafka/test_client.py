@@ -16,7 +16,7 @@ from tests.support.bank import topology
 from tests.support.deployment import Deployment, deployed, secrets, until
 from tests.support.independent_reader import read_topics
 from tests.support.verbs import all_verbs
-from tests.support.workflow_deployment import Hall
+from tests.support.workflow_deployment import WorkflowDeployment
 
 pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
 
@@ -33,15 +33,15 @@ def copies(bank: Deployment, kind: str = "commands") -> int:
     return len(read_topics(bank.settings.bootstrap, [name], wait=False)[name])
 
 
-def test_one_test_runs_on_a_client_and_on_the_driver(hall: Hall) -> None:
-    hall.worker().start().await_ready()
+def test_one_test_runs_on_a_client_and_on_the_driver(workflow: WorkflowDeployment) -> None:
+    workflow.worker().start().await_ready()
 
     async def run() -> None:
-        async with hall.client() as client:
+        async with workflow.client() as client:
             await all_verbs(client)
 
     asyncio.run(run())
-    hall.settled()
+    workflow.settled()
 
 
 @pytest.mark.usefixtures("impatient")
@@ -69,9 +69,9 @@ def test_a_call_lasts_until_a_worker_is_there(bank: Deployment) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_an_answer_that_is_lost_is_given_again(hall: Hall, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_is_lost_is_given_again(workflow: WorkflowDeployment, monkeypatch: pytest.MonkeyPatch) -> None:
     """`already_processed` is about other calls; only of an id that the caller chose, nobody can say whose it was."""
-    hall.worker().start().await_ready()
+    workflow.worker().start().await_ready()
     lost: set[bytes] = set()
     resolve = connection.Connection._resolve
 
@@ -83,7 +83,7 @@ def test_an_answer_that_is_lost_is_given_again(hall: Hall, monkeypatch: pytest.M
     monkeypatch.setattr(connection.Connection, "_resolve", lossy)
 
     async def scenario() -> list[Reply]:
-        async with hall.client() as client:
+        async with workflow.client() as client:
             return [
                 await client.execute(pb.Deposit(amount=5), root="r"),
                 await client.execute(pb.Touch(), root="r"),
@@ -101,7 +101,7 @@ def test_an_answer_that_is_lost_is_given_again(hall: Hall, monkeypatch: pytest.M
         (Status.ACCEPTED, True),
         (Status.ACCEPTED, True),
     ]
-    assert [len(log) for (domain, _), log in hall.settled().events.items() if domain == "purse"] == [3]
+    assert [len(log) for (domain, _), log in workflow.settled().events.items() if domain == "purse"] == [3]
 
 
 def test_a_call_outlives_the_broker(bank: Deployment, own_kafka: EmbeddedKafka) -> None:

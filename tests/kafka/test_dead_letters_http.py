@@ -16,24 +16,24 @@ from confluent_kafka import Producer
 from headrace.embedded import EmbeddedKafka
 from tests.support import bank_pb2 as pb
 from tests.support.deployment import until
-from tests.support.workflow_deployment import GuildWorker, Hall, hall_of
+from tests.support.workflow_deployment import WorkflowDeployment, WorkflowWorker, workflow_of
 
 pytestmark = pytest.mark.kafka
 TOKEN = "a token of this test"  # noqa: S105
 
 
 @pytest.fixture
-def hall(bootstrap: str, tmp_path: Path) -> Iterator[Hall]:
+def workflow(bootstrap: str, tmp_path: Path) -> Iterator[WorkflowDeployment]:
     """A deployment of purse, book and keeper."""
-    with hall_of(bootstrap, "topology", tmp_path) as hall:
-        yield hall
+    with workflow_of(bootstrap, "topology", tmp_path) as workflow:
+        yield workflow
 
 
-def deposit(hall: Hall, **amounts: list[int]) -> None:
+def deposit(workflow: WorkflowDeployment, **amounts: list[int]) -> None:
     """Deposits of several roots, without waiting for answers."""
 
     async def go() -> None:
-        async with hall.client() as client:
+        async with workflow.client() as client:
             for root, numbers in amounts.items():
                 for number in numbers:
                     await client.send(pb.Deposit(amount=number), root=root)
@@ -42,7 +42,7 @@ def deposit(hall: Hall, **amounts: list[int]) -> None:
     asyncio.run(go())
 
 
-def ask(worker: GuildWorker, path: str, body: Any = None, token: str = "", **query: str) -> tuple[int, Any]:
+def ask(worker: WorkflowWorker, path: str, body: Any = None, token: str = "", **query: str) -> tuple[int, Any]:
     """Status and JSON of a page below /dead-letters."""
     request = urllib.request.Request(
         f"http://127.0.0.1:{worker.port}/dead-letters{path}?{urlencode(query)}".rstrip("?"),
@@ -56,12 +56,12 @@ def ask(worker: GuildWorker, path: str, body: Any = None, token: str = "", **que
         return error.code, json.load(error)
 
 
-def test_letters_are_listed_shown_sent_again_and_given_up(hall: Hall) -> None:
+def test_letters_are_listed_shown_sent_again_and_given_up(workflow: WorkflowDeployment) -> None:
     """Twice over: while nobody can handle it, and when it is handled already. It is done once."""
-    variables = {"HEADRACE_WEB_HOST": "0.0.0.0", "HEADRACE_WEB_TOKEN": TOKEN, "GUILD_MENDED": 1}
-    broken = hall.worker("w", **variables | {"GUILD_MENDED": 0}).start().await_ready(60)
-    deposit(hall, dead=[1, 13, 3, 4], given=[13, 3], fine=[1])
-    ledger = hall.settled()
+    variables = {"HEADRACE_WEB_HOST": "0.0.0.0", "HEADRACE_WEB_TOKEN": TOKEN, "WORKFLOW_MENDED": 1}
+    broken = workflow.worker("w", **variables | {"WORKFLOW_MENDED": 0}).start().await_ready(60)
+    deposit(workflow, dead=[1, 13, 3, 4], given=[13, 3], fine=[1])
+    ledger = workflow.settled()
     assert [len(ledger.messages("book", root)) for root in ("dead", "given", "fine")] == [1, 0, 1]
 
     # list and show, for who has the token
@@ -70,7 +70,7 @@ def test_letters_are_listed_shown_sent_again_and_given_up(hall: Hall) -> None:
     assert status == 200
     first, second = sorted(found, key=lambda dead_letter: str(dead_letter["root"]))
     (event,) = [e for e in ledger.entries("purse", "events") if e.key == b"dead|00000000000000000001"]
-    assert first["id"] == f"{hall.topic('purse', 'events')}/{event.partition}/{event.offset}"
+    assert first["id"] == f"{workflow.topic('purse', 'events')}/{event.partition}/{event.offset}"
     assert (first["component"], first["root"], second["root"]) == ("saga:keeper", "dead", "given")
     status, shown = ask(broken, "/show", token=TOKEN, id=first["id"])
     assert (status, shown["key"], shown["value_hex"]) == (200, "dead|00000000000000000001", (event.value or b"").hex())
@@ -81,21 +81,21 @@ def test_letters_are_listed_shown_sent_again_and_given_up(hall: Hall) -> None:
     assert ask(broken, "/replay", {"root": "dead", "dry_run": True}, TOKEN) == (200, [would])
     assert ask(broken, "/replay", {"root": "dead"}) == (401, {"error": ask(broken, "")[1]["error"]})
     assert ask(broken, "/discard", {}, TOKEN)[0] == 400
-    assert not hall.read("keeper", "inbox")
+    assert not workflow.read("keeper", "inbox")
     broken.kill()
 
     # a worker that has no part of the saga sends it again twice, before anybody can handle it
-    aloof = hall.worker("aloof", GUILD_COMPONENTS="book", **variables).start()
+    aloof = workflow.worker("aloof", WORKFLOW_COMPONENTS="book", **variables).start()
     aloof.await_ready(60)
     for _ in range(2):
         sent = [{"id": first["id"], "done": "sent again"}]
         assert ask(aloof, "/replay", {"class": "ZeroDivisionError", "root": "dead"}, TOKEN) == (200, sent)
     given = [{"id": second["id"], "done": "discarded"}]
     assert ask(aloof, "/discard", {"ids": [second["id"]]}, TOKEN) == (200, given)
-    assert len(hall.read("keeper", "inbox")) == 3
+    assert len(workflow.read("keeper", "inbox")) == 3
 
-    mended = hall.worker("mended", **variables).start().await_ready(90)
-    ledger = hall.settled(90)
+    mended = workflow.worker("mended", **variables).start().await_ready(90)
+    ledger = workflow.settled(90)
     assert [e.note for e in ledger.messages("book", "dead")] == ["0", "1", "2", "3"]
     assert [e.note for e in ledger.messages("book", "given")] == ["1"]
     assert ask(mended, "", token=TOKEN) == (404, {"error": "no dead letters"})
@@ -104,25 +104,27 @@ def test_letters_are_listed_shown_sent_again_and_given_up(hall: Hall) -> None:
         dead_letter["root"]: dead_letter["settled"] for dead_letter in ask(mended, "", token=TOKEN, all="true")[1]
     }
     assert settled == {"dead": "replayed", "given": "discarded"}
-    deposit(hall, dead=[3])
-    assert [e.note for e in hall.settled().messages("book", "dead")] == ["0", "1", "2", "3", "4"]
+    deposit(workflow, dead=[3])
+    assert [e.note for e in workflow.settled().messages("book", "dead")] == ["0", "1", "2", "3", "4"]
     assert TOKEN not in mended.log.read_text() + aloof.log.read_text()
 
 
-def test_a_read_that_waits_holds_up_neither_the_engine_nor_the_end(hall: Hall) -> None:
+def test_a_read_that_waits_holds_up_neither_the_engine_nor_the_end(workflow: WorkflowDeployment) -> None:
     """Somebody's transaction is open on a topic of dead letters: a list waits for it, and nothing for the list."""
-    worker = hall.worker().start().await_ready(60)
-    deposit(hall, early=[13])
-    hall.settled()
-    stranger = Producer({"bootstrap.servers": hall.settings.bootstrap, "transactional.id": f"{hall.settings.prefix}s"})
+    worker = workflow.worker().start().await_ready(60)
+    deposit(workflow, early=[13])
+    workflow.settled()
+    stranger = Producer(
+        {"bootstrap.servers": workflow.settings.bootstrap, "transactional.id": f"{workflow.settings.prefix}s"}
+    )
     stranger.init_transactions(30)
     stranger.begin_transaction()
-    stranger.produce(hall.topic("keeper", "dead-letters"), b"x")
+    stranger.produce(workflow.topic("keeper", "dead-letters"), b"x")
     assert stranger.flush(30) == 0
     with ThreadPoolExecutor(2) as callers:
         waiting = [callers.submit(ask, worker, "") for _ in range(2)]
-        deposit(hall, other=[1, 3])
-        until(lambda: len([e for e in hall.read("book", "events") if e.key]) == 2, "the book has noted both", 60)
+        deposit(workflow, other=[1, 3])
+        until(lambda: len([e for e in workflow.read("book", "events") if e.key]) == 2, "the book has noted both", 60)
         assert worker.page("/healthz")[0] == 200
         assert not any(each.done() for each in waiting)
         assert worker.stop() < 15
@@ -134,8 +136,8 @@ def test_a_read_that_waits_holds_up_neither_the_engine_nor_the_end(hall: Hall) -
 
 
 def test_brokers_away_is_said_in_time(tmp_path: Path) -> None:
-    with EmbeddedKafka() as kafka, hall_of(kafka.bootstrap, "topology", tmp_path) as hall:
-        worker = hall.worker().start().await_ready(60)
+    with EmbeddedKafka() as kafka, workflow_of(kafka.bootstrap, "topology", tmp_path) as workflow:
+        worker = workflow.worker().start().await_ready(60)
         assert ask(worker, "") == (404, {"error": "no dead letters"})
         kafka.pause()
         try:

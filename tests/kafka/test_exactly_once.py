@@ -1,4 +1,4 @@
-"""Exactly once, whatever is killed: workers, the group's view of them, brokers. The logbook judges."""
+"""Exactly once, whatever is killed: workers, the group's view of them, brokers. An independent reader judges."""
 
 import asyncio
 import random
@@ -41,20 +41,20 @@ def keep_stores(bank: Deployment, worker: Worker, folder: Path) -> CrashedStore:
     return CrashedStore({int(path.name): path for path in sorted(folder.glob("*"))}, ends)
 
 
-def check_stores(bank: Deployment, corpses: list[CrashedStore]) -> int:
+def check_stores(bank: Deployment, crashes: list[CrashedStore]) -> int:
     """Invariant 2: a store holds what the changelog held up to its checkpoint, no more. Records they hold in all."""
     topic = bank.topic("snapshots")
     records = read_topics(bank.settings.bootstrap, [topic])[topic]
     held = 0
-    for corpse in corpses:
-        for number, folder in corpse.stores.items():
+    for crashed in crashes:
+        for number, folder in crashed.stores.items():
             store = PartitionStore(folder)
             try:
                 checkpoint = store.checkpoint(topic)
                 found = dict(store.edition("main").snapshots())
             finally:
                 store.close()
-            assert checkpoint <= corpse.ends[topic, number], "the store is ahead of its changelog"
+            assert checkpoint <= crashed.ends[topic, number], "the store is ahead of its changelog"
             there = latest([e for e in records if e.partition == number], checkpoint)
             assert found == there, f"{folder} is not what the changelog was at {checkpoint}"
             held += len(found)
@@ -70,7 +70,7 @@ def test_a_worker_killed_at_random_moments(bank: Deployment, tmp_path: Path) -> 
     """Twenty times kill -9 under load; two workers in turn, each started again at once. Invariants 1 to 4."""
     chance = random.Random(20)
     workers = [bank.worker("one"), bank.worker("two")]
-    corpses: list[CrashedStore] = []
+    crashes: list[CrashedStore] = []
 
     async def scenario() -> Load:
         async with bank.client() as client:
@@ -85,7 +85,7 @@ def test_a_worker_killed_at_random_moments(bank: Deployment, tmp_path: Path) -> 
                 else:  # while it starts, joins or restores
                     await asyncio.sleep(chance.random() * 2)
                 worker.kill()
-                corpses.append(keep_stores(bank, worker, tmp_path / f"corpse-{kill}"))
+                crashes.append(keep_stores(bank, worker, tmp_path / f"crash-{kill}"))
                 worker.start()
             await load.progress(100)
             await load.finish()
@@ -95,7 +95,7 @@ def test_a_worker_killed_at_random_moments(bank: Deployment, tmp_path: Path) -> 
     bank.await_handled()
     check_clients(load, bank.log().verify())
     assert load.resent > 0, "no command was ever without an answer; the kills were no test"
-    assert check_stores(bank, corpses) > 0
+    assert check_stores(bank, crashes) > 0
 
 
 def test_answers_to_commits_that_are_lost(bank: Deployment) -> None:

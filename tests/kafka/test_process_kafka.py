@@ -1,6 +1,6 @@
 """Process managers on real Kafka, whatever is killed; loops of sagas that are stopped, and traces.
 
-What is judged is read from the topics by a reader of its own (`guildhall.Ledger`).
+What is judged is read from the topics by a reader of its own (`workflow_deployment.Ledger`).
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from headrace.schemas import headrace_v1_pb2 as wire
 from tests.support import bank_pb2 as pb
 from tests.support.deployment import until
 from tests.support.independent_reader import Entry
-from tests.support.workflow_deployment import Hall, Ledger, hall_of, run_on
+from tests.support.workflow_deployment import Ledger, WorkflowDeployment, run_on, workflow_of
 
 pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,10 +29,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def timed(own_kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[Hall]:
+def timed(own_kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[WorkflowDeployment]:
     """A deployment of purse, book and the warden, who has two seconds of patience."""
-    with hall_of(own_kafka.bootstrap, "timed", tmp_path) as hall:
-        yield hall
+    with workflow_of(own_kafka.bootstrap, "timed", tmp_path) as workflow:
+        yield workflow
 
 
 def pockets(ledger: Ledger, trip: str) -> list[tuple[str, int]]:
@@ -40,7 +40,7 @@ def pockets(ledger: Ledger, trip: str) -> list[tuple[str, int]]:
     return [(e.pocket, e.amount) for e in ledger.messages("warden", trip) if isinstance(e, pb.Stashed)]
 
 
-def test_time_outs_come_once_though_the_worker_is_killed_as_they_do(timed: Hall) -> None:
+def test_time_outs_come_once_though_the_worker_is_killed_as_they_do(timed: WorkflowDeployment) -> None:
     """Forty trips' time-outs in four groups, each group hit at another point of its step; cancelled ones never come."""
     worker = timed.worker()
     points = ["warden:flush", "warden:offsets", "warden:commit", "warden:store"]
@@ -97,7 +97,7 @@ def test_time_outs_come_once_though_the_worker_is_killed_as_they_do(timed: Hall)
     assert not ledger.entries("warden", "dead-letters")
 
 
-def test_a_time_out_that_cannot_be_written_harms_no_other(timed: Hall) -> None:
+def test_a_time_out_that_cannot_be_written_harms_no_other(timed: WorkflowDeployment) -> None:
     """It makes a state above the broker's limit: a dead letter, while others of the same moment come."""
     timed.worker().start()
 
@@ -122,7 +122,7 @@ def touches(ledger: Ledger) -> list[Entry]:
     return [e for e in ledger.entries("book", "commands") if e.headers["ce_type"] == b"bank.v1.Touch"]
 
 
-def test_states_that_a_process_needs_come_with_their_sequence_though_it_is_killed(timed: Hall) -> None:
+def test_states_that_a_process_needs_come_with_their_sequence_though_it_is_killed(timed: WorkflowDeployment) -> None:
     """While it asks, while it is answered, while it goes on; and a refusal that it leaves to its cause."""
     worker = timed.worker()
     faults = [
@@ -168,13 +168,15 @@ def test_states_that_a_process_needs_come_with_their_sequence_though_it_is_kille
 
 
 @pytest.fixture
-def endless(own_kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[Hall]:
+def endless(own_kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[WorkflowDeployment]:
     """A deployment in which two sagas answer each other without end."""
-    with hall_of(own_kafka.bootstrap, "endless", tmp_path) as hall:
-        yield hall
+    with workflow_of(own_kafka.bootstrap, "endless", tmp_path) as workflow:
+        yield workflow
 
 
-def test_a_loop_of_sagas_is_stopped_and_its_trace_shows_it(endless: Hall, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loop_of_sagas_is_stopped_and_its_trace_shows_it(
+    endless: WorkflowDeployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
     endless.worker(HEADRACE_HOP_LIMIT=10).start()
     headrace = run_on(endless, monkeypatch)
 
@@ -202,13 +204,13 @@ def test_a_loop_of_sagas_is_stopped_and_its_trace_shows_it(endless: Hall, monkey
 
 
 def test_a_trace_shows_commands_events_rejections_compensations_and_dead_letters(
-    hall: Hall, monkeypatch: pytest.MonkeyPatch
+    workflow: WorkflowDeployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hall.worker().start()
-    headrace = run_on(hall, monkeypatch)
+    workflow.worker().start()
+    headrace = run_on(workflow, monkeypatch)
 
     async def scenario() -> None:
-        async with hall.client() as client:
+        async with workflow.client() as client:
             for amount in (1, 7, 71, 13):
                 await client.execute(pb.Deposit(amount=amount), root="p", correlation_id="trip", timeout=30)
             await client.execute(pb.Deposit(amount=1), root="p", correlation_id="another")
@@ -217,7 +219,7 @@ def test_a_trace_shows_commands_events_rejections_compensations_and_dead_letters
             )
 
     asyncio.run(scenario())
-    hall.settled()
+    workflow.settled()
 
     # the tree as kinds and types
     def shape(node: dict[str, Any]) -> Any:

@@ -26,7 +26,7 @@ from headrace.streams.client import Reply, Status
 from tests.support import bank_pb2 as pb
 from tests.support.bank import topology
 from tests.support.deployment import Deployment, Worker, deployed, until
-from tests.support.independent_reader import Logbook
+from tests.support.independent_reader import LogReader
 
 pytestmark = pytest.mark.kafka
 Headers = dict[str, str | bytes | None]
@@ -118,7 +118,7 @@ def dead_letter_id(dead_letter: DeadLetter) -> str:
     return next((h.value.decode() for h in dead_letter.headers if h.key == "ce_id"), "")
 
 
-def until_handled(bank: Deployment, worker: Worker, records: int) -> Logbook:
+def until_handled(bank: Deployment, worker: Worker, records: int) -> LogReader:
     """The log, checked, once the worker has handled so many records."""
     worker.await_ready()
     of_it = 'headrace_batch_records_sum{domain="account"}'

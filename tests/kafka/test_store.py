@@ -24,7 +24,7 @@ from tests.support import bank_pb2 as pb
 from tests.support import schema_v2 as later
 from tests.support.bank import topology
 from tests.support.deployment import Deployment, Load, Worker, check_clients, deployed, until
-from tests.support.independent_reader import EMPTY, Logbook, plain, read_topics
+from tests.support.independent_reader import EMPTY, LogReader, plain, read_topics
 
 pytestmark = pytest.mark.kafka
 Contents = dict[int, dict[bytes, bytes]]
@@ -88,7 +88,7 @@ async def all_events(bank: Deployment, roots: list[str]) -> dict[str, list[Event
         return {root: [event async for event in client.events(root, timeout=60)] for root in roots}
 
 
-def check_history(bank: Deployment, log: Logbook) -> None:
+def check_history(bank: Deployment, log: LogReader) -> None:
     """A client reads just the events that the log has."""
     for root, events in asyncio.run(all_events(bank, list(log.events))).items():
         assert [(e.sequence, e.type, e.raw, e.causation_id) for e in events] == [
@@ -116,11 +116,11 @@ def test_a_lost_store_is_restored_as_it_was(bank: Deployment) -> None:
 
 def test_a_store_behind_by_a_tail_reads_the_tail_only(bank: Deployment, tmp_path: Path) -> None:
     """As when a partition comes back to a worker that held it before."""
-    worker, aside = bank.worker().start().await_ready(), tmp_path / "aside"
+    worker, copy = bank.worker().start().await_ready(), tmp_path / "aside"
     work(bank, 2, 500)
     worker.stop()
-    shutil.copytree(stores(bank, worker), aside)
-    old = checkpoints(aside, bank.topic("snapshots"))
+    shutil.copytree(stores(bank, worker), copy)
+    old = checkpoints(copy, bank.topic("snapshots"))
     worker.start().await_ready()
     assert worker.restored_records() == 0
     work(bank, 3, 100)
@@ -130,7 +130,7 @@ def test_a_store_behind_by_a_tail_reads_the_tail_only(bank: Deployment, tmp_path
     assert 0 < tail < whole / 2
 
     shutil.rmtree(stores(bank, worker))
-    shutil.copytree(aside, stores(bank, worker))
+    shutil.copytree(copy, stores(bank, worker))
     worker.start().await_ready()
     assert worker.restored_records() == tail
     check_history(bank, bank.log().verify())
@@ -210,7 +210,7 @@ def cleaned(kafka: EmbeddedKafka, topic: str) -> set[int]:
     return {int(line[1]) for line in lines if line[0] == topic and int(line[2]) > 0}
 
 
-def snapshots(log: Logbook) -> int:
+def snapshots(log: LogReader) -> int:
     """Records of roots in the changelog."""
     return sum((entry.key or b"\0")[:1] != b"\0" for entry in log.topics["snapshots"])
 

@@ -1,4 +1,7 @@
-"""Workflow on real Kafka, whatever is killed: sagas, facts, compensation, dead letters; `guildhall.Ledger` judges."""
+"""Workflow on real Kafka, whatever is killed: sagas, facts, compensation, dead letters.
+
+`workflow_deployment.Ledger` judges.
+"""
 
 import asyncio
 import json
@@ -22,7 +25,7 @@ from headrace.streams.client import Client, OutcomeUnknown, Reply
 from headrace.streams.state.topic_reader import read
 from tests.support import bank_pb2 as pb
 from tests.support.deployment import Load, until
-from tests.support.workflow_deployment import GuildWorker, Hall, Ledger, run_on
+from tests.support.workflow_deployment import Ledger, WorkflowDeployment, WorkflowWorker, run_on
 
 pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,14 +72,14 @@ def check_chains(load: Deposits, ledger: Ledger) -> int:
     return chains
 
 
-def test_each_event_leads_to_its_command_once_though_the_worker_is_killed(hall: Hall) -> None:
+def test_each_event_leads_to_its_command_once_though_the_worker_is_killed(workflow: WorkflowDeployment) -> None:
     """Command, event, saga, command, event: none lost, none doubled, through kill -9 at random and at the worst."""
     chance = random.Random(5)
-    worker = hall.worker()
+    worker = workflow.worker()
     faults = ["keeper:offsets", "keeper:commit", "keeper:store", "book:store"]
 
     async def scenario() -> Deposits:
-        async with hall.client() as client:
+        async with workflow.client() as client:
             load = Deposits(client, 5, callers=24, patience=1)
             worker.start()
             for kill in range(6):
@@ -93,7 +96,7 @@ def test_each_event_leads_to_its_command_once_though_the_worker_is_killed(hall: 
             return load
 
     load = asyncio.run(scenario())
-    ledger = hall.settled()
+    ledger = workflow.settled()
     assert check_chains(load, ledger) > 500
     assert load.resent > 0, "no command was ever without an answer; the kills were no test"
     assert not ledger.entries("keeper", "dead-letters")
@@ -102,14 +105,14 @@ def test_each_event_leads_to_its_command_once_though_the_worker_is_killed(hall: 
 # ---- facts
 
 
-def test_a_fact_is_recorded_once_for_ever(hall: Hall) -> None:
+def test_a_fact_is_recorded_once_for_ever(workflow: WorkflowDeployment) -> None:
     """Stated by many at once, again after a kill -9 in its transaction, and again from a store made anew."""
-    worker = hall.worker().start().await_ready()
+    worker = workflow.worker().start().await_ready()
     ids = [f"bank-{number}" for number in range(5)]
 
     async def state_all(first: int, patience: float = 3) -> list[tuple[str, Reply]]:
         """Each fact ten times at once, by two clients, with other amounts each time."""
-        async with hall.client() as one, hall.client() as other:
+        async with workflow.client() as one, workflow.client() as other:
 
             async def state(client: Client, external_id: str, amount: int) -> tuple[str, Reply]:
                 while True:
@@ -148,7 +151,7 @@ def test_a_fact_is_recorded_once_for_ever(hall: Hall) -> None:
     again = check(asyncio.run(state_all(1000)), 0)
     assert {i: r.events for i, r in again.items()} == {i: r.events for i, r in first.items()}
 
-    ledger = hall.settled()
+    ledger = workflow.settled()
     log = ledger.events["purse", "p"]
     assert sorted(fact.headers["ce_factid"] for fact in log) == ids
     assert {fact.headers["ce_factid"]: fact.message for fact in log} == {i: r.events[0].data for i, r in first.items()}
@@ -193,9 +196,9 @@ def webhook() -> Iterator[Webhook]:
     server.close()
 
 
-def test_a_refusal_is_compensated_once_whatever_is_killed(hall: Hall, webhook: Webhook) -> None:
+def test_a_refusal_is_compensated_once_whatever_is_killed(workflow: WorkflowDeployment, webhook: Webhook) -> None:
     """Killed with the refusal or its compensation open or just committed; nothing of an undone step is told anyone."""
-    worker = hall.worker(HEADRACE_WEBHOOK=webhook.url)
+    worker = workflow.worker(HEADRACE_WEBHOOK=webhook.url)
     faults = {
         "a": (7, "book>rejections book:commit"),
         "b": (7, "book>rejections book:store"),
@@ -205,7 +208,7 @@ def test_a_refusal_is_compensated_once_whatever_is_killed(hall: Hall, webhook: W
     }
 
     async def scenario() -> None:
-        async with hall.client() as client:
+        async with workflow.client() as client:
             for root, (amount, fault) in faults.items():
                 worker.start().plan_fault(fault, SIGKILL)
                 await client.send(pb.Deposit(amount=1), root=root)
@@ -217,7 +220,7 @@ def test_a_refusal_is_compensated_once_whatever_is_killed(hall: Hall, webhook: W
     assert webhook.posts == [], "told of an escalation that was not committed"
     worker.start()
     until(lambda: webhook.posts, "the escalation was posted")
-    ledger = hall.settled()
+    ledger = workflow.settled()
 
     escalation = {
         "root": "e",
@@ -244,7 +247,7 @@ def test_a_refusal_is_compensated_once_whatever_is_killed(hall: Hall, webhook: W
     (dead_letter,) = ledger.entries("purse", "dead-letters")
     assert "escalates" in wire.DeadLetter.FromString(dead_letter.value or b"").error
     # not even among what was never committed is a notice on an event log
-    written = [e for domain in ("purse", "book") for e in hall.read(domain, "events", "read_uncommitted")]
+    written = [e for domain in ("purse", "book") for e in workflow.read(domain, "events", "read_uncommitted")]
     assert len(written) > sum(map(len, ledger.events.values())), "nothing was undone; the kills were no test"
     assert {e.headers["ce_type"].partition(b".")[0] for e in written} == {b"bank"}
 
@@ -252,41 +255,43 @@ def test_a_refusal_is_compensated_once_whatever_is_killed(hall: Hall, webhook: W
 # ---- dead letters
 
 
-def test_reading_a_topic_does_not_wait_for_more_at_its_end(hall: Hall) -> None:
+def test_reading_a_topic_does_not_wait_for_more_at_its_end(workflow: WorkflowDeployment) -> None:
     """Empty partitions are at their end already; dead letters and traces read many such."""
 
     async def send() -> None:
-        async with hall.client() as client:
+        async with workflow.client() as client:
             await client.send(pb.Deposit(amount=1), root="p")
 
     asyncio.run(send())
     started = time.monotonic()
-    found = [len(list(read(hall.settings, hall.topic("purse", "commands")))) for _ in range(10)]
+    found = [len(list(read(workflow.settings, workflow.topic("purse", "commands")))) for _ in range(10)]
     assert found == [1] * 10
     assert time.monotonic() - started < 4
 
 
 @pytest.fixture
-def headrace(hall: Hall, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
+def headrace(workflow: WorkflowDeployment, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
     """The command, on this deployment, with --json: what it prints, a value a line."""
-    run = run_on(hall, monkeypatch)
+    run = run_on(workflow, monkeypatch)
     return lambda *arguments, code=0: [
         json.loads(line) for line in run(*arguments, "--json", code=code).stdout.splitlines()
     ]
 
 
-def notes(hall: Hall, root: str) -> list[str]:
+def notes(workflow: WorkflowDeployment, root: str) -> list[str]:
     """What the book has noted of a root."""
-    return [event.note for event in hall.settled().messages("book", root)]
+    return [event.note for event in workflow.settled().messages("book", root)]
 
 
-def test_events_wait_behind_a_dead_one_until_it_is_settled(hall: Hall, headrace: Callable[..., list[Any]]) -> None:
+def test_events_wait_behind_a_dead_one_until_it_is_settled(
+    workflow: WorkflowDeployment, headrace: Callable[..., list[Any]]
+) -> None:
     """Through a kill -9 and the loss of the store; a replay done twice is done once, a discard lets the others go."""
-    worker = hall.worker().start().await_ready()
+    worker = workflow.worker().start().await_ready()
 
     def deposit(**amounts: list[int]) -> None:
         async def go() -> None:
-            async with hall.client() as client:
+            async with workflow.client() as client:
                 for root, numbers in amounts.items():
                     for number in numbers:
                         await client.send(pb.Deposit(amount=number), root=root)
@@ -295,22 +300,22 @@ def test_events_wait_behind_a_dead_one_until_it_is_settled(hall: Hall, headrace:
         asyncio.run(go())
 
     deposit(dead=[1, 13, 3, 4], given=[13, 3], other=[1])
-    ledger = hall.settled()
+    ledger = workflow.settled()
     assert [len(ledger.messages("book", root)) for root in ("dead", "given", "other")] == [1, 0, 1]
     worker.kill()
     deposit(dead=[5], other=[3])
     worker.start()
-    assert (notes(hall, "dead"), notes(hall, "other")) == (["0"], ["0", "1"])
+    assert (notes(workflow, "dead"), notes(workflow, "other")) == (["0"], ["0", "1"])
     worker.kill()
     shutil.rmtree(worker.folder)
-    worker.start(GUILD_MENDED=1)  # what waits, waits for a person, though the reason is gone
+    worker.start(WORKFLOW_MENDED=1)  # what waits, waits for a person, though the reason is gone
     deposit(dead=[6], other=[4])
-    assert (notes(hall, "dead"), notes(hall, "other")) == (["0"], ["0", "1", "2"])
+    assert (notes(workflow, "dead"), notes(workflow, "other")) == (["0"], ["0", "1", "2"])
 
     # list and show
     first, second = sorted(headrace("dead-letters", "list"), key=lambda dead_letter: dead_letter["root"])
     (event,) = [e for e in ledger.entries("purse", "events") if e.key == b"dead|00000000000000000001"]
-    assert first["id"] == f"{hall.topic('purse', 'events')}/{event.partition}/{event.offset}"
+    assert first["id"] == f"{workflow.topic('purse', 'events')}/{event.partition}/{event.offset}"
     assert (first["component"], first["root"], first["type"]) == ("saga:keeper", "dead", "bank.v1.Deposited")
     assert (first["error_class"], first["error"], first["attempts"]) == ("ZeroDivisionError", "thirteen", 1)
     assert second["root"] == "given"
@@ -325,7 +330,7 @@ def test_events_wait_behind_a_dead_one_until_it_is_settled(hall: Hall, headrace:
     assert headrace("dead-letters", "replay", "--root", "dead", "--dry-run") == [would]
     assert headrace("dead-letters", "discard", first["id"], "--dry-run") == [would | {"done": "would be discarded"}]
     assert len(headrace("dead-letters", "list")) == 2
-    assert not hall.read("keeper", "inbox")
+    assert not workflow.read("keeper", "inbox")
 
     # twice before anybody can handle it: the dead letter is open still
     worker.kill()
@@ -336,9 +341,9 @@ def test_events_wait_behind_a_dead_one_until_it_is_settled(hall: Hall, headrace:
     program = [sys.executable, "-m", "headrace.cli.main", *discard]
     ended = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     assert json.loads(ended.stdout) == {"id": second["id"], "done": "discarded"}
-    assert len(hall.read("keeper", "inbox")) == 3
-    worker.start(GUILD_MENDED=1)
-    ledger = hall.settled()
+    assert len(workflow.read("keeper", "inbox")) == 3
+    worker.start(WORKFLOW_MENDED=1)
+    ledger = workflow.settled()
     assert [e.note for e in ledger.messages("book", "dead")] == ["0", "1", "2", "3", "4", "5"]
     assert [e.note for e in ledger.messages("book", "given")] == ["1"]
     assert "no dead letters" in headrace("dead-letters", "list", code=1)[0]["error"]
@@ -346,7 +351,7 @@ def test_events_wait_behind_a_dead_one_until_it_is_settled(hall: Hall, headrace:
     assert settled == {"dead": "replayed", "given": "discarded"}
     assert "no open dead letter" in headrace("dead-letters", "replay", first["id"], code=1)[0]["error"]
     deposit(dead=[3], given=[4])
-    ledger = hall.settled()
+    ledger = workflow.settled()
     assert [e.note for e in ledger.messages("book", "dead")] == ["0", "1", "2", "3", "4", "5", "6"]
     assert [e.note for e in ledger.messages("book", "given")] == ["1", "2"]
 
@@ -354,16 +359,16 @@ def test_events_wait_behind_a_dead_one_until_it_is_settled(hall: Hall, headrace:
 # ---- several workers
 
 
-def test_the_saga_moves_between_workers(hall: Hall) -> None:
+def test_the_saga_moves_between_workers(workflow: WorkflowDeployment) -> None:
     """One worker runs everything, another one the saga only; its partitions go back and forth under load."""
-    whole, saga = hall.worker("whole"), hall.worker("saga", GUILD_COMPONENTS="keeper")
+    whole, saga = workflow.worker("whole"), workflow.worker("saga", WORKFLOW_COMPONENTS="keeper")
 
-    def kept(*workers: GuildWorker) -> list[float]:
+    def kept(*workers: WorkflowWorker) -> list[float]:
         """How many of the saga's partitions workers hold that are ready."""
         return [worker.metrics()['headrace_partitions{domain="keeper"}'] for worker in workers if worker.ready]
 
     async def scenario() -> Deposits:
-        async with hall.client() as client:
+        async with workflow.client() as client:
             load = Deposits(client, 7, callers=16, patience=4)
             whole.start()
             await load.progress(50)
@@ -384,6 +389,6 @@ def test_the_saga_moves_between_workers(hall: Hall) -> None:
             return load
 
     load = asyncio.run(scenario())
-    ledger = hall.settled()
+    ledger = workflow.settled()
     assert check_chains(load, ledger) > 300
     assert not ledger.entries("keeper", "dead-letters")

@@ -1,4 +1,4 @@
-"""The guild in memory, with what the command line reads and writes of Kafka taken from there."""
+"""The workflow domain in memory, with what the command line reads and writes of Kafka taken from there."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from headrace.schemas.record import Record
 from headrace.streams.admin import dead_letters
 from headrace.streams.admin import trace as tracks
 from headrace.testing import TopologyDriver
-from tests.support import workflow_domain as guild
+from tests.support import workflow_domain
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -32,7 +32,7 @@ class Message:
         return 1, self._record.timestamp
 
 
-def furnish(monkeypatch: pytest.MonkeyPatch, topology: Topology = guild.topology) -> TopologyDriver:
+def furnish(monkeypatch: pytest.MonkeyPatch, topology: Topology = workflow_domain.topology) -> TopologyDriver:
     """A driver that `headrace` sees as its deployment; HEADRACE_TOPOLOGY is the caller's to set."""
     driver = TopologyDriver(topology, start=NOW)
 

@@ -26,9 +26,9 @@ from headrace.streams.client import Client, OutcomeUnknown, Reply
 from headrace.streams.settings import Settings
 from tests.support import bank_pb2 as pb
 from tests.support import deadlines
-from tests.support import process_server as nursery
+from tests.support import process_server as process_server
 from tests.support.bank import topology
-from tests.support.independent_reader import Logbook, end_offsets
+from tests.support.independent_reader import LogReader, end_offsets
 from tests.support.log_timeline import log_lines
 
 T = TypeVar("T")
@@ -67,11 +67,13 @@ class Worker:
         """Start the process; `variables` are for this start only."""
         assert not self.alive, "it runs already"
         self.folder.mkdir(parents=True, exist_ok=True)
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("HEADRACE_", "BANK_", "GUILD_", "OTEL_"))}
+        inherited = {
+            k: v for k, v in os.environ.items() if not k.startswith(("HEADRACE_", "BANK_", "WORKFLOW_", "OTEL_"))
+        }
         environment = inherited | self._variables | {name: str(value) for name, value in variables.items()}
         self.log.touch()
         self._log_start = self.log.stat().st_size
-        self.process = nursery.start(self.runner, environment, self.log)
+        self.process = process_server.start(self.runner, environment, self.log)
         return self
 
     @property
@@ -127,7 +129,7 @@ class Worker:
         self.send(signal.SIGKILL)
         self.wait()
 
-    def bury(self) -> None:
+    def end(self) -> None:
         """End it if it runs, and print the end of its log, which pytest shows when the test has failed."""
         if self.alive:
             self.send(signal.SIGCONT)
@@ -204,9 +206,9 @@ class Deployment:
         """A topic of the accounts."""
         return self.settings.names.topic(self.settings.edition, "account", kind)
 
-    def log(self) -> Logbook:
+    def log(self) -> LogReader:
         """All that was committed by now, and decided before; waits for transactions that are open."""
-        return Logbook.read(self.settings.bootstrap, self.settings.prefix)
+        return LogReader.read(self.settings.bootstrap, self.settings.prefix)
 
     def committed(self) -> dict[int, int]:
         """The group's committed offset in each partition of the commands; -1001 where there is none."""
@@ -242,7 +244,7 @@ def deployed(bootstrap: str, folder: Path, **settings: Any) -> Iterator[Deployme
         yield deployment
     finally:
         for worker in deployment.workers:
-            worker.bury()
+            worker.end()
         for future in admin.delete_topics([spec.name for spec in specs], request_timeout=20).values():
             future.exception(20)
 
@@ -345,7 +347,7 @@ class Load:
         return pb.Touch() if chance < 0.98 else pb.Burst(how="raise")
 
 
-def check_clients(load: Load, log: Logbook) -> None:
+def check_clients(load: Load, log: LogReader) -> None:
     """What callers were told is on the log, and is the same each time they were told it."""
     for command_id, sent in load.sent.items():
         assert sent.replies, f"{command_id} never got an answer"

@@ -1,6 +1,6 @@
 """An independent reader: what the log says, checked with a fold of its own. Nothing of the engine is used here.
 
-It knows Kafka, protobuf and the rules of the bank, and holds the log against them: `Logbook.verify`.
+It knows Kafka, protobuf and the rules of the bank, and holds the log against them: `LogReader.verify`.
 """
 
 import random
@@ -54,7 +54,7 @@ def read_topics(
     reader = Consumer(
         {
             **client,
-            "group.id": "logbook",
+            "group.id": "log-reader",
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "isolation.level": isolation,
@@ -182,7 +182,7 @@ def murmur(root: bytes, partitions: int) -> int:
     return ((h ^ h >> 15) & 0x7FFFFFFF) % partitions
 
 
-class Logbook:
+class LogReader:
     """The five topics of the bank, as committed, and what they mean."""
 
     def __init__(self, partitions: int, source: str, topics: Mapping[str, list[Entry]], commands_topic: str) -> None:
@@ -198,7 +198,7 @@ class Logbook:
         ]
 
     @classmethod
-    def read(cls, bootstrap: str, prefix: str) -> "Logbook":
+    def read(cls, bootstrap: str, prefix: str) -> "LogReader":
         """Read a deployment whose commands have all been handled, as far as anybody was told."""
         names = {kind: f"{prefix}main.account.{kind}" for kind in ("commands", "events", "snapshots", "dead-letters")}
         names["replies"] = f"{prefix}headrace.replies"
@@ -209,7 +209,7 @@ class Logbook:
 
     # ---- the whole check; an AssertionError says what is wrong
 
-    def verify(self, *, all_results_kept: bool = True) -> "Logbook":
+    def verify(self, *, all_results_kept: bool = True) -> "LogReader":
         """Hold everything against everything. `all_results_kept` is False when answers may have been forgotten."""
         self._take_events()
         self._take_answers()

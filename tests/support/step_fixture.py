@@ -74,7 +74,7 @@ class Outcome:
         return [DeadLetter.FromString(value or b"") for _, value, *_ in self.kind("dead-letters")]
 
 
-class Desk:
+class StepFixture:
     """Commands for one partition. `live` keeps its states between batches, as a worker does."""
 
     def __init__(
@@ -163,4 +163,4 @@ def without(record: Record, *names: str) -> Record:
     return record._replace(headers={k: v for k, v in record.headers.items() if k not in names})
 
 
-__all__ = ["ANSWER", "BANK", "ID", "NOW", "REPLY_TO", "Desk", "Outcome", "Reply", "header", "spec_of", "without"]
+__all__ = ["ANSWER", "BANK", "ID", "NOW", "REPLY_TO", "Outcome", "Reply", "StepFixture", "header", "spec_of", "without"]

@@ -1,4 +1,4 @@
-"""Deployments of the guild on a real broker, and a reader of what they wrote that uses nothing of the engine."""
+"""Deployments of the workflow domain on a real broker, and an independent reader of what they wrote."""
 
 import signal
 import uuid
@@ -19,13 +19,13 @@ from headrace.cli.main import app
 from headrace.streams.admin import topics
 from headrace.streams.client import Client
 from headrace.streams.settings import Settings
-from tests.support import workflow_domain as guild
+from tests.support import workflow_domain
 from tests.support.deployment import Worker, until
 from tests.support.independent_reader import Entry, end_offsets, message, murmur, read_topics
 
 
-class GuildWorker(Worker):
-    """A worker of the guild; `GUILD_…` variables are those of guild_worker."""
+class WorkflowWorker(Worker):
+    """A worker of the workflow domain; `WORKFLOW_…` variables are those of workflow_worker."""
 
     runner = Path(__file__).with_name("workflow_worker.py")
 
@@ -37,23 +37,23 @@ class GuildWorker(Worker):
 
 
 @dataclass
-class Hall:
-    """A deployment of one of the guild's topologies, under a prefix of its own."""
+class WorkflowDeployment:
+    """A deployment of one of the topologies of workflow_domain, under a prefix of its own."""
 
     settings: Settings
     name: str
     folder: Path
-    workers: list[GuildWorker] = field(default_factory=list)
+    workers: list[WorkflowWorker] = field(default_factory=list)
 
     @property
     def topology(self) -> Topology:
         """The topology that it runs."""
-        found: Topology = getattr(guild, self.name)
+        found: Topology = getattr(workflow_domain, self.name)
         return found
 
-    def worker(self, name: str = "w", **variables: Any) -> GuildWorker:
+    def worker(self, name: str = "w", **variables: Any) -> WorkflowWorker:
         """A worker, not started yet; `variables` are environment variables."""
-        worker = GuildWorker(self.folder / name, self.settings, GUILD_TOPOLOGY=self.name, **variables)
+        worker = WorkflowWorker(self.folder / name, self.settings, WORKFLOW_TOPOLOGY=self.name, **variables)
         self.workers.append(worker)
         return worker
 
@@ -167,27 +167,27 @@ class Ledger:
 
 
 @contextmanager
-def hall_of(bootstrap: str, name: str, folder: Path, **settings: Any) -> Iterator[Hall]:
+def workflow_of(bootstrap: str, name: str, folder: Path, **settings: Any) -> Iterator[WorkflowDeployment]:
     """A deployment with its topics; in the end its workers are killed, and its topics deleted."""
     defaults: dict[str, Any] = {"partitions": 4, "reply_partitions": 2, "prefix": f"t{uuid.uuid4().hex[:10]}."}
-    hall = Hall(Settings(bootstrap=bootstrap, **(defaults | settings)), name, folder)
-    admin = topics.admin(hall.settings)
-    specs = topics.wanted(hall.settings, hall.topology)
+    workflow = WorkflowDeployment(Settings(bootstrap=bootstrap, **(defaults | settings)), name, folder)
+    admin = topics.admin(workflow.settings)
+    specs = topics.wanted(workflow.settings, workflow.topology)
     topics.create(admin, specs, -1)
     try:
-        yield hall
+        yield workflow
     finally:
-        for worker in hall.workers:
-            worker.bury()
+        for worker in workflow.workers:
+            worker.end()
         for future in admin.delete_topics([spec.name for spec in specs], request_timeout=20).values():
             future.exception(20)
 
 
-def run_on(hall: Hall, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+def run_on(workflow: WorkflowDeployment, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """The command, on a deployment; it must end with `code`."""
-    monkeypatch.setenv("HEADRACE_TOPOLOGY", f"tests.support.workflow_domain:{hall.name}")
-    monkeypatch.setenv("HEADRACE_BOOTSTRAP", hall.settings.bootstrap)
-    monkeypatch.setenv("HEADRACE_PREFIX", hall.settings.prefix)
+    monkeypatch.setenv("HEADRACE_TOPOLOGY", f"tests.support.workflow_domain:{workflow.name}")
+    monkeypatch.setenv("HEADRACE_BOOTSTRAP", workflow.settings.bootstrap)
+    monkeypatch.setenv("HEADRACE_PREFIX", workflow.settings.prefix)
 
     def run(*arguments: str, code: int = 0) -> Result:
         result = CliRunner().invoke(app, arguments)

@@ -1,4 +1,4 @@
-"""A worker for the guild, as a process of its own; set up by HEADRACE_… variables like any other.
+"""A worker for the workflow domain, as a process of its own; set up by HEADRACE_… variables like any other.
 
 It can be told to die on its way: a file named `fault` in its state folder holds points and a signal, `{point} …
 {signal}`. Each point is crossed off when it is reached; at the last one the process sends itself the signal. Points:
@@ -10,8 +10,9 @@ It can be told to die on its way: a file named `fault` in its state folder holds
     {component}:commit             its offsets are too, the transaction is open
     {component}:store              the transaction is committed, the store does not have it
 
-GUILD_TOPOLOGY names the topology in `guild`, GUILD_COMPONENTS (with commas) what of it runs here, by default all;
-GUILD_MENDED=1 mends the saga that fails at thirteen.
+WORKFLOW_TOPOLOGY names the topology in `workflow_domain`, WORKFLOW_COMPONENTS (with commas) what of it runs here, by
+default all;
+WORKFLOW_MENDED=1 mends the saga that fails at thirteen.
 """
 
 import os
@@ -27,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from headrace.streams.runtime import transaction, worker
 from headrace.streams.settings import Settings
-from tests.support import workflow_domain as guild
+from tests.support import workflow_domain
 
 settings = Settings()
 _FAULT = settings.state_dir / "fault"
@@ -92,9 +93,9 @@ def main() -> None:
     engine: Any = transaction
     assert engine.Producer is Producer, "the engine takes its producer from elsewhere now"
     engine.Producer = FaultyProducer
-    guild.Keeper.broken = os.environ.get("GUILD_MENDED") != "1"
-    components = [word for word in os.environ.get("GUILD_COMPONENTS", "").split(",") if word]
-    worker.run(settings, getattr(guild, os.environ.get("GUILD_TOPOLOGY", "topology")), components)
+    workflow_domain.Keeper.broken = os.environ.get("WORKFLOW_MENDED") != "1"
+    components = [word for word in os.environ.get("WORKFLOW_COMPONENTS", "").split(",") if word]
+    worker.run(settings, getattr(workflow_domain, os.environ.get("WORKFLOW_TOPOLOGY", "topology")), components)
 
 
 if __name__ == "__main__":

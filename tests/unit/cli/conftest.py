@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from headrace.testing import TopologyDriver
-from tests.support import workflow_domain as guild
+from tests.support import workflow_domain
 from tests.support.bank_pb2 import Deposit
 from tests.support.cli_in_memory import furnish
 
@@ -38,7 +38,7 @@ def in_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def driver(in_its_folder: None, monkeypatch: pytest.MonkeyPatch) -> TopologyDriver:
     """Three dead letters: two of the saga, an hour apart, and one of the purse, which keeps a refusal."""
     monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.workflow_domain:topology")
-    monkeypatch.setattr(guild.Keeper, "broken", True)
+    monkeypatch.setattr(workflow_domain.Keeper, "broken", True)
     made = furnish(monkeypatch)
     made.send(Deposit(amount=13), "early", correlation_id="trip")
     made.clock.advance(timedelta(hours=1))

@@ -10,25 +10,25 @@ from headrace.schemas.headrace_v1_pb2 import DeadLetter, Query
 from headrace.schemas.record import Record
 from headrace.streams.steps.errors import SnapshotTooLarge
 from tests.support import bank_pb2 as pb
-from tests.support.step_fixture import ANSWER, NOW, Desk, Reply, without
+from tests.support.step_fixture import ANSWER, NOW, Reply, StepFixture, without
 
-Bad = Callable[[Desk], Record]
+Bad = Callable[[StepFixture], Record]
 
 
 def header(name: str, value: bytes | None) -> Bad:
-    return lambda desk: desk.record(pb.Deposit(amount=1), headers={name: value})
+    return lambda fixture: fixture.record(pb.Deposit(amount=1), headers={name: value})
 
 
 def burst(how: str) -> Bad:
-    return lambda desk: desk.record(pb.Burst(how=how))
+    return lambda fixture: fixture.record(pb.Burst(how=how))
 
 
 def missing(name: str) -> Bad:
-    return lambda desk: without(desk.record(pb.Deposit(amount=1)), name)
+    return lambda fixture: without(fixture.record(pb.Deposit(amount=1)), name)
 
 
 def field(**fields: Any) -> Bad:
-    return lambda desk: desk.record(pb.Deposit(amount=1), **fields)
+    return lambda fixture: fixture.record(pb.Deposit(amount=1), **fields)
 
 
 # what is wrong, how such a record is made, error class, part of the text
@@ -77,11 +77,11 @@ TABLE: list[tuple[str, Bad, str, str]] = [
 @pytest.mark.parametrize(("make", "error", "text"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])
 def test_bad_input_becomes_a_dead_letter(make: Bad, error: str, text: str) -> None:
     """Invariant 7: the dead letter carries the input whole, the reply says why, and the batch goes on."""
-    desk = Desk(check_purity=True)
-    desk.tell(pb.Deposit(amount=10))
-    bad = make(desk)
-    before, after = (desk.record(pb.Deposit(amount=amount), reply_to=None) for amount in (1, 2))
-    outcome = desk.run(before, bad, after)
+    fixture = StepFixture(check_purity=True)
+    fixture.tell(pb.Deposit(amount=10))
+    bad = make(fixture)
+    before, after = (fixture.record(pb.Deposit(amount=amount), reply_to=None) for amount in (1, 2))
+    outcome = fixture.run(before, bad, after)
 
     (dead_letter,) = outcome.dead
     assert_whole(dead_letter, bad)
@@ -102,8 +102,8 @@ def test_bad_input_becomes_a_dead_letter(make: Bad, error: str, text: str) -> No
         assert reply.command_id.encode() == (bad.headers.get(ID) or b"") or error == "UnicodeDecodeError"
 
     assert outcome.events == [pb.Deposited(amount=1, balance=11), pb.Deposited(amount=2, balance=13)]
-    assert desk.state() == pb.Account(balance=13, count=3)
-    assert desk.snapshot().sequence == 2
+    assert fixture.state() == pb.Account(balance=13, count=3)
+    assert fixture.snapshot().sequence == 2
     assert (outcome.written.failed, outcome.written.accepted, outcome.written.events) == (1, 2, 2)
 
 
@@ -120,9 +120,9 @@ def assert_whole(dead_letter: DeadLetter, record: Record) -> None:
 
 
 def test_a_record_with_nothing_at_all() -> None:
-    desk = Desk()
-    empty = Record(desk.topic, 0, 0, NOW, None, None, {})
-    outcome = desk.run(empty)
+    fixture = StepFixture()
+    empty = Record(fixture.topic, 0, 0, NOW, None, None, {})
+    outcome = fixture.run(empty)
     assert_whole(outcome.dead[0], empty)
     assert outcome.replies == []
     assert outcome.dead[0].key_missing
@@ -130,8 +130,8 @@ def test_a_record_with_nothing_at_all() -> None:
 
 
 def test_no_value_is_a_message_without_fields() -> None:
-    desk = Desk()
-    assert desk.run(desk.record(pb.Deposit(amount=1), value=None)).events == [pb.Deposited()]
+    fixture = StepFixture()
+    assert fixture.run(fixture.record(pb.Deposit(amount=1), value=None)).events == [pb.Deposited()]
 
 
 @pytest.mark.parametrize(
@@ -151,9 +151,9 @@ def test_no_value_is_a_message_without_fields() -> None:
 )
 def test_answers_go_nowhere_but_to_the_replies_topic(target: bytes) -> None:
     """A foreign topic or a partition out of range is refused before anything is decided."""
-    desk = Desk()
-    bad = desk.record(pb.Deposit(amount=1), headers={REPLY_TO: target})
-    outcome = desk.run(bad, desk.record(pb.Deposit(amount=2)))
+    fixture = StepFixture()
+    bad = fixture.record(pb.Deposit(amount=1), headers={REPLY_TO: target})
+    outcome = fixture.run(bad, fixture.record(pb.Deposit(amount=2)))
     (dead_letter,) = outcome.dead
     assert_whole(dead_letter, bad)
     assert dead_letter.error_class == "RecordError"
@@ -167,17 +167,17 @@ def test_answers_go_nowhere_but_to_the_replies_topic(target: bytes) -> None:
 @pytest.mark.parametrize("time", [-1, -(2**62), 0, 253402300800000, 2**62])
 def test_times_that_no_calendar_knows_harm_nobody(time: int) -> None:
     """A foreign producer sets the timestamp of its records; whatever it says, the batch goes on and nothing is lost."""
-    desk = Desk()
-    outcome = desk.run(
-        desk.record(pb.Deposit(amount=1), time=time),
-        desk.record(pb.Annotate(note="n"), time=time),
-        desk.record(pb.Burst(how="raise"), time=time),
-        desk.record(pb.Deposit(amount=2)),
+    fixture = StepFixture()
+    outcome = fixture.run(
+        fixture.record(pb.Deposit(amount=1), time=time),
+        fixture.record(pb.Annotate(note="n"), time=time),
+        fixture.record(pb.Burst(how="raise"), time=time),
+        fixture.record(pb.Deposit(amount=2)),
     )
     assert outcome.events[0] == pb.Deposited(amount=1, balance=1)
     assert outcome.events[-1] == pb.Deposited(amount=2, balance=3)
     assert len(outcome.events) + len(outcome.dead) == 4
-    assert desk.snapshot().sequence == len(outcome.events) - 1
+    assert fixture.snapshot().sequence == len(outcome.events) - 1
 
 
 class Unspeakable(Exception):
@@ -191,16 +191,16 @@ class Unspeakable(Exception):
 def test_an_error_whose_text_cannot_be_kept_is_kept_all_the_same(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk = Desk()
-    command = desk.step._deciders.command
+    fixture = StepFixture()
+    command = fixture.step._deciders.command
 
     def fail_touch(record: Record) -> Any:
         if record.headers[TYPE] == b"bank.v1.Touch":
             raise error
         return command(record)
 
-    monkeypatch.setattr(desk.step._deciders, "command", fail_touch)
-    outcome = desk.tell(pb.Touch(), pb.Deposit(amount=1))
+    monkeypatch.setattr(fixture.step._deciders, "command", fail_touch)
+    outcome = fixture.tell(pb.Touch(), pb.Deposit(amount=1))
     assert outcome.dead[0].error_class == type(error).__name__
     assert outcome.dead[0].error
     assert len(outcome.dead[0].error) < 20_000
@@ -209,8 +209,8 @@ def test_an_error_whose_text_cannot_be_kept_is_kept_all_the_same(
 
 
 def test_details_are_for_faults_not_for_bad_requests() -> None:
-    desk = Desk()
-    outcome = desk.tell(pb.Burst(how="raise"), pb.Burst(how="type"), pb.Swell(bytes=2_000_000))
+    fixture = StepFixture()
+    outcome = fixture.tell(pb.Burst(how="raise"), pb.Burst(how="type"), pb.Swell(bytes=2_000_000))
     fault, contract, large = outcome.dead
     assert "in burst" in fault.detail
     assert "HandlerError" in contract.detail
@@ -225,26 +225,28 @@ def test_details_are_for_faults_not_for_bad_requests() -> None:
 @pytest.mark.parametrize("how", ["apply", "mutate", "raise", "stranger"])
 def test_a_failed_command_leaves_the_state_as_it_was(how: str, stored: bool) -> None:
     """The snapshot is the fold of what was stored, nothing of the failed command is, and later commands are fine."""
-    desk = Desk(check_purity=True)
-    first = desk.record(pb.Transfer(amounts=[5, 6]))
+    fixture = StepFixture(check_purity=True)
+    first = fixture.record(pb.Transfer(amounts=[5, 6]))
     if stored:
-        desk.run(first)
-        desk.restart()
-    outcome = desk.run(*([] if stored else [first]), desk.record(pb.Burst(how=how)), desk.record(pb.Deposit(amount=1)))
+        fixture.run(first)
+        fixture.restart()
+    outcome = fixture.run(
+        *([] if stored else [first]), fixture.record(pb.Burst(how=how)), fixture.record(pb.Deposit(amount=1))
+    )
     assert outcome.events[-1] == pb.Deposited(amount=1, balance=12)
-    assert desk.state() == pb.Account(balance=12, count=3)
-    assert desk.snapshot().sequence == 2
-    assert len(list(desk.store.history(b"r", 0, 9))) == 3
+    assert fixture.state() == pb.Account(balance=12, count=3)
+    assert fixture.snapshot().sequence == 2
+    assert len(list(fixture.store.history(b"r", 0, 9))) == 3
 
 
 def test_an_event_too_large_stops_those_beside_it() -> None:
     """Of the events of one command either all are written or none is."""
-    desk = Desk(max_bytes=10_000)
-    assert desk.tell(pb.Swell(bytes=1_000, times=2)).written.events == 2
-    outcome = desk.tell(pb.Swell(bytes=8_000, times=2))
+    fixture = StepFixture(max_bytes=10_000)
+    assert fixture.tell(pb.Swell(bytes=1_000, times=2)).written.events == 2
+    outcome = fixture.tell(pb.Swell(bytes=8_000, times=2))
     assert outcome.events == []
     assert outcome.reply.code == "too-large"
-    assert desk.snapshot().sequence == 1
+    assert fixture.snapshot().sequence == 1
 
 
 # ---- snapshots that outgrow the broker's limit
@@ -252,38 +254,38 @@ def test_an_event_too_large_stops_those_beside_it() -> None:
 
 def test_a_state_too_large_fails_its_own_command_only() -> None:
     """Found when the batch is finished; done again with care, the batch loses just the commands that are too much."""
-    desk = Desk(max_bytes=10_000)
+    fixture = StepFixture(max_bytes=10_000)
     batch = [
-        desk.record(pb.Swell(bytes=4_000)),
-        desk.record(pb.Swell(bytes=5_000)),
-        desk.record(pb.Deposit(amount=1)),
-        desk.record(pb.Swell(bytes=5_000), root="other"),
+        fixture.record(pb.Swell(bytes=4_000)),
+        fixture.record(pb.Swell(bytes=5_000)),
+        fixture.record(pb.Deposit(amount=1)),
+        fixture.record(pb.Swell(bytes=5_000), root="other"),
     ]
-    desk.handle(*batch)
+    fixture.handle(*batch)
     with pytest.raises(SnapshotTooLarge):
-        desk.step.finish(NOW)
-    desk.step.rolled_back()
-    desk.step.enforce_state_size = True
-    outcome = desk.run(*batch)
+        fixture.step.finish(NOW)
+    fixture.step.rolled_back()
+    fixture.step.enforce_state_size = True
+    outcome = fixture.run(*batch)
     assert [r.status for r in outcome.replies] == [Reply.ACCEPTED, Reply.FAILED, Reply.ACCEPTED, Reply.ACCEPTED]
     assert outcome.replies[1].code == "too-large"
     assert "a state of" in outcome.dead[0].error
-    assert desk.state() == pb.Account(balance=1, count=2, ballast=b"x" * 4_000)
-    assert len(desk.state("other").ballast) == 5_000
+    assert fixture.state() == pb.Account(balance=1, count=2, ballast=b"x" * 4_000)
+    assert len(fixture.state("other").ballast) == 5_000
 
 
 @pytest.mark.parametrize("size", range(7_860, 7_960, 4))
 def test_with_care_a_batch_always_ends(size: int) -> None:
     """However near to the limit a state comes: what care lets through, the end of the batch does too."""
-    desk = Desk(max_bytes=10_000)
-    desk.step.enforce_state_size = True
-    desk.tell(pb.Swell(bytes=size), pb.Deposit(amount=1))
+    fixture = StepFixture(max_bytes=10_000)
+    fixture.step.enforce_state_size = True
+    fixture.tell(pb.Swell(bytes=size), pb.Deposit(amount=1))
 
 
 def test_a_reply_too_large_leaves_its_events_out() -> None:
-    desk = Desk(max_bytes=10_000)
-    desk.step.enforce_state_size = True
-    outcome = desk.tell(*[pb.Deposit(amount=1)] * 3, pb.Transfer(amounts=[1] * 400))
+    fixture = StepFixture(max_bytes=10_000)
+    fixture.step.enforce_state_size = True
+    outcome = fixture.tell(*[pb.Deposit(amount=1)] * 3, pb.Transfer(amounts=[1] * 400))
     assert outcome.written.events == 403
     reply = outcome.replies[-1]
     assert (reply.status, reply.sequence, list(reply.events)) == (Reply.ACCEPTED, 402, [])
@@ -291,9 +293,9 @@ def test_a_reply_too_large_leaves_its_events_out() -> None:
 
 
 def test_an_answer_is_given_where_it_was_asked_for() -> None:
-    desk = Desk()
-    outcome = desk.run(
-        desk.record(pb.Deposit(amount=1), reply_to="headrace.replies/1"),
-        desk.record(pb.Deposit(amount=2), reply_to=ANSWER),
+    fixture = StepFixture()
+    outcome = fixture.run(
+        fixture.record(pb.Deposit(amount=1), reply_to="headrace.replies/1"),
+        fixture.record(pb.Deposit(amount=2), reply_to=ANSWER),
     )
     assert [(key, partition) for _, _, key, partition, _ in outcome.kind("replies")] == [(b"c1", 1), (b"c2", 0)]

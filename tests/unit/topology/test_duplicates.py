@@ -4,39 +4,41 @@ import pytest
 
 from headrace.schemas.headers import CORRELATION
 from tests.support import bank_pb2 as pb
-from tests.support.step_fixture import Desk, Outcome, Reply
+from tests.support.step_fixture import Outcome, Reply, StepFixture
 
 
-def twice(desk: Desk, together: bool, first: pb.Transfer | pb.Withdraw, **more: str | None) -> tuple[Reply, Outcome]:
+def twice(
+    fixture: StepFixture, together: bool, first: pb.Transfer | pb.Withdraw, **more: str | None
+) -> tuple[Reply, Outcome]:
     """The same command twice, in one batch or in two; the first answer, and what the repeat alone led to."""
-    again = desk.record(first, id="same", **more)  # type: ignore[arg-type]
+    again = fixture.record(first, id="same", **more)  # type: ignore[arg-type]
     if together:
-        outcome = desk.run(desk.record(first, id="same"), again)
+        outcome = fixture.run(fixture.record(first, id="same"), again)
         size = len(outcome.outputs) - len(outcome.kind("snapshots"))
         tail = [o for o in outcome.outputs[:size] if o[0].endswith("replies")][1:]
         return outcome.replies[0], Outcome(tail, outcome.written)
-    answer = desk.tell(first, id="same").reply
-    return answer, desk.run(again)
+    answer = fixture.tell(first, id="same").reply
+    return answer, fixture.run(again)
 
 
 @pytest.mark.parametrize("together", [True, False], ids=["one batch", "two batches"])
 class TestOnce:
     def test_accepted_is_repeated_with_its_events(self, together: bool) -> None:
-        desk = Desk()
-        desk.tell(pb.Deposit(amount=1))
-        first, repeat = twice(desk, together, pb.Transfer(amounts=[5, 6]))
+        fixture = StepFixture()
+        fixture.tell(pb.Deposit(amount=1))
+        first, repeat = twice(fixture, together, pb.Transfer(amounts=[5, 6]))
         assert repeat.reply.already_processed
         assert not first.already_processed
         repeat_reply = repeat.reply
         repeat_reply.already_processed = False
         assert repeat_reply == first
         assert [e.sequence for e in first.events] == [1, 2]
-        assert desk.state().balance == 12
+        assert fixture.state().balance == 12
         assert repeat.written.repeated == 1
 
     def test_rejected_is_repeated_with_its_reason(self, together: bool) -> None:
-        desk = Desk()
-        first, repeat = twice(desk, together, pb.Withdraw(amount=5))
+        fixture = StepFixture()
+        first, repeat = twice(fixture, together, pb.Withdraw(amount=5))
         assert first.status == Reply.REJECTED
         assert repeat.reply.already_processed
         assert (repeat.reply.status, repeat.reply.reason, repeat.reply.code) == (
@@ -47,85 +49,87 @@ class TestOnce:
         assert (repeat.reply.command_id, repeat.reply.root, repeat.reply.sequence) == ("same", "r", -1)
 
     def test_a_repeat_that_wants_no_answer_gets_none(self, together: bool) -> None:
-        desk = Desk()
-        _, repeat = twice(desk, together, pb.Transfer(amounts=[5]), reply_to=None)
+        fixture = StepFixture()
+        _, repeat = twice(fixture, together, pb.Transfer(amounts=[5]), reply_to=None)
         assert repeat.outputs == []
-        assert desk.state().balance == 5
+        assert fixture.state().balance == 5
 
     def test_a_rejection_without_an_answer_is_a_dead_letter_once(self, together: bool) -> None:
-        desk = Desk()
-        records = [desk.record(pb.Withdraw(amount=5), id="same", reply_to=None) for _ in range(2)]
-        outcomes = [desk.run(*records)] if together else [desk.run(record) for record in records]
+        fixture = StepFixture()
+        records = [fixture.record(pb.Withdraw(amount=5), id="same", reply_to=None) for _ in range(2)]
+        outcomes = [fixture.run(*records)] if together else [fixture.run(record) for record in records]
         assert [dead_letter.error for outcome in outcomes for dead_letter in outcome.dead] == [
             "balance is 0, 5 asked for"
         ]
         assert outcomes[-1].written.repeated == 1
 
     def test_a_command_without_events_is_repeated(self, together: bool) -> None:
-        desk = Desk()
-        desk.tell(pb.Deposit(amount=1))
-        first, repeat = twice(desk, together, pb.Transfer())
+        fixture = StepFixture()
+        fixture.tell(pb.Deposit(amount=1))
+        first, repeat = twice(fixture, together, pb.Transfer())
         assert (first.sequence, repeat.reply.sequence) == (0, 0)
         assert repeat.reply.already_processed
         assert list(repeat.reply.events) == []
 
 
 def test_the_first_answer_stays_the_same_whatever_happened_since() -> None:
-    desk = Desk()
-    refused = desk.tell(pb.Withdraw(amount=5), id="early").reply
-    accepted = desk.tell(pb.Deposit(amount=100), id="first").reply
-    desk.tell(*[pb.Deposit(amount=1)] * 20)
-    again = desk.run(desk.record(pb.Withdraw(amount=5), id="early"), desk.record(pb.Deposit(amount=1), id="first"))
+    fixture = StepFixture()
+    refused = fixture.tell(pb.Withdraw(amount=5), id="early").reply
+    accepted = fixture.tell(pb.Deposit(amount=100), id="first").reply
+    fixture.tell(*[pb.Deposit(amount=1)] * 20)
+    again = fixture.run(
+        fixture.record(pb.Withdraw(amount=5), id="early"), fixture.record(pb.Deposit(amount=1), id="first")
+    )
     for reply in again.replies:
         reply.already_processed = False
     assert [r.reason for r in again.replies] == [refused.reason, ""]
     assert again.replies[1].sequence == accepted.sequence == 0
     assert list(again.replies[1].events) == list(accepted.events)
-    assert desk.state().balance == 120
+    assert fixture.state().balance == 120
 
 
 def test_a_repeat_after_a_restart() -> None:
-    desk = Desk()
-    first = desk.tell(pb.Transfer(amounts=[5, 6]), id="same").reply
-    desk.restart()
-    again = desk.tell(pb.Transfer(amounts=[5, 6]), id="same").reply
+    fixture = StepFixture()
+    first = fixture.tell(pb.Transfer(amounts=[5, 6]), id="same").reply
+    fixture.restart()
+    again = fixture.tell(pb.Transfer(amounts=[5, 6]), id="same").reply
     assert list(again.events) == list(first.events)
     assert again.already_processed
 
 
 def test_what_the_repeat_says_does_not_matter() -> None:
     """The id alone decides: other content, another correlation or a payload that does not parse change nothing."""
-    desk = Desk()
-    desk.tell(pb.Deposit(amount=1), id="same")
-    repeats = desk.run(
-        desk.record(pb.Deposit(amount=99), id="same"),
-        desk.record(pb.Open(owner="x"), id="same", headers={CORRELATION: b"other"}),
-        desk.record(pb.Deposit(), id="same", value=b"\xff"),
-        desk.record(pb.Deposit(amount=1), id="same", expected=77),
-        desk.record(pb.Deposit(amount=1), id="same", headers={CORRELATION: b"\xff"}),
+    fixture = StepFixture()
+    fixture.tell(pb.Deposit(amount=1), id="same")
+    repeats = fixture.run(
+        fixture.record(pb.Deposit(amount=99), id="same"),
+        fixture.record(pb.Open(owner="x"), id="same", headers={CORRELATION: b"other"}),
+        fixture.record(pb.Deposit(), id="same", value=b"\xff"),
+        fixture.record(pb.Deposit(amount=1), id="same", expected=77),
+        fixture.record(pb.Deposit(amount=1), id="same", headers={CORRELATION: b"\xff"}),
     )
     assert [r.status for r in repeats.replies] == [Reply.ACCEPTED] * 5
     assert repeats.kind("events") == []
 
 
 def test_ids_are_a_roots_own() -> None:
-    desk = Desk()
-    outcome = desk.run(*(desk.record(pb.Deposit(amount=1), root=root, id="same") for root in ("a", "b", "a")))
+    fixture = StepFixture()
+    outcome = fixture.run(*(fixture.record(pb.Deposit(amount=1), root=root, id="same") for root in ("a", "b", "a")))
     assert [r.already_processed for r in outcome.replies] == [False, False, True]
     assert len(outcome.events) == 2
 
 
 def test_a_failed_command_may_be_sent_again() -> None:
     """What lies in the dead letters was not decided, so the same id is handled when it comes again."""
-    desk = Desk()
-    assert desk.tell(pb.Burst(how="raise"), id="same").reply.status == Reply.FAILED
-    assert desk.tell(pb.Deposit(amount=1), id="same").reply.status == Reply.ACCEPTED
+    fixture = StepFixture()
+    assert fixture.tell(pb.Burst(how="raise"), id="same").reply.status == Reply.FAILED
+    assert fixture.tell(pb.Deposit(amount=1), id="same").reply.status == Reply.ACCEPTED
 
 
 def test_an_aborted_batch_leaves_no_answer() -> None:
-    desk = Desk()
-    desk.handle(desk.record(pb.Deposit(amount=1), id="same"))
-    desk.step.finish(0)
-    desk.step.rolled_back()
-    assert not desk.tell(pb.Deposit(amount=1), id="same").reply.already_processed
-    assert desk.state().balance == 1
+    fixture = StepFixture()
+    fixture.handle(fixture.record(pb.Deposit(amount=1), id="same"))
+    fixture.step.finish(0)
+    fixture.step.rolled_back()
+    assert not fixture.tell(pb.Deposit(amount=1), id="same").reply.already_processed
+    assert fixture.state().balance == 1

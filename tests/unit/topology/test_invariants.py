@@ -15,7 +15,7 @@ from headrace.streams.steps.batch import Written
 from headrace.testing.request import raw
 from headrace.topology.partitioner import partition_of
 from tests.support import bank_pb2 as pb
-from tests.support.step_fixture import ANSWER, NOW, Desk, Outcome, Reply, header
+from tests.support.step_fixture import ANSWER, NOW, Outcome, Reply, StepFixture, header
 
 NOTHING = Written(0, 0, 0, 0, 0, 0, 0)
 ANSWERS = (b"headrace.replies/0", b"headrace.replies/1")
@@ -48,16 +48,16 @@ ROUGH = st.tuples(COMMANDS, ROOTS, HEADERS, st.booleans(), st.sampled_from([...,
 def test_invariant_7_nothing_disappears(batches: list[list[Any]]) -> None:
     """Every input ends as events, as a reply, or as a dead letter that carries it whole. Without any of these end
     only repeats and commands that lead to nothing, when nobody asked for an answer."""
-    desk = Desk(check_purity=True)
+    fixture = StepFixture(check_purity=True)
     decided: set[tuple[bytes | None, bytes | None]] = set()
     for batch in batches:
         for command, root, headers, asks, value in batch:
-            record = desk.record(command, root, headers={REPLY_TO: ANSWER.encode() if asks else None, **headers})
+            record = fixture.record(command, root, headers={REPLY_TO: ANSWER.encode() if asks else None, **headers})
             if value is not ...:
                 record = record._replace(value=value)
-            assert_ends(record, Outcome(desk.handle(record), NOTHING), decided)
-        desk.store.put(desk.step.finish(NOW))
-        written = desk.step.committed()
+            assert_ends(record, Outcome(fixture.handle(record), NOTHING), decided)
+        fixture.store.put(fixture.step.finish(NOW))
+        written = fixture.step.committed()
         assert sum(written) - written.events == len(batch), "each record has one outcome"
 
 
@@ -93,10 +93,10 @@ def assert_ends(record: Record, outcome: Outcome, decided: set[Any]) -> None:
 @settings(max_examples=100, deadline=None)
 def test_invariant_4_sequences_are_contiguous(told: list[tuple[Message, str]], size: int) -> None:
     """Each root's events are 0, 1, 2, … in the log, in the history and in the replies, without gap or double."""
-    desk = Desk(edition="trial", check_purity=True)
+    fixture = StepFixture(edition="trial", check_purity=True)
     log: dict[str, list[int]] = {"a": [], "b": [], "c": []}
     for start in range(0, len(told), size):
-        outcome = desk.run(*(desk.record(command, root) for command, root in told[start : start + size]))
+        outcome = fixture.run(*(fixture.record(command, root) for command, root in told[start : start + size]))
         for output in outcome.kind("events"):
             root, _, number = str(output[2]).rpartition("|")
             log[root].append(int(number))
@@ -106,23 +106,23 @@ def test_invariant_4_sequences_are_contiguous(told: list[tuple[Message, str]], s
         assert len(accepted) == len(outcome.kind("events"))
     for root, sequences in log.items():
         assert sequences == list(range(len(sequences)))
-        assert len(list(desk.store.history(root.encode(), 0, 1000))) == len(sequences)
+        assert len(list(fixture.store.history(root.encode(), 0, 1000))) == len(sequences)
 
 
 def test_invariant_5_events_are_never_rewritten() -> None:
     """The bytes on the log, in the history, in the reply and in later answers are the same."""
-    desk = Desk()
-    outcome = desk.tell(pb.Annotate(note="n"), id="one")
+    fixture = StepFixture()
+    outcome = fixture.tell(pb.Annotate(note="n"), id="one")
     ((_, written, *_),) = outcome.kind("events")
     kept = [
         outcome.reply.events[0].data,
-        desk.tell(pb.Annotate(note="other"), id="one").reply.events[0].data,
-        desk.tell(Query(limit=1)).result.events[0].data,
-        desk.tell(pb.Withdraw(), expected=-1).reply.events[0].data,
+        fixture.tell(pb.Annotate(note="other"), id="one").reply.events[0].data,
+        fixture.tell(Query(limit=1)).result.events[0].data,
+        fixture.tell(pb.Withdraw(), expected=-1).reply.events[0].data,
     ]
     assert set(kept) == {written}
-    desk.tell(pb.Deposit(amount=1), pb.Deposit(amount=1))
-    assert desk.tell(Query(limit=1)).result.events[0].data == written
+    fixture.tell(pb.Deposit(amount=1), pb.Deposit(amount=1))
+    assert fixture.tell(Query(limit=1)).result.events[0].data == written
 
 
 # ---- partitions
@@ -134,9 +134,9 @@ def test_invariant_6_misrouted_records_are_forwarded_not_handled(root: str, part
     """A record that lies in the wrong partition goes to its own as it is; nothing else is written or stored."""
     partition %= partitions
     right = partition_of(root.encode(), partitions)
-    desk = Desk(partition=partition, partitions=partitions)
-    record = desk.record(pb.Deposit(amount=1), root, headers={"x-own": b"\xff"})
-    outcome = desk.run(record)
+    fixture = StepFixture(partition=partition, partitions=partitions)
+    record = fixture.record(pb.Deposit(amount=1), root, headers={"x-own": b"\xff"})
+    outcome = fixture.run(record)
     if right == partition:
         assert (outcome.written.accepted, outcome.written.forwarded) == (1, 0)
         assert {output[3] for output in outcome.outputs if output[0] != "headrace.replies"} == {partition}
@@ -145,11 +145,11 @@ def test_invariant_6_misrouted_records_are_forwarded_not_handled(root: str, part
     assert (topic, value, key, to) == (record.topic, record.value, record.key, right)
     assert dict(headers or []) == record.headers
     assert outcome.written.forwarded == 1
-    assert (desk.store.snapshots, desk.store.results) == ({}, {})
+    assert (fixture.store.snapshots, fixture.store.results) == ({}, {})
 
 
 def test_invariant_6_a_forwarded_record_is_handled_once_it_is_where_it_belongs() -> None:
-    wrong, right = Desk(partition=0, partitions=2), Desk(partition=1, partitions=2)
+    wrong, right = StepFixture(partition=0, partitions=2), StepFixture(partition=1, partitions=2)
     ((topic, value, key, partition, headers),) = wrong.tell(pb.Deposit(amount=1)).outputs
     assert isinstance(key, bytes)
     outcome = right.run(Record(topic, partition, 0, NOW, key, value, raw(headers or [])))
@@ -165,8 +165,8 @@ def test_invariant_6_a_forwarded_record_is_handled_once_it_is_where_it_belongs()
 @settings(max_examples=30, deadline=None)
 def test_invariant_8_main_never_sees_an_edition(edition: str, told: list[tuple[Message, str, bool]]) -> None:
     """All that a step writes goes to topics of its own edition, or to the replies; also dead and misrouted records."""
-    desk = Desk(edition=edition, partition=0, partitions=2, check_purity=True)
-    outcome = desk.run(*(desk.record(c, root, reply_to=ANSWER if asks else None) for c, root, asks in told))
+    fixture = StepFixture(edition=edition, partition=0, partitions=2, check_purity=True)
+    outcome = fixture.run(*(fixture.record(c, root, reply_to=ANSWER if asks else None) for c, root, asks in told))
     own = {f"{edition}.account.{kind}" for kind in ("events", "snapshots", "dead-letters", "commands")}
     assert {output[0] for output in outcome.outputs} <= own | {"headrace.replies"}
     sources = {header(o, "ce_source") for o in outcome.outputs if o[4] and not o[0].endswith("commands")}
@@ -180,14 +180,14 @@ def test_invariant_8_main_never_sees_an_edition(edition: str, told: list[tuple[M
 @settings(max_examples=60, deadline=None)
 def test_invariant_9_a_replay_gives_the_same_records(told: list[tuple[Message, str]]) -> None:
     """Time, chance and ids come from the record, so deciding again, here or after a restart, writes the same bytes."""
-    desk = Desk(check_purity=True)
-    records = [desk.record(command, root) for command, root in told]
-    first = desk.handle(*records)
-    desk.step.rolled_back()
-    again = desk.handle(*records)
-    desk.restart()
+    fixture = StepFixture(check_purity=True)
+    records = [fixture.record(command, root) for command, root in told]
+    first = fixture.handle(*records)
+    fixture.step.rolled_back()
+    again = fixture.handle(*records)
+    fixture.restart()
     assert [without_traceback(o) for o in first] == [without_traceback(o) for o in again]
-    assert [without_traceback(o) for o in first] == [without_traceback(o) for o in desk.handle(*records)]
+    assert [without_traceback(o) for o in first] == [without_traceback(o) for o in fixture.handle(*records)]
 
 
 def without_traceback(output: Any) -> Any:
@@ -210,7 +210,7 @@ class Dice(Aggregate[pb.Account]):
 
 
 def roll(**more: Any) -> list[pb.Annotated]:
-    outcome = Desk(Dice).tell(pb.Annotate(), **more)
+    outcome = StepFixture(Dice).tell(pb.Annotate(), **more)
     return [pb.Annotated.FromString(value or b"") for _, value, *_ in outcome.kind("events")]
 
 
@@ -232,8 +232,8 @@ def test_invariant_9_ids_chance_and_time_come_from_the_context() -> None:
 
 def test_invariant_9_a_handler_that_changes_its_state_is_caught() -> None:
     """Also when it says no at the same time."""
-    desk = Desk(check_purity=True)
-    desk.tell(pb.Deposit(amount=5))
-    (dead_letter,) = desk.tell(pb.Burst(how="mutate")).dead
+    fixture = StepFixture(check_purity=True)
+    fixture.tell(pb.Deposit(amount=5))
+    (dead_letter,) = fixture.tell(pb.Burst(how="mutate")).dead
     assert dead_letter.error == "Accounts.burst changed the state it was given"
-    assert desk.tell(pb.Deposit(amount=1)).events == [pb.Deposited(amount=1, balance=6)]
+    assert fixture.tell(pb.Deposit(amount=1)).events == [pb.Deposited(amount=1, balance=6)]

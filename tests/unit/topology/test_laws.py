@@ -15,7 +15,7 @@ from headrace.streams.steps.errors import SnapshotTooLarge
 from headrace.streams.steps.handlers import States
 from headrace.testing.memory_store import MemoryStore
 from tests.support import bank_pb2 as pb
-from tests.support.step_fixture import BANK, NOW, Desk, Outcome, Reply, header
+from tests.support.step_fixture import BANK, NOW, Outcome, Reply, StepFixture, header
 
 ROOTS = ("a", "b")
 AMOUNTS = st.integers(0, 9)
@@ -35,23 +35,23 @@ class Bank(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.desk = Desk(check_purity=True, live_states=1, max_bytes=8_000)
+        self.fixture = StepFixture(check_purity=True, live_states=1, max_bytes=8_000)
         self.log: list[Any] = []
         self.batch: list[Any] = []
         self.outputs: list[Any] = []
 
     @rule(command=COMMANDS, root=st.sampled_from(ROOTS), expected=st.none() | st.integers(-1, 5))
     def tell(self, command: Message, root: str, expected: int | None) -> None:
-        record = self.desk.record(command, root, expected=expected)
+        record = self.fixture.record(command, root, expected=expected)
         self.batch.append(record)
-        self.outputs.extend(self.desk.handle(record))
+        self.outputs.extend(self.fixture.handle(record))
 
     @rule(number=st.integers(0, 99))
     @precondition(lambda self: self.batch)
     def tell_again(self, number: int) -> None:
         record = self.batch[number % len(self.batch)]
         self.batch.append(record)
-        outputs = self.desk.handle(record)
+        outputs = self.fixture.handle(record)
         self.outputs.extend(outputs)
         for reply in Outcome(outputs, BLANK).replies:
             assert reply.already_processed or reply.status == Reply.FAILED
@@ -59,26 +59,26 @@ class Bank(RuleBasedStateMachine):
     @rule()
     def commit(self) -> None:
         try:
-            staged = self.desk.step.finish(NOW)
+            staged = self.fixture.step.finish(NOW)
         except SnapshotTooLarge:
-            self.desk.step.rolled_back()
-            self.desk.step.enforce_state_size = True
-            self.outputs = self.desk.handle(*self.batch)
-            staged = self.desk.step.finish(NOW)
-            self.desk.step.enforce_state_size = False
-        self.desk.store.put(staged)
-        self.desk.step.committed()
+            self.fixture.step.rolled_back()
+            self.fixture.step.enforce_state_size = True
+            self.outputs = self.fixture.handle(*self.batch)
+            staged = self.fixture.step.finish(NOW)
+            self.fixture.step.enforce_state_size = False
+        self.fixture.store.put(staged)
+        self.fixture.step.committed()
         self.log.extend(output for output in self.outputs if output[0].endswith("events"))
         self.batch, self.outputs = [], []
 
     @rule()
     def abort(self) -> None:
-        self.desk.step.rolled_back()
+        self.fixture.step.rolled_back()
         self.batch, self.outputs = [], []
 
     @rule()
     def crash(self) -> None:
-        self.desk.restart()
+        self.fixture.restart()
         self.batch, self.outputs = [], []
 
     @invariant()
@@ -91,34 +91,34 @@ class Bank(RuleBasedStateMachine):
             for output in events:
                 message, apply = BANK.appliers[header(output, "ce_type")]
                 apply(state, message.FromString(output[1]))
-            stored = self.desk.store.snapshot(root.encode())
+            stored = self.fixture.store.snapshot(root.encode())
             assert (stored is None) == (not events)
-            assert self.desk.state(root) == state
+            assert self.fixture.state(root) == state
             if stored is not None:
-                assert self.desk.snapshot(root).sequence == len(events) - 1
+                assert self.fixture.snapshot(root).sequence == len(events) - 1
 
     @invariant()
     def history_is_the_log(self) -> None:
         for root in ROOTS:
             wanted = [output[1] for output in self.log if str(output[2]).startswith(f"{root}|")]
-            kept = [value.split(b"\0", 6)[6] for value in self.desk.store.history(root.encode(), 0, 10_000)]
+            kept = [value.split(b"\0", 6)[6] for value in self.fixture.store.history(root.encode(), 0, 10_000)]
             assert kept == wanted
 
     @invariant()
     def live_states_are_what_a_fresh_worker_would_have(self) -> None:
         """Invariant 3 within a batch: what the next command sees is snapshot and pending events, folded."""
-        roots = self.desk.step._cache
+        roots = self.fixture.step._cache
         for key, live in roots.live.items():
             state, sequence = pb.Account(), -1
-            if (stored := self.desk.store.snapshot(key)) is not None:
+            if (stored := self.fixture.store.snapshot(key)) is not None:
                 snapshot = Snapshot.FromString(stored)
                 state.MergeFromString(snapshot.state)
                 sequence = snapshot.sequence
-            assert live.sequence == sequence + States(self.desk.spec).fold(state, live.pending)
+            assert live.sequence == sequence + States(self.fixture.spec).fold(state, live.pending)
             assert live.state == state
 
 
-BLANK = Desk().step.committed()
+BLANK = StepFixture().step.committed()
 TestSnapshotIsFold = Bank.TestCase
 TestSnapshotIsFold.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
 
@@ -132,21 +132,23 @@ def dump(store: MemoryStore) -> Any:
 
 def test_a_batch_rolled_back_leaves_everything_as_before() -> None:
     """Nothing of it is in the store, in the states, among the answers, the outputs or the counts."""
-    desk, twin = Desk(), Desk()
-    for each in (desk, twin):
+    fixture, twin = StepFixture(), StepFixture()
+    for each in (fixture, twin):
         each.tell(pb.Transfer(amounts=[1, 2]), id="first")
-    before = dump(desk.store)
+    before = dump(fixture.store)
     for amount in range(5):
-        desk.handle(desk.record(pb.Deposit(amount=amount), root="r"), desk.record(pb.Open(owner="x"), root="new"))
-    desk.step.handle(desk.record(pb.Burst(how="raise")))
-    desk.step.finish(NOW)
-    desk.step.rolled_back()
-    assert dump(desk.store) == before
-    assert desk.step.outputs == []
-    outcomes = [each.tell(pb.Deposit(amount=1), pb.Withdraw(amount=9), id="next") for each in (desk, twin)]
+        fixture.handle(
+            fixture.record(pb.Deposit(amount=amount), root="r"), fixture.record(pb.Open(owner="x"), root="new")
+        )
+    fixture.step.handle(fixture.record(pb.Burst(how="raise")))
+    fixture.step.finish(NOW)
+    fixture.step.rolled_back()
+    assert dump(fixture.store) == before
+    assert fixture.step.outputs == []
+    outcomes = [each.tell(pb.Deposit(amount=1), pb.Withdraw(amount=9), id="next") for each in (fixture, twin)]
     assert outcomes[0].outputs == outcomes[1].outputs
     assert outcomes[0].written == outcomes[1].written
-    assert dump(desk.store) == dump(twin.store)
+    assert dump(fixture.store) == dump(twin.store)
 
 
 # ---- a state type that has changed since
@@ -168,47 +170,47 @@ class Before(Aggregate[pb.Opened]):
 
 def test_another_state_type_is_folded_from_history() -> None:
     """The snapshot's fingerprint tells; the next event writes a snapshot of the new type."""
-    old = Desk(Before)
+    old = StepFixture(Before)
     old.tell(pb.Deposit(amount=5), pb.Deposit(amount=7))
     assert old.state().owner == "has 7"
-    desk = Desk(store=old.store, check_purity=True)
-    assert desk.snapshot().fingerprint == fingerprint(pb.Opened)
-    outcome = desk.tell(pb.Deposit(amount=1))
+    fixture = StepFixture(store=old.store, check_purity=True)
+    assert fixture.snapshot().fingerprint == fingerprint(pb.Opened)
+    outcome = fixture.tell(pb.Deposit(amount=1))
     assert outcome.events == [pb.Deposited(amount=1, balance=8)]
-    assert desk.snapshot().fingerprint == fingerprint(pb.Account)
-    assert (desk.snapshot().sequence, desk.state()) == (2, pb.Account(balance=8, count=3))
+    assert fixture.snapshot().fingerprint == fingerprint(pb.Account)
+    assert (fixture.snapshot().sequence, fixture.state()) == (2, pb.Account(balance=8, count=3))
 
 
 def test_a_failure_after_the_change_still_leaves_the_fold() -> None:
-    old = Desk(Before)
+    old = StepFixture(Before)
     old.tell(pb.Deposit(amount=5))
-    desk = Desk(store=old.store, check_purity=True)
-    outcome = desk.tell(pb.Deposit(amount=1), pb.Burst(how="apply"), pb.Deposit(amount=1))
+    fixture = StepFixture(store=old.store, check_purity=True)
+    outcome = fixture.tell(pb.Deposit(amount=1), pb.Burst(how="apply"), pb.Deposit(amount=1))
     assert outcome.events[-1] == pb.Deposited(amount=1, balance=7)
 
 
 def test_a_history_with_holes_is_not_folded() -> None:
     """A wrong state would be worse than none: the command fails and says why."""
-    old = Desk(Before)
+    old = StepFixture(Before)
     old.tell(pb.Deposit(amount=5), pb.Deposit(amount=7))
     del old.store._events[b"r"][0]
-    outcome = Desk(store=old.store).tell(pb.Deposit(amount=1))
+    outcome = StepFixture(store=old.store).tell(pb.Deposit(amount=1))
     assert outcome.dead[0].error == "r has 2 events, the log yields 1"
 
 
 def test_an_event_that_is_applied_no_more_is_named() -> None:
-    desk = Desk()
-    desk.tell(pb.Open(owner="x"))
-    outcome = Desk(Before, store=desk.store).tell(pb.Deposit(amount=1))
+    fixture = StepFixture()
+    fixture.tell(pb.Open(owner="x"))
+    outcome = StepFixture(Before, store=fixture.store).tell(pb.Deposit(amount=1))
     assert outcome.dead[0].error == "no @applies method for bank.v1.Opened, which the log holds"
 
 
 @pytest.mark.parametrize("sequence", [-1, 0, 1])
 def test_state_as_it_was(sequence: int) -> None:
-    desk = Desk()
-    desk.tell(pb.Deposit(amount=5))
-    desk.handle(desk.record(pb.Deposit(amount=7)))
-    roots = desk.step._cache
+    fixture = StepFixture()
+    fixture.tell(pb.Deposit(amount=5))
+    fixture.handle(fixture.record(pb.Deposit(amount=7)))
+    roots = fixture.step._cache
     state = roots.state_at(b"r", roots.live[b"r"], sequence)
     assert isinstance(state, pb.Account)
     assert (state.balance, state.count) == [(5, 1), (12, 2), (0, 0)][sequence]

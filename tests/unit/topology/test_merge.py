@@ -10,7 +10,7 @@ from headrace.streams.steps.merge import changed, overlap
 from tests.support import bank_pb2 as pb
 from tests.support.fields import Fields
 from tests.support.shapes_pb2 import Shapes
-from tests.support.step_fixture import Desk, Reply
+from tests.support.step_fixture import Reply, StepFixture
 
 
 def conflict(reply: Reply) -> None:
@@ -24,20 +24,20 @@ def conflict(reply: Reply) -> None:
     "command", [pb.Open(owner="x"), pb.Withdraw(), pb.Transfer(amounts=[1]), pb.Touch()], ids=lambda c: type(c).__name__
 )
 def test_each_strategy_accepts_the_right_sequence(command: Any) -> None:
-    desk = Desk()
-    assert desk.tell(command, expected=-1).reply.status == Reply.ACCEPTED
-    desk = Desk()
-    desk.tell(pb.Deposit(amount=1), pb.Deposit(amount=1))
-    assert desk.tell(command, expected=1).reply.status == Reply.ACCEPTED
+    fixture = StepFixture()
+    assert fixture.tell(command, expected=-1).reply.status == Reply.ACCEPTED
+    fixture = StepFixture()
+    fixture.tell(pb.Deposit(amount=1), pb.Deposit(amount=1))
+    assert fixture.tell(command, expected=1).reply.status == Reply.ACCEPTED
 
 
 # ---- STRICT
 
 
 def test_strict_refuses_and_tells_the_events_since() -> None:
-    desk = Desk()
-    desk.tell(*(pb.Deposit(amount=n) for n in range(4)))
-    outcome = desk.tell(pb.Withdraw(amount=1), expected=1)
+    fixture = StepFixture()
+    fixture.tell(*(pb.Deposit(amount=n) for n in range(4)))
+    outcome = fixture.tell(pb.Withdraw(amount=1), expected=1)
     conflict(outcome.reply)
     assert outcome.reply.reason == "expected sequence 1, but r is at 3; read it again and decide anew"
     assert outcome.reply.sequence == 3
@@ -46,13 +46,13 @@ def test_strict_refuses_and_tells_the_events_since() -> None:
 
 
 def test_strict_counts_the_events_of_its_own_batch() -> None:
-    desk = Desk()
-    desk.tell(pb.Deposit(amount=5))
-    outcome = desk.run(
-        desk.record(pb.Deposit(amount=6)),
-        desk.record(pb.Withdraw(amount=1), expected=0),
-        desk.record(pb.Withdraw(amount=1), expected=1),
-        desk.record(pb.Withdraw(amount=1), expected=-1),
+    fixture = StepFixture()
+    fixture.tell(pb.Deposit(amount=5))
+    outcome = fixture.run(
+        fixture.record(pb.Deposit(amount=6)),
+        fixture.record(pb.Withdraw(amount=1), expected=0),
+        fixture.record(pb.Withdraw(amount=1), expected=1),
+        fixture.record(pb.Withdraw(amount=1), expected=-1),
     )
     first, second, third = outcome.replies[1:]
     conflict(first)
@@ -63,18 +63,18 @@ def test_strict_counts_the_events_of_its_own_batch() -> None:
 
 
 def test_a_conflict_nobody_waits_for_is_a_dead_letter() -> None:
-    desk = Desk()
-    desk.tell(pb.Deposit(amount=1))
-    (dead_letter,) = desk.tell(pb.Withdraw(amount=1), expected=-1, reply_to=None).dead
+    fixture = StepFixture()
+    fixture.tell(pb.Deposit(amount=1))
+    (dead_letter,) = fixture.tell(pb.Withdraw(amount=1), expected=-1, reply_to=None).dead
     assert "expected sequence -1, but r is at 0" in dead_letter.error
 
 
 @pytest.mark.parametrize("command", [pb.Withdraw(), pb.Open(owner="x")], ids=["strict", "commutative"])
 @pytest.mark.parametrize("expected", [1, 9_223_372_036_854_775_807])
 def test_a_sequence_in_the_future_is_refused(command: Any, expected: int) -> None:
-    desk = Desk()
-    desk.tell(pb.Deposit(amount=1))
-    reply = desk.tell(command, expected=expected).reply
+    fixture = StepFixture()
+    fixture.tell(pb.Deposit(amount=1))
+    reply = fixture.tell(command, expected=expected).reply
     conflict(reply)
     assert f"expected sequence {expected}, but r is at 0" in reply.reason
     assert list(reply.events) == []
@@ -85,16 +85,16 @@ def test_a_sequence_in_the_future_is_refused(command: Any, expected: int) -> Non
 
 @pytest.mark.parametrize("expected", [-1, 0, 99])
 def test_aggregate_handles_is_not_checked(expected: int) -> None:
-    desk = Desk()
-    desk.tell(pb.Deposit(amount=1), pb.Deposit(amount=1))
-    assert desk.tell(pb.Transfer(amounts=[1]), expected=expected).reply.status == Reply.ACCEPTED
+    fixture = StepFixture()
+    fixture.tell(pb.Deposit(amount=1), pb.Deposit(amount=1))
+    assert fixture.tell(pb.Transfer(amounts=[1]), expected=expected).reply.status == Reply.ACCEPTED
 
 
 @pytest.mark.parametrize("expected", [-1, 5])
 def test_manual_goes_to_the_dead_letters(expected: int) -> None:
-    desk = Desk()
-    desk.tell(pb.Deposit(amount=1))
-    outcome = desk.tell(pb.Touch(), expected=expected)
+    fixture = StepFixture()
+    fixture.tell(pb.Deposit(amount=1))
+    outcome = fixture.tell(pb.Touch(), expected=expected)
     (dead_letter,) = outcome.dead
     assert dead_letter.error == f"expected sequence {expected}, but r is at 0"
     assert (outcome.reply.status, outcome.reply.retryable) == (Reply.FAILED, False)
@@ -119,13 +119,13 @@ def test_manual_goes_to_the_dead_letters(expected: int) -> None:
 @pytest.mark.parametrize("together", [True, False], ids=["one batch", "two batches"])
 def test_commutative_refuses_only_what_meets(since: Any, command: Any, both: str | None, together: bool) -> None:
     """Overlapping changes are refused and named, maps by key; changes elsewhere are accepted."""
-    desk = Desk(Fields, check_purity=True)
+    fixture = StepFixture(Fields, check_purity=True)
     records = [
-        desk.record(pb.Stash(pocket="first", amount=1)),
-        desk.record(since),
-        desk.record(command, expected=0),
+        fixture.record(pb.Stash(pocket="first", amount=1)),
+        fixture.record(since),
+        fixture.record(command, expected=0),
     ]
-    *_, reply = desk.run(*records).replies if together else [desk.run(record).reply for record in records]
+    *_, reply = fixture.run(*records).replies if together else [fixture.run(record).reply for record in records]
     if both is None:
         assert reply.status == Reply.ACCEPTED
         return
@@ -138,42 +138,42 @@ def test_commutative_refuses_only_what_meets(since: Any, command: Any, both: str
 
 def test_commutative_compares_with_the_state_then() -> None:
     """What had changed before the expected sequence does not count; neither does what is as it was."""
-    desk = Desk(Fields)
-    desk.tell(pb.Deposit(amount=5), pb.Open(owner="a"), pb.Open(owner="b"), pb.Open(owner="a"))
-    assert desk.tell(pb.Open(owner="c"), expected=1).reply.status == Reply.ACCEPTED
-    assert desk.tell(pb.Deposit(amount=1), expected=0).reply.status == Reply.ACCEPTED
-    conflict(desk.tell(pb.Deposit(amount=1), expected=-1).reply)
+    fixture = StepFixture(Fields)
+    fixture.tell(pb.Deposit(amount=5), pb.Open(owner="a"), pb.Open(owner="b"), pb.Open(owner="a"))
+    assert fixture.tell(pb.Open(owner="c"), expected=1).reply.status == Reply.ACCEPTED
+    assert fixture.tell(pb.Deposit(amount=1), expected=0).reply.status == Reply.ACCEPTED
+    conflict(fixture.tell(pb.Deposit(amount=1), expected=-1).reply)
 
 
 def test_commutative_still_lets_the_handler_say_no() -> None:
-    desk = Desk()
-    desk.tell(pb.Open(owner="Ann"))
-    reply = desk.tell(pb.Open(owner="Bob"), expected=-1).reply
+    fixture = StepFixture()
+    fixture.tell(pb.Open(owner="Ann"))
+    reply = fixture.tell(pb.Open(owner="Bob"), expected=-1).reply
     assert (reply.code, reply.retryable) == ("taken", False)
 
 
 def test_a_refused_merge_changes_nothing() -> None:
-    desk = Desk(Fields)
-    desk.tell(pb.Deposit(amount=5))
-    conflict(desk.tell(pb.Deposit(amount=1), expected=-1).reply)
-    assert desk.tell(pb.Deposit(amount=1)).reply.sequence == 1
-    assert desk.state().balance == 6
+    fixture = StepFixture(Fields)
+    fixture.tell(pb.Deposit(amount=5))
+    conflict(fixture.tell(pb.Deposit(amount=1), expected=-1).reply)
+    assert fixture.tell(pb.Deposit(amount=1)).reply.sequence == 1
+    assert fixture.state().balance == 6
 
 
 def test_an_applier_that_fails_while_merging_harms_its_command_only() -> None:
-    desk = Desk(check_purity=True)
-    desk.tell(pb.Deposit(amount=5))
-    outcome = desk.tell(pb.Burst(how="apply"), expected=-1)
+    fixture = StepFixture(check_purity=True)
+    fixture.tell(pb.Deposit(amount=5))
+    outcome = fixture.tell(pb.Burst(how="apply"), expected=-1)
     assert outcome.dead[0].error == "this event cannot be applied"
-    assert desk.tell(pb.Deposit(amount=1)).reply.status == Reply.ACCEPTED
-    assert desk.state().balance == 6
+    assert fixture.tell(pb.Deposit(amount=1)).reply.status == Reply.ACCEPTED
+    assert fixture.state().balance == 6
 
 
 def test_a_repeated_conflict_is_answered_as_a_conflict() -> None:
-    desk = Desk()
-    desk.tell(pb.Deposit(amount=5))
-    first = desk.tell(pb.Withdraw(amount=1), expected=-1, id="same").reply
-    again = desk.tell(pb.Withdraw(amount=1), expected=0, id="same").reply
+    fixture = StepFixture()
+    fixture.tell(pb.Deposit(amount=5))
+    first = fixture.tell(pb.Withdraw(amount=1), expected=-1, id="same").reply
+    again = fixture.tell(pb.Withdraw(amount=1), expected=0, id="same").reply
     conflict(again)
     assert again.reason == first.reason
     assert again.already_processed

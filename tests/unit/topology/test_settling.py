@@ -39,7 +39,7 @@ from tests.support.bank_pb2 import (
     Withdraw,
     Withdrawn,
 )
-from tests.support.step_fixture import Desk
+from tests.support.step_fixture import StepFixture
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -300,8 +300,8 @@ def test_a_rejection_whose_ids_are_no_text_changes_no_state(driver: TopologyDriv
 
 def test_a_refusal_to_a_topic_that_is_not_there_is_kept() -> None:
     """Written, it would end the transaction, and its command would come again and again."""
-    desk = Desk(counts={"main.account.commands": 1})
-    desk.tell(Withdraw(amount=5), headers={"ce_rejectto": b"rejections:nowhere:r"}, id="w")
-    outcome = desk.tell(Withdraw(amount=5), headers={"ce_rejectto": b"rejections:nowhere:r"}, reply_to=None)
+    fixture = StepFixture(counts={"main.account.commands": 1})
+    fixture.tell(Withdraw(amount=5), headers={"ce_rejectto": b"rejections:nowhere:r"}, id="w")
+    outcome = fixture.tell(Withdraw(amount=5), headers={"ce_rejectto": b"rejections:nowhere:r"}, reply_to=None)
     assert outcome.kind("rejections") == []
     assert "no topic main.nowhere.rejections" in outcome.dead[0].error

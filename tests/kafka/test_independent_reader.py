@@ -9,16 +9,16 @@ import pytest
 from headrace.schemas import headrace_v1_pb2 as wire
 from tests.support import bank_pb2 as pb
 from tests.support.deployment import Load, deployed
-from tests.support.independent_reader import Entry, Logbook
+from tests.support.independent_reader import Entry, LogReader
 
 pytestmark = pytest.mark.kafka
 Topics = dict[str, list[Entry]]
 
 
 @pytest.fixture(scope="module")
-def sound(bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Logbook:
+def sound(bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> LogReader:
     """A log with all that the bank writes, as the engine made it."""
-    with deployed(bootstrap, tmp_path_factory.mktemp("logbook")) as bank:
+    with deployed(bootstrap, tmp_path_factory.mktemp("log-reader")) as bank:
         bank.worker().start().await_ready()
 
         async def calls() -> None:
@@ -33,9 +33,9 @@ def sound(bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Logbook:
     return log
 
 
-def again(topics: Topics, like: Logbook) -> Logbook:
+def again(topics: Topics, like: LogReader) -> LogReader:
     """Verify these topics."""
-    return Logbook(like.partitions, like.source, topics, like.commands_topic).verify()
+    return LogReader(like.partitions, like.source, topics, like.commands_topic).verify()
 
 
 def event_at(topics: Topics, sequence: int) -> int:
@@ -212,7 +212,7 @@ def a_command_without_outcome(topics: Topics) -> None:
         (a_command_without_outcome, "has disappeared"),
     ],
 )
-def test_the_reader_sees(spoil: Callable[[Topics], None], complaint: str, sound: Logbook) -> None:
+def test_the_reader_sees(spoil: Callable[[Topics], None], complaint: str, sound: LogReader) -> None:
     topics = {kind: list(entries) for kind, entries in sound.topics.items()}
     spoil(topics)
     assert topics != sound.topics
