@@ -39,7 +39,7 @@ def run(
         if turn:
             progress(
                 f"round {turn} of {rounds}: engine {wall['engine'][-1]:,.0f}, "
-                f"bare loop {wall['bare'][-1]:,.0f} commands a second"
+                f"bare loop {wall['bare'][-1]:,.0f} commands per second"
             )
     ratios = [a / b for a, b in zip(wall["engine"], wall["bare"], strict=True)]
     return {
@@ -49,7 +49,7 @@ def run(
         "commits the same records and makes the same puts",
         "how": f"engine and bare loop in turn in one process, {rounds} rounds after one that is not counted; medians, "
         "the ratio of each round's own two figures; from the first batch to the last commit; cpu_us is processor "
-        "time a command, of the process with librdkafka and RocksDB and without the broker",
+        "time per command, of the process with librdkafka and RocksDB and without the broker",
         "commands_per_second": round(median(wall["engine"])),
         "bare_loop_per_second": round(median(wall["bare"])),
         "ratio_to_bare_loop": round(median(ratios), 3),

@@ -44,7 +44,7 @@ def run(
     players: int = 1_000,
     partitions: int = 6,
 ) -> dict[str, Any]:
-    """Send `rate` commands a second for `seconds`, after a warm-up at the same rate that is not counted.
+    """Send `rate` commands per second for `seconds`, after a warm-up at the same rate that is not counted.
 
     First to a worker, then to the bare loop, which answers each batch in a transaction and does nothing else.
     """

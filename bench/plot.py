@@ -144,7 +144,7 @@ def _restore(axes: Any, result: Result) -> None:
     _rounds(axes, result["restore_rounds"], _bound(result, "records_per_second"))
     _title(
         axes,
-        f"Restore: {result['records_per_second']:,} changelog records a second",
+        f"Restore: {result['records_per_second']:,} changelog records per second",
         f"target: {_verdict(result, 'records_per_second')}; behind by {result['tail_records']:,} records: "
         f"only those read, {result['tail_ms']:,.0f} ms",
     )
@@ -180,9 +180,9 @@ def _workflow(axes: Any, result: Result) -> None:
     _rounds(axes, result["chains_rounds"], _bound(result, "chains_per_second"))
     _title(
         axes,
-        f"Workflow: {result['chains_per_second']:,} chains a second",
+        f"Workflow: {result['chains_per_second']:,} chains per second",
         f"command, event, saga, command, event; {_verdict(result, 'chains_per_second')}; "
-        f"workers use {result['worker_cpu_us']:.0f} µs a chain",
+        f"workers use {result['worker_cpu_us']:.0f} µs per chain",
     )
 
 

@@ -42,7 +42,7 @@ def run(
             count, seconds = _restore(settings, f"store-{turn}")
             _expect(count, written)
             whole.append(count / seconds)
-            progress(f"round {turn + 1} of {rounds}: {whole[-1]:,.0f} records a second")
+            progress(f"round {turn + 1} of {rounds}: {whole[-1]:,.0f} records per second")
         missing = _write(settings, records // 2, tail)
         for turn in range(rounds):
             tail_read, seconds = _restore(settings, f"store-{turn}")
@@ -55,7 +55,7 @@ def run(
         f"then {missing:,} records more into the same store, closed and opened again",
         "how": f"the engine's restorer, read_committed, from opening the store to its last write; the changelog is "
         f"written in transactions of {_BATCH:,} snapshots of player states, with the answers that the engine keeps "
-        f"with them (one record a partition and transaction, an answer a snapshot); medians of {rounds}",
+        f"with them (one record per partition and transaction, an answer per snapshot); medians of {rounds}",
         "records_per_second": round(median(whole)),
         "tail_records": tail_read,
         "tail_ms": round(median(behind) * 1000, 1),

@@ -45,7 +45,7 @@ def run(
     warm_up: float = 10.0,
     partitions: int = 6,
 ) -> dict[str, Any]:
-    """Rounds of `each` chains for each of `roots` players, after one that is not counted; then `rate` chains a second.
+    """Rounds of `each` chains for each of `roots` players, after an uncounted one; then `rate` chains per second.
 
     Raises RuntimeError when a chain is missing, came twice, or left a dead letter.
     """
@@ -69,8 +69,8 @@ def run(
                 if turn:
                     fast.append(chains)
                     cpu.append(busy)
-                    progress(f"round {turn} of {rounds}: {chains:,.0f} chains a second")
-            progress(f"{rate:,} chains a second: {seconds:g} s after {warm_up:g} s of warm-up")
+                    progress(f"round {turn} of {rounds}: {chains:,.0f} chains per second")
+            progress(f"{rate:,} chains per second: {seconds:g} s after {warm_up:g} s of warm-up")
             taken = _open_loop(sender, readers[1], rate, round(warm_up * rate), round(seconds * rate))
         progress("looking whether each chain is there, once")
         audit(settings, sender.ids)
@@ -85,7 +85,7 @@ def run(
         "how": f"medians of {rounds} rounds after one that is not counted, whose commands become visible at once, by "
         "one transaction, to workers that are warm; from the timestamp of the first player's event (before its "
         "commit) until a read_committed reader in another process has the house's last; worker_cpu_us is processor "
-        f"time a chain of both workers; latency in an open loop after {warm_up:g} s of warm-up, from when a command "
+        f"time per chain of both workers; latency in an open loop after {warm_up:g} s of warm-up, from when a command "
         "was due until the reader has its chain's last event; no such event in 30 s counts as an error and as 30 s; "
         "in the end both logs are read whole: each chain is there, none twice, and no dead letter",
         "chains_per_second": round(median(fast)),
@@ -165,7 +165,7 @@ def _read(reader: Reader, count: int) -> list[Message]:
 
 
 def _round(sender: Sender, first: Reader, last: Reader, count: int, workers: Sequence[int]) -> tuple[float, float]:
-    """Chains a second, and microseconds of the workers' processor time a chain."""
+    """Chains a second, and microseconds of the workers' processor time per chain."""
     before = _busy(workers)
     sender.together(count)
     _read(last, count)

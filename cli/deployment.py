@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Domains = Annotated[
     list[str] | None, typer.Option("--domain", metavar="DOMAIN", help="Only this domain; may be given several times.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout instead of text: one object, or one a line.")]
+Json = Annotated[bool, typer.Option("--json", help="JSON on stdout instead of text: one object, or one per line.")]
 
 _SHARED: dict[str, Any] = {
     "topology": Annotated[

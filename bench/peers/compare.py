@@ -42,7 +42,7 @@ def run(
     rate: int = 200,
     seconds: float = 20.0,
 ) -> dict[str, Any]:
-    """Throughput in turn, `rounds` times; then latency at `rate` commands a second, open loop, for each."""
+    """Throughput in turn, `rounds` times; then latency at `rate` commands per second, open loop, for each."""
     at_least("rounds", rounds, 1)
     streams.prepared()
     quix.interpreter()

@@ -1,6 +1,6 @@
 """What librdkafka logs, without the same line a thousand times.
 
-While no broker answers, each of a worker's clients tries to connect twenty times a second, and logs each refusal.
+While no broker answers, each of a worker's clients tries to connect twenty times per second, and logs each refusal.
 """
 
 import logging

@@ -271,7 +271,7 @@ def test_reading_a_topic_does_not_wait_for_more_at_its_end(workflow: WorkflowDep
 
 @pytest.fixture
 def headrace(workflow: WorkflowDeployment, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
-    """The command, on this deployment, with --json: what it prints, a value a line."""
+    """The command, on this deployment, with --json: what it prints, a value per line."""
     run = run_on(workflow, monkeypatch)
     return lambda *arguments, code=0: [
         json.loads(line) for line in run(*arguments, "--json", code=code).stdout.splitlines()

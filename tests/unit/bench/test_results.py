@@ -132,7 +132,7 @@ def test_what_a_chain_misses_is_said(results: dict[str, report.Result]) -> None:
         "p50_ms": {"target": "< 25", "met": True},
         "p99_ms": {"target": "< 120", "met": False},
     }
-    assert ("chains a second", "8,500", ">= 8000: met") in report.rows(results["workflow"])
+    assert ("chains per second", "8,500", ">= 8000: met") in report.rows(results["workflow"])
 
 
 def test_the_latest_result_of_each_benchmark_is_kept_and_so_are_all(
@@ -166,11 +166,11 @@ def test_results_as_markdown(results: dict[str, report.Result]) -> None:
         "Where: 2026-11-24 12:00 UTC; 2 × Some CPU, 8 GB, ext4, Linux 6; Python 3.11.7; "
         "Kafka 4.3.1, embedded, one broker; other programs used 0.1 processors meanwhile.\n\n"
         "| figure | value | target |\n|---|--:|---|\n"
-        "| commands a second, engine | 25,000 | >= 20000: met |\n"
-        "| commands a second, bare loop | 31,000 |  |\n"
+        "| commands per second, engine | 25,000 | >= 20000: met |\n"
+        "| commands per second, bare loop | 31,000 |  |\n"
         "| engine to bare loop | 0.81 | >= 0.6: met |\n"
-        "| processor time a command, engine (µs) | 38 |  |\n"
-        "| processor time a command, bare loop (µs) | 33 |  |\n"
+        "| processor time per command, engine (µs) | 38 |  |\n"
+        "| processor time per command, bare loop (µs) | 33 |  |\n"
     )
 
 
