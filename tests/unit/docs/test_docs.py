@@ -1,5 +1,6 @@
 """What README and docs say is so: code runs, links lead somewhere, and names of things are those of the program."""
 
+import pkgutil
 import re
 import runpy
 import shlex
@@ -246,3 +247,42 @@ def test_each_promise_names_tests_that_are_there() -> None:
             there = re.findall(r"^\s*(?:async def |def |)(test_\w+|Test\w+)(?:\(| =)", code, re.MULTILINE)
             missing = [f for f in re.findall(r"`(\w+)`", functions) if f not in there]
             assert missing == [], f"{file} has no {missing}"
+
+
+# ---- names
+
+
+FORMER = (
+    "Refusal",
+    "to(",
+    "after(",
+    "cancel(",
+    "needs=",
+    "state_of",
+    "context.known",
+    "state_fact",
+    "letters",
+)
+"""Names that authors used before; a page that still has one leads its reader astray."""
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=name)
+def test_pages_use_no_former_names(page: Path) -> None:
+    code = re.findall(r"`([^`\n]+)`", prose(page))
+    assert [text for text in code if text.startswith(FORMER)] == []
+
+
+NO_MODULES = ("headrace.v1", "headrace.replies", "headrace.editions", "headrace.timers", "headrace.commands")
+"""Message types, topics, and a group of entry points."""
+
+
+def test_names_with_dots_in_pages_exist() -> None:
+    for dotted in set(re.findall(r"`(headrace(?:\.\w+)+)`", "\n".join(map(prose, PAGES)))):
+        if dotted.startswith(NO_MODULES):
+            continue
+        assert pkgutil.resolve_name(dotted) is not None, dotted
+
+
+def test_files_that_pages_name_exist() -> None:
+    named = set(re.findall(r"`((?:tests|docs|streams|topology|schemas|testing|cli|bench|docker)/[\w./-]+)`", ALL))
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
