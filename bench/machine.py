@@ -68,7 +68,7 @@ def _cpu_model() -> str:
 
 
 def _file_system(folder: Path) -> str:
-    """Kind of the file system that holds `folder`, where the stores of a benchmark lie."""
+    """Kind of the file system that holds `folder`, where the stores of a benchmark are."""
     try:
         mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
     except OSError:

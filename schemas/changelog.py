@@ -7,7 +7,7 @@ import struct
 from typing import NamedTuple
 
 RESULTS = b"\0answers|"
-"""Table of what commands came to, a batch of them per record: a `headrace.v1.Answers`."""
+"""Table of the results of commands, one batch per record: a `headrace.v1.CommandResults`."""
 QUEUE = b"\0park|"
 """Table of records that wait behind another one of their root, each a `headrace.v1.DeadLetter`."""
 READS = b"\0need|"

@@ -73,7 +73,7 @@ class ReadRef(NamedTuple):
 
 
 class DeadLetterRef(NamedTuple):
-    """The input that a dead letter holds: `{topic}/{partition}/{offset}`, or its own id where it lies on no topic."""
+    """The input that a dead letter holds: `{topic}/{partition}/{offset}`, or its own id if it was on no topic."""
 
     topic: str
     partition: int

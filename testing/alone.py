@@ -56,7 +56,7 @@ class Alone:
     def run(self, feed: Callable[[Step], object], now: int) -> Step:
         """Have the step do something, and keep what comes of it; raises what would be dead-lettered.
 
-        HandlerError when it comes to something else the second time.
+        HandlerError when its outcome differs the second time.
         """
         self.items = []
         first = self._step()

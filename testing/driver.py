@@ -55,7 +55,7 @@ class TopologyDriver:
         self.escalations: list[dict[str, str]] = []
         """What a person was told of, in order."""
         self.counts: dict[str, Counter[str]] = defaultdict(Counter)
-        """By component, what its inputs came to; a worker's metrics say the same."""
+        """By component, the outcomes of its inputs; a worker's metrics have the same."""
         self._topology, self._edition, self._partitions = topology, edition, partitions
         self._names = names or Names()
         self._log: dict[str, list[Record]] = defaultdict(list)

@@ -30,7 +30,7 @@ def given(
 @overload
 def given(component: type[Saga], *, root: str = "root-1", now: datetime = Y2K) -> SagaScenario: ...
 def given(component: type[Any], *events: Message, root: str = "root-1", now: datetime = Y2K) -> Any:
-    """A root of an aggregate or process manager with these events of its own, which lie on its log; or a saga.
+    """A root of an aggregate or process manager with these events of its own, which are on its log; or a saga.
 
     A process manager's root is the correlation id. `now` is the time of what comes, until the test says otherwise.
     Raises TopologyError when the component is declared wrongly, LookupError when it does not apply an event.

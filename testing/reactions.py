@@ -144,7 +144,7 @@ class ProcessScenario(_Yields, Generic[S]):
         return self
 
     def when(self, event: Message, *, root: str = "source-1", domain: str = "source") -> Self:
-        """An event of another domain's `root` comes to this process; time passes by `after`.
+        """An event of another domain's `root` reaches this process; time passes by `after`.
 
         What would go to the dead letters is raised here: errors of reactions as they are, HandlerError when one breaks
         its contract, LookupError for an event that it does not react to and for a state that `with_state` does not

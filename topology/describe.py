@@ -23,7 +23,7 @@ class Reads:
     """What a component reads of one topic."""
 
     component: str
-    """Whose topic it is; empty for time-outs, which lie on none."""
+    """Whose topic it is; empty for time-outs, which are on none."""
     kind: str
     routes: tuple[Route, ...]
 

@@ -13,7 +13,7 @@ S = TypeVar("S", bound=Message)
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Brings `message` to this process after `delay`; one more of the same name takes the place of the first.
+    """Delivers `message` to this process after `delay`; another one of the same name replaces the first.
 
     `name` is the message's type where it is left out.
     """

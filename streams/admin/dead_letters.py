@@ -114,7 +114,7 @@ class Filter:
 
 
 def find(settings: Settings, topology: Topology, components: Iterable[str], wanted: Filter) -> list[ListedDeadLetter]:
-    """Dead letters of some components, oldest first; a later failure of the same input takes the place of the first.
+    """Dead letters of some components, oldest first; a later failure of the same input replaces the first.
 
     Raises TimeoutError or KafkaException when the topics cannot be read to their end.
     """
@@ -151,7 +151,7 @@ def settle(
 ) -> Iterator[ListedDeadLetter]:
     """Send the inputs of dead letters again, with their ids, or give them up; yields each that the brokers have taken.
 
-    A replay is handled like any input, once, since its id is the first one's; what it comes to is news. A component
+    A replay is handled like any input, once, since it has the id of the first one; its outcome is new. A component
     that keeps events in order goes on with those behind the dead letter. Raises SettleFailed.
     """
     producer = Producer(settings.producer(enable_idempotence=True))

@@ -58,7 +58,7 @@ def trace(settings: Settings, topology: Topology, correlation_id: str) -> list[N
     nodes.sort(key=lambda node: node.time)
     by_id: dict[str, Node] = {}
     for node in nodes:
-        # a rejection may lie in an inbox and, passed on, in a rejections topic: what it led to knows which
+        # a rejection may be in an inbox and, passed on, in a rejections topic; its effects name that one
         for name in (f"{node.domain} {node.id}", node.id):
             by_id.setdefault(name, node)
     for node in list(nodes):

@@ -1,7 +1,7 @@
 """A client's connection to the brokers: requests out, answers in.
 
 One producer and one reply consumer, with a thread each; thousands of calls may be in flight. A call is sent again under
-its id while no answer comes: the engine decides it once, however often it lies in the topic.
+its id while no answer comes: the engine decides it once, however often it is in the topic.
 """
 
 import asyncio
@@ -57,7 +57,7 @@ class Connection:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.reply_to = ""
-        """Topic and partition that answers to this client come to."""
+        """Topic and partition for replies to this client."""
         self._calls: dict[bytes, list[_Call]] = {}
         self._failed, self._failure = 0, KafkaError(KafkaError.NO_ERROR)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -188,7 +188,7 @@ class Connection:
         attempt = 0
         while True:
             try:
-                # the end as committed readers see it: no answer to this client can lie before
+                # the end as committed readers see it: no reply to this client can be before it
                 _, position.offset = self._consumer.get_watermark_offsets(position, timeout=10)
                 break
             except KafkaException as error:  # a new topic's leader is not known everywhere at once

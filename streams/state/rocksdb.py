@@ -103,7 +103,7 @@ class EditionStore:
         start, end = self._history_key(root, first), self._history_key(root, last)
         if self._get(start) is None or self._get(end) is None:
             raise LookupError(f"events {first} to {last} of {root.decode()} are not all in the log")
-        # sequences have no gap, so that between two that are there lie all the others and nothing else
+        # sequences have no gap: between two that are there are all the others, and nothing else
         values: Iterator[bytes] = islice(self._db.values(from_key=start), last - first + 1)
         return values
 

@@ -81,7 +81,7 @@ class Batch:
         self._counted.append(outcome)
 
     def set_result(self, key: bytes, value: bytes) -> None:
-        """Keep what a command came to, by `result_key`."""
+        """Keep the result of a command, by `result_key`."""
         table = self.staged.results
         self.undo.append((setitem, table, key, table[key]) if key in table else (delitem, table, key))
         table[key] = value

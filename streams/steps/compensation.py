@@ -1,4 +1,4 @@
-"""Rejected commands on their way back: the notice to whoever caused them, and what a compensation comes to."""
+"""Rejected commands on their way back: the notice to whoever caused them, and the outcome of a compensation."""
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ from headrace.topology.saga import Cascade
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a flag, or the lack of a compensation, comes to."""
+    """The outcome of a flag, or of the lack of a compensation."""
 
     events: tuple[object, ...] = ()
     dead: Uncompensated | None = None
@@ -80,7 +80,7 @@ def notice(record: Record, reply: Reply, component: str, context: StepContext, s
 
 
 def flagged(where: str, rejection: WireRejection, flag: Flag, sequence: int) -> Outcome:
-    """What a compensation's flag comes to; `sequence` is that of the event which the command was sent for."""
+    """The outcome of a compensation's flag; `sequence` is that of the event which the command was sent for."""
     reason = reason_of(rejection)
     if flag is Flag.REVOKE:
         return Outcome((Revoked(sequence=sequence, reason=reason),))

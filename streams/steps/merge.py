@@ -16,7 +16,7 @@ def changed(before: Message, after: Message) -> set[Path]:
 
 
 def overlap(one: set[Path], other: set[Path]) -> set[Path]:
-    """Paths of `one` that are in `other`, or lie above or below one that is."""
+    """Paths of `one` that are in `other`, or above or below one that is."""
     return {a for a in one for b in other if a[: len(b)] == b or b[: len(a)] == a}
 
 

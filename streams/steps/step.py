@@ -111,7 +111,7 @@ class Step:
     # ---- the end of a batch
 
     def finish(self, now: int) -> Staged:
-        """Stage what the batch comes to as a whole; what the store must take once it is committed.
+        """Stage what concerns the batch as a whole; returns what the store must take once it is committed.
 
         `now`, in milliseconds, dates the results of commands, so that they can be forgotten later.
         """
@@ -129,7 +129,7 @@ class Step:
         return staged
 
     def committed(self) -> Written:
-        """The batch stands; what it came to."""
+        """The batch is committed; its counts."""
         written = self.batch.written()
         self.batch.clear()
         return written

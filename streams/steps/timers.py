@@ -49,7 +49,7 @@ class Timers:
         return True
 
     def start(self, root: bytes, item: Schedule, now: int, cause: str) -> None:
-        """Keep a time-out until it is due; it takes the place of one with its name."""
+        """Keep a time-out until it is due; it replaces one of the same name."""
         name = item.name.encode()
         if b"/" in name or b"\0" in name:
             raise HandlerError(f"a time-out is named {item.name!r}; a name has no slash and no NUL")

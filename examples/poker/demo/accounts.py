@@ -88,7 +88,7 @@ class HandBook(Book):
         if self.awarded is None:
             return [*self.wrong, f"the hand is not over: {self.events} event(s), and no HandAwarded among them"]
         if self.awarded != self.money:
-            self.wrong.append(f"HandAwarded gives the stacks {self.awarded}, the bets and pots come to {self.money}")
+            self.wrong.append(f"HandAwarded gives the stacks {self.awarded}, the bets and pots are {self.money}")
         seats = [pb.HandState.Seat(player=p, stack=m) for p, m in zip(self.players, self.money, strict=True)]
         state = pb.HandState(phase=pb.HandState.AWARDED, seats=seats, pots=self.pots)
         return [*self.wrong, *differences(hand, state)]
@@ -127,7 +127,7 @@ class TableBook(Book):
     def finish(self, hand: HandBook) -> None:
         """Nobody may be left, and the bets must be those of the hand."""
         self.expect("what is still asked for", self.asked, {})
-        self.expect("what still lies on the table", self.stacks, {})
+        self.expect("what is still on the table", self.stacks, {})
         self.expect("bets", self.bets, hand.bets)
         self.expect("what was paid out", self.paid_out, dict(zip(hand.players, hand.awarded or (), strict=False)))
 

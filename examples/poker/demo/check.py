@@ -132,7 +132,7 @@ def _account_mistakes(hands: Sequence[HandHistory], books: Books) -> dict[str, l
         wanted = book.deposited + won[player]
         if abs(book.bankroll - wanted) > tolerance[player]:
             book.wrong.append(
-                f"{player} has {book.bankroll}, and brought {book.deposited}; the file's hands come to {won[player]}"
+                f"{player} has {book.bankroll}, and brought {book.deposited}; the file's hands give {won[player]}"
             )
         found[player] = book.wrong
     return found

@@ -210,8 +210,8 @@ class Play:
         """Send commands to one root, in order, and wait for the answers; raises Undone when one is not accepted.
 
         They are sent without waiting for each other. Tasks start in the order in which they are made, and the client
-        hands each command to the producer before it first waits; so they lie in this order in the root's partition,
-        and are decided in it. Those that are sent again lie behind, and find that they have been decided.
+        hands each command to the producer before it first waits; so they are in this order in the root's partition,
+        and are decided in it. Those that are sent again come later, and have been decided already.
         """
         ids = [f"{root}/{number}" for number in range(first, first + len(orders))]
         calls = (

@@ -235,7 +235,7 @@ def test_a_fact_booked_twice_is_found(monkeypatch: pytest.MonkeyPatch, hands: li
     [
         ("player", "FundsSettled", "chips are still at table-"),
         ("player", "FundsReserved", "and brought"),
-        ("table", "PlayerLeft", "what still lies on the table"),
+        ("table", "PlayerLeft", "what is still on the table"),
         ("table", "HandSettled", "who leaves, is 10310, and should be 10000"),
         ("course", "CourseEnded", "how often the hand's process has ended is 0"),
     ],
@@ -275,7 +275,7 @@ def test_money_is_counted_from_bets_and_pots(monkeypatch: pytest.MonkeyPatch, ha
     award.finishing_stacks[0] += 1
     award.finishing_stacks[1] -= 1
     records[at].its_value = award.SerializeToString()
-    assert "the bets and pots come to" in checked(monkeypatch, hands, result, log).mismatched[root][0]
+    assert "the bets and pots are" in checked(monkeypatch, hands, result, log).mismatched[root][0]
 
 
 def test_refusals_explain_a_hand_that_does_not_match(monkeypatch: pytest.MonkeyPatch, hands: list[HandHistory]) -> None:
