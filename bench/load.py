@@ -56,7 +56,7 @@ def deployment(
         )
         admin = topics.admin(settings)
         specs = topics.wanted(settings, topology, components)
-        topics.create(admin, specs, -1)
+        topics.create(settings, specs)
         try:
             yield settings
         finally:

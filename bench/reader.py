@@ -3,11 +3,10 @@
 import time
 from typing import Any
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, Message, TopicPartition
-from confluent_kafka.admin import OffsetSpec
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
-from headrace.streams.admin import topics
 from headrace.streams.settings import Settings
+from headrace.streams.state.topic_reader import end_offsets
 
 _PATIENCE = 30.0  # seconds without any record, after which a topic is taken to be broken
 
@@ -46,14 +45,9 @@ class Reader:
 def whole(settings: Settings, topic: str) -> list[Message]:
     """All committed records of a topic that nobody writes to any more."""
     places = [TopicPartition(topic, number, 0) for number in range(settings.partitions)]
-    admin = topics.admin(settings)  # its answers come only while it lives
-    found = admin.list_offsets(
-        {place: OffsetSpec.latest() for place in places},
-        isolation_level=IsolationLevel.READ_UNCOMMITTED,
-        request_timeout=10,
-    )
+    found = end_offsets(settings, [(topic, number) for number in range(settings.partitions)])
     # an end that is read before the marker of the last transaction is there comes again
-    ends = {place.partition: found[place].result().offset for place in places}
+    ends = {number: end for (_, number), (_, end) in found.items()}
     consumer = _consumer(settings, enable_partition_eof=True)
     consumer.assign(places)
     messages: list[Message] = []

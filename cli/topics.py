@@ -46,10 +46,9 @@ def create(
     from headrace.streams.admin import topics
 
     settings, wanted, actual = _look(deployment, domain, partitions, replication=replication)
-    client = topics.admin(settings)
     missing = [spec for spec in wanted if spec.name not in actual]
-    made = sorted(topics.create(client, missing, settings.replication))
-    changed = topics.repair(client, wanted, actual) if repair else []
+    made = sorted(topics.create(settings, missing))
+    changed = topics.repair(settings, wanted, actual) if repair else []
     left = _differences(deployment, settings, domain)
     if as_json:
         typer.echo(json.dumps({"created": made, "changed": changed, "problems": left}))

@@ -87,12 +87,13 @@ def _throughput(settings: Settings, start: Start, count: int) -> float:
     with start(settings):
         last = time.monotonic()
         while seen < count:
+            before = time.monotonic()
             messages = reader.take(10_000, 0.05)
             now = time.monotonic()
             if messages:
+                if not began and seen + len(messages) >= count // 3:
+                    began, first = before, seen  # what came with this take counts, and so does its time
                 seen, last = seen + len(messages), now
-                if not began and seen >= count // 3:
-                    began, first = now, seen
             elif now - last > _PATIENCE:
                 raise TimeoutError(f"no event came for {_PATIENCE:g} s, after {seen:,} of {count:,}")
         taken = last - began

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -13,11 +13,11 @@ from confluent_kafka.admin import (
     ConfigResource,
     NewPartitions,
     NewTopic,
-    OffsetSpec,
     ResourceType,
 )
 
 from headrace.streams.settings import Settings
+from headrace.streams.state.topic_reader import end_offsets
 from headrace.topology.topology import TopicSpec, Topology, replies_topic
 
 # what a topic's setting must be for the engine to be right; others, such as retention, are the operator's
@@ -115,14 +115,16 @@ def problems(wanted: Sequence[TopicSpec], actual: dict[str, Topic], *, fixed_par
     return lines
 
 
-def create(client: AdminClient, specs: Iterable[TopicSpec], replication: int) -> list[str]:
+def create(settings: Settings, specs: Iterable[TopicSpec]) -> list[str]:
     """Make topics; the names of those that were not there before. Raises KafkaException naming the topic."""
     new = [
-        NewTopic(s.name, num_partitions=s.partitions, replication_factor=replication, config=s.config) for s in specs
+        NewTopic(s.name, num_partitions=s.partitions, replication_factor=settings.replication, config=s.config)
+        for s in specs
     ]
     if not new:
         return []
     made: list[str] = []
+    client = admin(settings)  # its answers come only while it lives
     for name, future in client.create_topics(new, request_timeout=30, operation_timeout=30).items():
         try:
             future.result()
@@ -130,25 +132,27 @@ def create(client: AdminClient, specs: Iterable[TopicSpec], replication: int) ->
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
-    _await_leaders(client, [topic for topic in new if topic.topic in made])
+    _await_leaders(settings, [topic for topic in new if topic.topic in made])
     return made
 
 
-def _await_leaders(client: AdminClient, made: Sequence[NewTopic], seconds: float = 30) -> None:
+def _await_leaders(settings: Settings, made: Sequence[NewTopic], seconds: float = 30) -> None:
     """Made is not usable yet: the brokers learn of a topic, and its leaders of their part, a moment later."""
-    places = {TopicPartition(t.topic, p): OffsetSpec.earliest() for t in made for p in range(t.num_partitions)}
+    partitions = [(topic.topic, number) for topic in made for number in range(topic.num_partitions)]
     deadline = time.monotonic() + seconds
-    while places:
-        answers = client.list_offsets(places, request_timeout=10)
-        errors = {place: error for place, future in answers.items() if (error := future.exception()) is not None}
-        if errors and time.monotonic() > deadline:
-            raise next(iter(errors.values()))
-        places = dict.fromkeys(errors, OffsetSpec.earliest())
-        time.sleep(0.05 if errors else 0)
+    while True:
+        try:
+            end_offsets(settings, partitions)
+            return
+        except KafkaException:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.05)
 
 
-def repair(client: AdminClient, wanted: Sequence[TopicSpec], actual: dict[str, Topic]) -> list[str]:
+def repair(settings: Settings, wanted: Sequence[TopicSpec], actual: dict[str, Topic]) -> list[str]:
     """Set settings that differ, and add partitions to topics that hold nothing yet; what was done, a line each."""
+    client = admin(settings)
     done: list[str] = []
     for spec in wanted:
         topic = actual.get(spec.name)
@@ -161,17 +165,16 @@ def repair(client: AdminClient, wanted: Sequence[TopicSpec], actual: dict[str, T
             for future in client.incremental_alter_configs([resource]).values():
                 future.result()
             done.append(f"{spec.name}: set " + ", ".join(f"{k}={v}" for k, v in wrong.items()))
-        if topic.partitions < spec.partitions and _empty(client, topic):
+        if topic.partitions < spec.partitions and _empty(settings, topic):
             for future in client.create_partitions([NewPartitions(spec.name, spec.partitions)]).values():
                 future.result()
             done.append(f"{spec.name}: {spec.partitions} partitions instead of {topic.partitions}")
     return done
 
 
-def _empty(client: AdminClient, topic: Topic) -> bool:
-    places = {TopicPartition(topic.name, p): OffsetSpec.latest() for p in range(topic.partitions)}
-    answers = client.list_offsets(places, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=10)
-    return all(future.result().offset == 0 for future in answers.values())
+def _empty(settings: Settings, topic: Topic) -> bool:
+    ends = end_offsets(settings, [(topic.name, number) for number in range(topic.partitions)])
+    return all(end == 0 for _, end in ends.values())
 
 
 def fit(settings: Settings, topology: Topology, domains: Iterable[str] | None = None) -> dict[str, Topic]:

@@ -7,11 +7,19 @@ high watermark waits for such a transaction, or for one whose worker has died.
 
 import time
 from collections import defaultdict
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_END,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
 
 from headrace.streams.settings import Settings
 
@@ -51,19 +59,30 @@ def read(settings: Settings, topic: str, timeout: float = 60.0) -> Iterator[Mess
 
 
 def end_offsets(settings: Settings, ids: Iterable[PartitionId]) -> Ends:
-    """Where each partition begins and ends now. Raises KafkaException when no answer comes."""
-    partitions = [TopicPartition(*partition_id) for partition_id in ids]
-    admin = AdminClient(settings.client())
-    if partitions:
+    """Where each partition begins and ends now. Raises KafkaException when no answer comes.
+
+    Asked by a consumer that joins no group: `list_offsets` of the admin client ends the whole process now and then.
+    """
+    names = list(ids)
+    if not names:
+        return {}
+    config = settings.client(group_id=f"{settings.prefix}headrace.reader", isolation_level="read_uncommitted")
+    with Consumer(config) as consumer:
         # asked of a client that knows no leader yet, offsets are now and then answered after seconds
-        admin.list_topics(partitions[0].topic, timeout=10)
-    earliest = admin.list_offsets({p: OffsetSpec.earliest() for p in partitions}, request_timeout=10)
-    latest = admin.list_offsets(
-        {p: OffsetSpec.latest() for p in partitions},
-        isolation_level=IsolationLevel.READ_UNCOMMITTED,
-        request_timeout=10,
-    )
-    return {(p.topic, p.partition): (earliest[p].result().offset, latest[p].result().offset) for p in partitions}
+        consumer.list_topics(names[0][0], timeout=10)
+        first = _offsets(consumer, names, OFFSET_BEGINNING)
+        end = _offsets(consumer, names, OFFSET_END)
+    return {name: (first[name], end[name]) for name in names}
+
+
+def _offsets(consumer: Consumer, names: Sequence[PartitionId], which: int) -> dict[PartitionId, int]:
+    asked = [TopicPartition(*name, which) for name in names]  # in the place of a time, these ask for begin and end
+    found: dict[PartitionId, int] = {}
+    for partition in consumer.offsets_for_times(asked, 10):
+        if partition.error is not None:
+            raise KafkaException(partition.error)
+        found[partition.topic, partition.partition] = partition.offset
+    return found
 
 
 def read_to_end(settings: Settings, unread: Ends, config: dict[str, Any]) -> Generator[Batch]:

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, Message, Producer, TopicPartition
-from confluent_kafka.admin import OffsetSpec
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 from rocksdict import AccessType, Options, Rdict
 
 from headrace.bench import chain, commands, latency, main, rehydrate, restore, workflow
@@ -15,9 +14,9 @@ from headrace.bench.bare import BareLoop
 from headrace.bench.load import component, deployment, deposits
 from headrace.bench.peers import compare as peers
 from headrace.schemas.headrace_v1_pb2 import CommandResults
-from headrace.streams.admin import topics
 from headrace.streams.observability.metrics import Metrics
 from headrace.streams.settings import Settings
+from headrace.streams.state.topic_reader import end_offsets
 
 pytestmark = pytest.mark.kafka
 
@@ -32,15 +31,8 @@ def told() -> Iterator[list[str]]:
 
 def committed(settings: Settings, topic: str, partitions: int) -> list[Message]:
     """All committed records of a topic; waits for the markers of transactions that are decided."""
-    places = [TopicPartition(topic, number) for number in range(partitions)]
-    admin = topics.admin(settings)
-    admin.list_topics(topic, timeout=10)
-    answers = admin.list_offsets(
-        {place: OffsetSpec.latest() for place in places},
-        isolation_level=IsolationLevel.READ_UNCOMMITTED,
-        request_timeout=10,
-    )
-    ends = {place.partition: answers[place].result().offset for place in places}
+    answers = end_offsets(settings, [(topic, number) for number in range(partitions)])
+    ends = {number: end for (_, number), (_, end) in answers.items()}
     reader = Consumer(
         settings.client(
             group_id=f"{settings.prefix}test",

@@ -24,6 +24,7 @@ from typer.testing import CliRunner, Result
 from headrace.cli.main import app
 from headrace.embedded.broker import free_ports
 from headrace.streams.admin.topics import create
+from headrace.streams.settings import Settings
 from headrace.topology.topology import TopicSpec
 from tests.support import deadlines
 from tests.support.log_timeline import timeline
@@ -114,7 +115,7 @@ def test_topics_are_checked_created_described_and_repaired(bootstrap: str, deplo
 
 def test_missing_topics_get_the_partitions_of_their_domain(bootstrap: str, deployment: str) -> None:
     there = TopicSpec(f"{deployment}main.hand.commands", 5, {"cleanup.policy": "delete"})
-    create(AdminClient({"bootstrap.servers": bootstrap}), [there], -1)
+    create(Settings(bootstrap=bootstrap), [there])
     answer("topics", "create", "--domain", "hand")
     assert answer("topics", "check", "--domain", "hand")["fit"]
     assert "main.hand.events has 5 partitions, not 6" in run("topics", "check", "--partitions", "6").stdout

@@ -9,7 +9,6 @@ from signal import SIGCONT, SIGKILL, SIGSTOP
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
 
 from headrace.embedded import EmbeddedKafka
 from headrace.streams.client import OutcomeUnknown, Reply
@@ -34,7 +33,7 @@ class CrashedStore:
 
 def keep_stores(bank: Deployment, worker: Worker, folder: Path) -> CrashedStore:
     """Copy a dead worker's stores, before it starts again."""
-    ends = end_offsets(AdminClient({"bootstrap.servers": bank.settings.bootstrap}), [bank.topic("snapshots")])
+    ends = end_offsets(bank.settings.bootstrap, [bank.topic("snapshots")])
     kept = worker.folder / "0" / f"{bank.settings.prefix}account"
     if kept.exists():
         shutil.copytree(kept, folder)

@@ -77,7 +77,7 @@ class KafkaWorld(World):
 
     def open(self) -> None:
         """Start worker, client and reader."""
-        topics.create(topics.admin(self.settings), topics.wanted(self.settings, shop.topology), -1)
+        topics.create(self.settings, topics.wanted(self.settings, shop.topology))
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("HEADRACE_", "OTEL_"))} | {
             "HEADRACE_BOOTSTRAP": self.settings.bootstrap,
             "HEADRACE_PREFIX": self.settings.prefix,
@@ -243,7 +243,7 @@ class KafkaWorld(World):
 
     def _rests(self) -> bool:
         assert self._worker.poll() is None, self._log.read_text(errors="replace")[-3000:]
-        ends = end_offsets(self._admin, self._topics)
+        ends = end_offsets(self.settings.bootstrap, self._topics)
         self._read_to(ends)
         groups = {word: f"{self.settings.prefix}headrace.{word}" for word in shop.topology.components}
         asked = {
@@ -263,7 +263,7 @@ class KafkaWorld(World):
                 last = {record.partition: record.offset for record in self._found[name]}
                 if any(known.get((name, partition), -1) <= offset for partition, offset in last.items()):
                     return False
-        return end_offsets(self._admin, self._topics) == ends
+        return end_offsets(self.settings.bootstrap, self._topics) == ends
 
     def _read_to(self, ends: dict[tuple[str, int], int]) -> None:
         """Read all partitions up to their ends; transactions that are open there are waited for."""

@@ -62,7 +62,7 @@ def kafka() -> Iterator[EmbeddedKafka]:
 def settings(kafka: EmbeddedKafka) -> Settings:
     """Those of a deployment on that broker, with its topics."""
     found = Settings(bootstrap=kafka.bootstrap, partitions=4)
-    topics.create(topics.admin(found), topics.wanted(found, chaos_room.room), -1)
+    topics.create(found, topics.wanted(found, chaos_room.room))
     return found
 
 

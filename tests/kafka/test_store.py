@@ -2,6 +2,8 @@
 
 import asyncio
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +26,7 @@ from tests.support import bank_pb2 as pb
 from tests.support import schema_v2 as later
 from tests.support.bank import topology
 from tests.support.deployment import Deployment, Load, Worker, check_clients, deployed, until
-from tests.support.independent_reader import EMPTY, LogReader, plain, read_topics
+from tests.support.independent_reader import EMPTY, LogReader, end_offsets, plain, read_topics
 
 pytestmark = pytest.mark.kafka
 Contents = dict[int, dict[bytes, bytes]]
@@ -112,6 +114,35 @@ def test_a_lost_store_is_restored_as_it_was(bank: Deployment) -> None:
     worker.stop()
     assert contents(stores(bank, worker)) == before
     check_clients(load, log)
+
+
+ASK = """
+import sys, threading
+from headrace.streams.settings import Settings
+from headrace.streams.state.topic_reader import end_offsets
+settings, ids = Settings(bootstrap=sys.argv[1]), [(sys.argv[2], number) for number in range(4)]
+found = []
+def ask():
+    for _ in range(50):
+        found.append(end_offsets(settings, ids))
+threads = [threading.Thread(target=ask) for _ in range(4)]
+[thread.start() for thread in threads]; [thread.join() for thread in threads]
+assert len(found) == 200 and all(one == found[0] for one in found), len(found)
+print(sorted(found[0].items()))
+"""
+
+
+def test_ends_are_asked_for_by_many_threads(bank: Deployment) -> None:
+    """In a process of its own, since the admin client's way to ask ended whole processes."""
+    worker = bank.worker().start().await_ready()
+    work(bank, 7, 50)
+    worker.stop()
+    topic = bank.topic("commands")
+    command = [sys.executable, "-c", ASK, bank.settings.bootstrap, topic]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    ends = end_offsets(bank.settings.bootstrap, [topic])
+    assert done.stdout.strip() == str([(place, (0, end)) for place, end in sorted(ends.items())])
 
 
 def test_a_store_behind_by_a_tail_reads_the_tail_only(bank: Deployment, tmp_path: Path) -> None:

@@ -227,7 +227,7 @@ class Deployment:
 
     def await_handled(self) -> None:
         """Wait until every command is handled; callers have their answers before, where a command was sent twice."""
-        ends = end_offsets(topics.admin(self.settings), [self.topic("commands")])
+        ends = end_offsets(self.settings.bootstrap, [self.topic("commands")])
         last = {partition: end for (_, partition), end in ends.items() if end > 0}
         until(lambda: last.items() <= self.committed().items(), f"commands were handled up to {last}")
 
@@ -239,7 +239,7 @@ def deployed(bootstrap: str, folder: Path, **settings: Any) -> Iterator[Deployme
     deployment = Deployment(Settings(bootstrap=bootstrap, **(defaults | settings)), folder)
     admin = topics.admin(deployment.settings)
     specs = topics.wanted(deployment.settings, topology)
-    topics.create(admin, specs, -1)
+    topics.create(deployment.settings, specs)
     try:
         yield deployment
     finally:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, IsolationLevel, KafkaError, Message, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
 from google.protobuf import descriptor_pool, json_format, message_factory
 
 from headrace.schemas import headrace_v1_pb2 as wire
@@ -50,7 +50,7 @@ def read_topics(
     as a reader of this isolation gets at once.
     """
     client: dict[str, Any] = {"bootstrap.servers": bootstrap}
-    ends = end_offsets(AdminClient(client), topics)
+    ends = end_offsets(bootstrap, topics)
     reader = Consumer(
         {
             **client,
@@ -81,12 +81,16 @@ def read_topics(
     return found
 
 
-def end_offsets(admin: AdminClient, topics: Sequence[str]) -> dict[tuple[str, int], int]:
+def end_offsets(bootstrap: str, topics: Sequence[str]) -> dict[tuple[str, int], int]:
     """The high watermark of each partition: behind it there was nothing, committed or not."""
-    metadata = admin.list_topics(timeout=10).topics
-    places = {TopicPartition(t, p): OffsetSpec.latest() for t in topics for p in metadata[t].partitions}
-    answers = admin.list_offsets(places, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=20)
-    return {(place.topic, place.partition): future.result().offset for place, future in answers.items()}
+    with Consumer(
+        {"bootstrap.servers": bootstrap, "group.id": "log-reader", "isolation.level": "read_uncommitted"}
+    ) as reader:
+        metadata = reader.list_topics(timeout=10).topics
+        asked = [TopicPartition(topic, number, OFFSET_END) for topic in topics for number in metadata[topic].partitions]
+        found = reader.offsets_for_times(asked, 20)
+    assert not [place for place in found if place.error]
+    return {(place.topic, place.partition): place.offset for place in found}
 
 
 def _entry(message: Message) -> Entry:

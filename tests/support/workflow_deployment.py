@@ -83,7 +83,7 @@ class WorkflowDeployment:
 
     def _settled(self) -> "Ledger | None":
         admin = AdminClient({"bootstrap.servers": self.settings.bootstrap})
-        before = end_offsets(admin, self.topics)
+        before = end_offsets(self.settings.bootstrap, self.topics)
         found = read_topics(self.settings.bootstrap, self.topics)
         last = {(name, e.partition): e.offset for name, entries in found.items() for e in entries}
         for word in self.topology.components:
@@ -96,7 +96,7 @@ class WorkflowDeployment:
                 for partition in range(self.settings.partitions):
                     if known.get((name, partition), -1) <= last.get((name, partition), -2):
                         return None
-        if end_offsets(admin, self.topics) != before:
+        if end_offsets(self.settings.bootstrap, self.topics) != before:
             return None
         prefix = self.settings.prefix
         return Ledger({name.removeprefix(prefix): entries for name, entries in found.items()}, self.settings.partitions)
@@ -173,7 +173,7 @@ def workflow_of(bootstrap: str, name: str, folder: Path, **settings: Any) -> Ite
     workflow = WorkflowDeployment(Settings(bootstrap=bootstrap, **(defaults | settings)), name, folder)
     admin = topics.admin(workflow.settings)
     specs = topics.wanted(workflow.settings, workflow.topology)
-    topics.create(admin, specs, -1)
+    topics.create(workflow.settings, specs)
     try:
         yield workflow
     finally:

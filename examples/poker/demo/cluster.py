@@ -54,7 +54,7 @@ def cluster(
     with EmbeddedKafka(properties=properties) as kafka:
         screen.say(f"Apache Kafka runs on {kafka.bootstrap}, started in {time.monotonic() - started:.1f} s")
         own = deployment.settings(bootstrap=kafka.bootstrap, own_kafka=False).model_copy(update=changes)
-        topics.create(topics.admin(own), topics.wanted(own, room), -1)
+        topics.create(own, topics.wanted(own, room))
         yield own, kafka
 
 
@@ -63,7 +63,7 @@ def _guest(settings: Settings) -> Iterator[Settings]:
     """Topics on brokers that stay; deleted in the end, with the groups that read them."""
     admin = topics.admin(settings)
     specs = topics.wanted(settings, room)
-    topics.create(admin, specs, settings.replication)
+    topics.create(settings, specs)
     try:
         yield settings
     finally:
