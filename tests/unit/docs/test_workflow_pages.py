@@ -47,7 +47,7 @@ class Message:
         return 1, self._record.timestamp
 
 
-@pytest.mark.parametrize(("page", "block"), shown())
+@pytest.mark.parametrize(("page", "block"), list(shown()))
 def test_commands_print_what_a_page_shows(
     page: Path, block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
