@@ -147,6 +147,6 @@ def _settle(
     if not found:
         raise Failure(NO, "no open dead letter is meant")
     done = found if dry_run else dead_letters.settle(deployment.settings(), deployment.topology, found, discard=discard)
-    word = dead_letters.outcome(discard=discard, dry_run=dry_run)
+    outcome = dead_letters.outcome(discard=discard, dry_run=dry_run)
     for dead_letter in done:
-        typer.echo(json.dumps({"id": dead_letter.id, "done": word}) if as_json else f"{dead_letter.id}  {word}")
+        typer.echo(json.dumps({"id": dead_letter.id, "done": outcome}) if as_json else f"{dead_letter.id}  {outcome}")

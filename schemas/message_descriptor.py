@@ -100,7 +100,7 @@ class Builder:
 
     def __init__(self, file: FileDescriptorProto, others: Mapping[type, Body]) -> None:
         """`others` are the messages of this file, by what stands for them where they name each other."""
-        self._file, self._package = file, file.package
+        self._file = file
         self._names: dict[type, str] = {}
         """Full names of messages of this file, by what stands for them in annotations."""
         self._scope: dict[str, Any] = {body.name: stand_in for stand_in, body in others.items()}
@@ -235,7 +235,7 @@ class Builder:
 
     def _enum(self, where: str, values: type[Enum]) -> str:
         """Full name of an enum, which becomes a file of its own when a field first has it."""
-        package: str = values.__headrace_package__ or self._package  # type: ignore[attr-defined]
+        package: str = values.__headrace_package__ or self._file.package  # type: ignore[attr-defined]
         made = EnumDescriptorProto(name=values.__name__)
         for value in values:
             made.value.add(name=value.name, number=value.value)

@@ -55,8 +55,6 @@ def run(
         each_of = ", ".join(f"{name} {values[-1]:,.0f}" for name, values in figures.items())
         progress(f"round {turn + 1} of {rounds}: {each_of} commands per second")
     times = {name: _latency(progress, bootstrap, name, partitions, rate, seconds) for name in CONTENDERS}
-    ratios = [a / b for a, b in zip(figures["engine"], figures["kafka_streams"], strict=True)]
-    quix_ratios = [a / b for a, b in zip(figures["engine"], figures["quix_streams"], strict=True)]
     p50 = {name: round(quantile(values, 0.5), 2) for name, values in times.items()}
     return {
         "bench": "peers",
@@ -65,19 +63,17 @@ def run(
         "interval) and by Quix Streams 3.28.1 (exactly-once, the same commit interval)",
         "how": f"a process each, in turn, {rounds} rounds; from the first third of the events to the last as a "
         f"read_committed reader sees them; latency in an open loop at {rate} a second for {seconds:g} s",
-        "engine_per_second": round(median(figures["engine"])),
-        "kafka_streams_per_second": round(median(figures["kafka_streams"])),
-        "ratio_to_kafka_streams": round(median(ratios), 3),
-        "engine_p50_ms": p50["engine"],
-        "kafka_streams_p50_ms": p50["kafka_streams"],
+        **{f"{name}_per_second": round(median(rates)) for name, rates in figures.items()},
+        **{f"{name}_rounds": [round(rate) for rate in rates] for name, rates in figures.items()},
+        **{f"{name}_p50_ms": value for name, value in p50.items()},
+        **{f"ratio_to_{name}": _ratio(figures, name) for name in figures if name != "engine"},
         "latency_ratio": round(p50["engine"] / p50["kafka_streams"], 3),
-        "engine_rounds": [round(x) for x in figures["engine"]],
-        "kafka_streams_rounds": [round(x) for x in figures["kafka_streams"]],
-        "quix_streams_per_second": round(median(figures["quix_streams"])),
-        "ratio_to_quix_streams": round(median(quix_ratios), 3),
-        "quix_streams_p50_ms": p50["quix_streams"],
-        "quix_streams_rounds": [round(x) for x in figures["quix_streams"]],
     }
+
+
+def _ratio(figures: dict[str, list[float]], name: str) -> float:
+    """Median, over the rounds, of the engine's figure to that of another one in the same round."""
+    return round(median([ours / theirs for ours, theirs in zip(figures["engine"], figures[name], strict=True)]), 3)
 
 
 def _throughput(settings: Settings, start: Start, count: int) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from headrace.bench.peers.processes import program
+from headrace.bench.processes import program
 from headrace.embedded.jars import cache_folder
 from headrace.examples.poker import poker_pb2
 from headrace.schemas import headrace_v1_pb2
@@ -40,5 +40,6 @@ def players(settings: Settings) -> Iterator[int]:
     messages = [str(poker_pb2.__file__), str(headrace_v1_pb2.__file__)]
     place = [settings.bootstrap, settings.prefix, str(settings.state_dir / "quix")]
     command = [str(interpreter()), str(_PROGRAM), *place, *messages]
-    with program(command, settings.state_dir / "quix.log", "Quix Streams") as pid:
+    # nothing to wait for: it begins with the oldest command, whenever it is there
+    with program(command, settings.state_dir / "quix.log", "Quix Streams", lambda: True) as pid:
         yield pid

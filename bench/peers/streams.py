@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from headrace.bench.peers.processes import program
+from headrace.bench.processes import program
 from headrace.embedded.jars import cache_folder, fetch_jars, find_jars, find_java
 from headrace.streams.settings import Settings
 
@@ -37,5 +37,5 @@ def players(settings: Settings) -> Iterator[int]:
     state, log = settings.state_dir / "streams", settings.state_dir / "streams.log"
     jvm = [str(find_java()), "-Xmx1g", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
     command = [*jvm, "-cp", os.pathsep.join(prepared()), "Players", settings.bootstrap, settings.prefix, str(state)]
-    with program(command, log, "Kafka Streams", "running") as pid:
+    with program(command, log, "Kafka Streams", lambda: b"running" in log.read_bytes()) as pid:
         yield pid

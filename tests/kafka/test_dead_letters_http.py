@@ -1,6 +1,5 @@
 """Dead letters over HTTP on real Kafka: made, listed, shown, sent again twice, given up; and nothing is held up."""
 
-import asyncio
 import json
 import urllib.error
 import urllib.request
@@ -14,7 +13,6 @@ import pytest
 from confluent_kafka import Producer
 
 from headrace.embedded import EmbeddedKafka
-from tests.support import bank_pb2 as pb
 from tests.support.deployment import until
 from tests.support.workflow_deployment import WorkflowDeployment, WorkflowWorker, workflow_of
 
@@ -27,19 +25,6 @@ def workflow(bootstrap: str, tmp_path: Path) -> Iterator[WorkflowDeployment]:
     """A deployment of purse, book and keeper."""
     with workflow_of(bootstrap, "topology", tmp_path) as workflow:
         yield workflow
-
-
-def deposit(workflow: WorkflowDeployment, **amounts: list[int]) -> None:
-    """Deposits of several roots, without waiting for answers."""
-
-    async def go() -> None:
-        async with workflow.client() as client:
-            for root, numbers in amounts.items():
-                for number in numbers:
-                    await client.send(pb.Deposit(amount=number), root=root)
-            await client.flush()
-
-    asyncio.run(go())
 
 
 def ask(worker: WorkflowWorker, path: str, body: Any = None, token: str = "", **query: str) -> tuple[int, Any]:
@@ -60,7 +45,7 @@ def test_letters_are_listed_shown_sent_again_and_given_up(workflow: WorkflowDepl
     """Twice over: while nobody can handle it, and when it is handled already. It is done once."""
     variables = {"HEADRACE_WEB_HOST": "0.0.0.0", "HEADRACE_WEB_TOKEN": TOKEN, "WORKFLOW_MENDED": 1}
     broken = workflow.worker("w", **variables | {"WORKFLOW_MENDED": 0}).start().await_ready(60)
-    deposit(workflow, dead=[1, 13, 3, 4], given=[13, 3], fine=[1])
+    workflow.deposit(dead=[1, 13, 3, 4], given=[13, 3], fine=[1])
     ledger = workflow.settled()
     assert [len(ledger.messages("book", root)) for root in ("dead", "given", "fine")] == [1, 0, 1]
 
@@ -104,7 +89,7 @@ def test_letters_are_listed_shown_sent_again_and_given_up(workflow: WorkflowDepl
         dead_letter["root"]: dead_letter["settled"] for dead_letter in ask(mended, "", token=TOKEN, all="true")[1]
     }
     assert settled == {"dead": "replayed", "given": "discarded"}
-    deposit(workflow, dead=[3])
+    workflow.deposit(dead=[3])
     assert [e.note for e in workflow.settled().messages("book", "dead")] == ["0", "1", "2", "3", "4"]
     assert TOKEN not in mended.log.read_text() + aloof.log.read_text()
 
@@ -112,7 +97,7 @@ def test_letters_are_listed_shown_sent_again_and_given_up(workflow: WorkflowDepl
 def test_a_read_that_waits_holds_up_neither_the_engine_nor_the_end(workflow: WorkflowDeployment) -> None:
     """Somebody's transaction is open on a topic of dead letters: a list waits for it, and nothing for the list."""
     worker = workflow.worker().start().await_ready(60)
-    deposit(workflow, early=[13])
+    workflow.deposit(early=[13])
     workflow.settled()
     stranger = Producer(
         {"bootstrap.servers": workflow.settings.bootstrap, "transactional.id": f"{workflow.settings.prefix}s"}
@@ -123,7 +108,7 @@ def test_a_read_that_waits_holds_up_neither_the_engine_nor_the_end(workflow: Wor
     assert stranger.flush(30) == 0
     with ThreadPoolExecutor(2) as callers:
         waiting = [callers.submit(ask, worker, "") for _ in range(2)]
-        deposit(workflow, other=[1, 3])
+        workflow.deposit(other=[1, 3])
         until(lambda: len([e for e in workflow.read("book", "events") if e.key]) == 2, "the book has noted both", 60)
         assert worker.page("/healthz")[0] == 200
         assert not any(each.done() for each in waiting)

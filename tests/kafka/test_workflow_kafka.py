@@ -289,27 +289,17 @@ def test_events_wait_behind_a_dead_one_until_it_is_settled(
     """Through a kill -9 and the loss of the store; a replay done twice is done once, a discard lets the others go."""
     worker = workflow.worker().start().await_ready()
 
-    def deposit(**amounts: list[int]) -> None:
-        async def go() -> None:
-            async with workflow.client() as client:
-                for root, numbers in amounts.items():
-                    for number in numbers:
-                        await client.send(pb.Deposit(amount=number), root=root)
-                await client.flush()
-
-        asyncio.run(go())
-
-    deposit(dead=[1, 13, 3, 4], given=[13, 3], other=[1])
+    workflow.deposit(dead=[1, 13, 3, 4], given=[13, 3], other=[1])
     ledger = workflow.settled()
     assert [len(ledger.messages("book", root)) for root in ("dead", "given", "other")] == [1, 0, 1]
     worker.kill()
-    deposit(dead=[5], other=[3])
+    workflow.deposit(dead=[5], other=[3])
     worker.start()
     assert (notes(workflow, "dead"), notes(workflow, "other")) == (["0"], ["0", "1"])
     worker.kill()
     shutil.rmtree(worker.folder)
     worker.start(WORKFLOW_MENDED=1)  # what waits, waits for a person, though the reason is gone
-    deposit(dead=[6], other=[4])
+    workflow.deposit(dead=[6], other=[4])
     assert (notes(workflow, "dead"), notes(workflow, "other")) == (["0"], ["0", "1", "2"])
 
     # list and show
@@ -350,7 +340,7 @@ def test_events_wait_behind_a_dead_one_until_it_is_settled(
     settled = {dead_letter["root"]: dead_letter["settled"] for dead_letter in headrace("dead-letters", "list", "--all")}
     assert settled == {"dead": "replayed", "given": "discarded"}
     assert "no open dead letter" in headrace("dead-letters", "replay", first["id"], code=1)[0]["error"]
-    deposit(dead=[3], given=[4])
+    workflow.deposit(dead=[3], given=[4])
     ledger = workflow.settled()
     assert [e.note for e in ledger.messages("book", "dead")] == ["0", "1", "2", "3", "4", "5", "6"]
     assert [e.note for e in ledger.messages("book", "given")] == ["1", "2"]

@@ -25,8 +25,7 @@ from headrace.streams.admin import topics
 from headrace.streams.client import Client, OutcomeUnknown, Reply
 from headrace.streams.settings import Settings
 from tests.support import bank_pb2 as pb
-from tests.support import deadlines
-from tests.support import process_server as process_server
+from tests.support import deadlines, process_server
 from tests.support.bank import topology
 from tests.support.independent_reader import LogReader, end_offsets
 from tests.support.log_timeline import log_lines

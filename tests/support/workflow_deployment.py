@@ -1,5 +1,6 @@
 """Deployments of the workflow domain on a real broker, and an independent reader of what they wrote."""
 
+import asyncio
 import signal
 import uuid
 from collections import Counter, defaultdict
@@ -19,6 +20,7 @@ from headrace.cli.main import app
 from headrace.streams.admin import topics
 from headrace.streams.client import Client
 from headrace.streams.settings import Settings
+from tests.support import bank_pb2 as pb
 from tests.support import workflow_domain
 from tests.support.deployment import Worker, until
 from tests.support.independent_reader import Entry, end_offsets, message, murmur, read_topics
@@ -60,6 +62,18 @@ class WorkflowDeployment:
     def client(self) -> Client:
         """A client of this deployment."""
         return Client(self.topology, self.settings)
+
+    def deposit(self, **amounts: list[int]) -> None:
+        """Deposits of several roots, without waiting for answers."""
+
+        async def go() -> None:
+            async with self.client() as client:
+                for root, numbers in amounts.items():
+                    for number in numbers:
+                        await client.send(pb.Deposit(amount=number), root=root)
+                await client.flush()
+
+        asyncio.run(go())
 
     def topic(self, word: str, kind: str) -> str:
         """One of its topics."""

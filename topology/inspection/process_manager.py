@@ -15,12 +15,12 @@ from headrace.topology.inspection.signatures import (
     add_applier,
     add_handler,
     add_reaction,
+    check_number,
     check_sends,
     check_state,
     component_name,
     instance_of,
     is_plain,
-    is_plain_function,
     marked_methods,
     state_type,
 )
@@ -125,7 +125,7 @@ def inspect_process_manager(process: type[ProcessManager[Message]], mistakes: li
         return None
     where = f"{process.__name__}.finished"
     if is_plain(where, instance.finished, mistakes):
-        is_plain_function(where, instance.finished, "(state)", mistakes)
+        check_number(where, instance.finished, "(state)", mistakes)
         if inspect.isgeneratorfunction(instance.finished):
             mistakes.append(f"{where}: yields; it returns whether the workflow is over")
     spec = ProcessManagerSpec(

@@ -100,21 +100,11 @@ def is_plain(where: str, bound: Callable[..., object], mistakes: list[str]) -> b
     if not inspect.ismethod(bound):
         mistakes.append(f"{where}: must be a plain method, which takes self")
         return False
-    return _is_plain(where, bound, mistakes)
+    return by_position(where, bound, mistakes)
 
 
-def is_plain_function(where: str, function: Callable[..., object], form: str, mistakes: list[str]) -> bool:
-    """Whether a function that is no method can be called by the engine, with as many arguments as `form` has."""
-    if not _is_plain(where, function, mistakes):
-        return False
-    number = len(inspect.signature(function).parameters)
-    if number != form.count(",") + 1:
-        mistakes.append(f"{where}: takes {number} arguments; it takes {form}")
-        return False
-    return True
-
-
-def _is_plain(where: str, function: Callable[..., object], mistakes: list[str]) -> bool:
+def by_position(where: str, function: Callable[..., object], mistakes: list[str]) -> bool:
+    """Whether a method, or a function, can be called by position and without waiting."""
     parameters = inspect.signature(function).parameters.values()
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         mistakes.append(f"{where}: is async; a handler does no I/O and is a plain method")
@@ -123,6 +113,13 @@ def _is_plain(where: str, function: Callable[..., object], mistakes: list[str]) 
     else:
         return True
     return False
+
+
+def check_number(where: str, function: Callable[..., object], form: str, mistakes: list[str]) -> None:
+    """A function takes as many arguments as `form` has."""
+    number = len(inspect.signature(function).parameters)
+    if number != form.count(",") + 1:
+        mistakes.append(f"{where}: takes {number} arguments; it takes {form}")
 
 
 def add_handler(
@@ -197,8 +194,9 @@ def add_reaction(
         if before == 0:
             mistakes.append(f"{where}: reads= means nothing here; only a process manager reads states of other roots")
         else:
-            name = getattr(reads, "__name__", str(reads))
-            is_plain_function(f"{where}: reads={name}", reads, "(state, event)", mistakes)
+            named = f"{where}: reads={getattr(reads, '__name__', reads)}"
+            if by_position(named, reads, mistakes):
+                check_number(named, reads, "(state, event)", mistakes)
     wants_context = len(parameters) == before + 2
     for event in members(parameters[before]):
         if not is_message(event):

@@ -352,24 +352,20 @@ print("ok", api_implementation.Type())
 """
 
 
-def other_pythons() -> list[str]:
-    """Later versions that are on PATH, or that pyenv has."""
+def python(version: str) -> str | None:
+    """The interpreter of a version that is on PATH, or that pyenv has; None if there is none that runs."""
     root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    found: list[str] = []
-    for version in ("3.12", "3.13", "3.14"):
-        candidates = [shutil.which(f"python{version}"), *map(str, root.glob(f"versions/{version}.*/bin/python"))]
-        runs = (c for c in candidates if c and not subprocess.run([c, "-c", ""], capture_output=True).returncode)
-        found += [one for one in runs][:1]
-    return found
+    candidates = [shutil.which(f"python{version}"), *map(str, root.glob(f"versions/{version}.*/bin/python"))]
+    runs = (c for c in candidates if c and not subprocess.run([c, "-c", ""], capture_output=True).returncode)
+    return next(runs, None)
 
 
-OTHER_PYTHONS = other_pythons()
-
-
-@pytest.mark.skipif(not OTHER_PYTHONS, reason="no later Python is installed here")
-@pytest.mark.parametrize("interpreter", OTHER_PYTHONS)
-def test_other_pythons(interpreter: str) -> None:
+@pytest.mark.parametrize("version", ["3.12", "3.13", "3.14"])
+def test_other_pythons(version: str) -> None:
     """With the protobuf of this one, whose binary is for all versions from here on."""
+    interpreter = python(version)
+    if interpreter is None:
+        pytest.skip(f"Python {version} is not installed here")
     paths = [str(Path(protobuf.__file__).parents[2]), str(Path(schemas.__file__).parents[1])]
     done = subprocess.run([interpreter, "-c", ELSEWHERE, *paths], capture_output=True, text=True)
     assert done.stdout == "ok upb\n", done.stderr
