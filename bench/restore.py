@@ -9,7 +9,7 @@ from confluent_kafka import Producer
 
 from headrace.bench.load import DOMAIN, Progress, at_least, config, deployment, median
 from headrace.examples.poker import poker_pb2 as pb
-from headrace.schemas.changelog import pack_accepted, results_key
+from headrace.schemas.changelog import DIGEST_SIZE, pack_accepted, results_key
 from headrace.schemas.fingerprint import fingerprint
 from headrace.schemas.headrace_v1_pb2 import CommandResults, Snapshot
 from headrace.streams.runtime.partition import Partition
@@ -115,7 +115,7 @@ def _batch(settings: Settings, players: range) -> Iterator[Output]:
         partition = number % settings.partitions  # a restore takes whatever a partition holds
         yield topic, snapshot.SerializeToString(), root, partition, None
         kept[partition].keys.append(root + b"\0%032x" % number)
-        kept[partition].values.append(pack_accepted(sequence, 1))
+        kept[partition].values.append(pack_accepted(bytes(DIGEST_SIZE), sequence, 1))
     for partition, given in enumerate(kept):
         if given.keys:
             key = results_key(time.time_ns() // 1_000_000, given.keys[0])

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli import dead_letters, dev, new, plugins, proto, roots, topics, topology, trace, worker
+from headrace.cli import acls, dead_letters, dev, new, plugins, proto, roots, topics, topology, trace, worker
 from headrace.cli.errors import reported
 
 EXIT_CODES = """\b
@@ -52,6 +52,7 @@ app.command()(roots.state)
 app.command()(roots.events)
 app.add_typer(topics.app, name="topics")
 app.command("topology")(topology.topology)
+app.command()(acls.acls)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.command()(trace.trace)
 app.add_typer(proto.app, name="proto")

@@ -4,6 +4,7 @@ A root's key is its snapshot. All other keys begin with NUL and the name of a ta
 """
 
 import struct
+from hashlib import blake2b
 from typing import NamedTuple
 
 RESULTS = b"\0answers|"
@@ -20,12 +21,23 @@ FACTS = b"\0fact|"
 """Table of where a fact's events are, by root and external id."""
 LAST_DUE = 9_999_999_999_999
 """Milliseconds that 13 digits hold, in the year 2286: the last moment that a time-out can be due."""
-_ACCEPTED = struct.Struct(">cqi")
+DIGEST_SIZE = 8
+_ACCEPTED = struct.Struct(f">c{DIGEST_SIZE}sqi")
 
 
 def result_key(root: bytes, command_id: bytes) -> bytes:
-    """Names a command's result within a batch of them."""
+    """Names the result of a client's command within a batch of them; ids hold no NUL."""
     return root + b"\0" + command_id
+
+
+def inbox_result_key(root: bytes, command_id: bytes) -> bytes:
+    """The same of a record from an inbox: no id that a client chooses is that of a saga's command."""
+    return root + b"\0\0" + command_id
+
+
+def digest(type_name: bytes, value: bytes | None) -> bytes:
+    """Tells a record that comes again from another one of the same id."""
+    return blake2b(type_name + b"\0" + (value or b""), digest_size=DIGEST_SIZE).digest()
 
 
 def results_key(milliseconds: int, first: bytes) -> bytes:
@@ -88,14 +100,19 @@ class Accepted(NamedTuple):
     """Of events."""
 
 
-def pack_accepted(first: int, number: int) -> bytes:
-    """The result of an accepted command, or of a fact, as it is stored."""
-    return _ACCEPTED.pack(b"A", first, number)
+def pack_accepted(of: bytes, first: int, number: int) -> bytes:
+    """The result of an accepted command, or of a fact, as it is stored; `of` is its digest."""
+    return _ACCEPTED.pack(b"A", of, first, number)
 
 
-def pack_rejected(reply: bytes) -> bytes:
-    """The result of a rejected command, which is its serialised Reply, as it is stored."""
-    return b"R" + reply
+def pack_rejected(of: bytes, reply: bytes) -> bytes:
+    """The result of a rejected command, which is its serialised Reply, as it is stored; `of` is its digest."""
+    return b"R" + of + reply
+
+
+def result_digest(value: bytes) -> bytes:
+    """The digest of the record that a stored result is of."""
+    return value[1 : 1 + DIGEST_SIZE]
 
 
 def is_rejected(value: bytes) -> bool:
@@ -106,6 +123,6 @@ def is_rejected(value: bytes) -> bool:
 def unpack_result(value: bytes) -> Accepted | bytes:
     """A stored result: where the events are or, of a rejected command, its serialised Reply."""
     if is_rejected(value):
-        return value[1:]
-    _, first, number = _ACCEPTED.unpack(value)
+        return value[1 + DIGEST_SIZE :]
+    _, _, first, number = _ACCEPTED.unpack(value)
     return Accepted(first, number)

@@ -118,21 +118,19 @@ class RejectionRef(NamedTuple):
 
 
 class IssuerRef(NamedTuple):
-    """Who is told that a command was rejected: `{topic kind}:{component}:{root}`; the value of `ce_rejectto`."""
+    """Who is told, in its inbox, that a command was rejected: `{component}:{root}`; the value of `ce_rejectto`."""
 
-    kind: str
     component: str
     root: str
 
     def __str__(self) -> str:
-        return f"{self.kind}:{self.component}:{self.root}"
+        return f"{self.component}:{self.root}"
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
         """None for a text of another form."""
-        kind, _, rest = text.partition(":")
-        component, _, root = rest.partition(":")
-        return cls(kind, component, root) if kind and component and root else None
+        component, _, root = text.partition(":")
+        return cls(component, root) if component and root else None
 
 
 class ReplyTarget(NamedTuple):

@@ -40,7 +40,7 @@ def request(
         id=command_id,
         source="/test",
         type=type_name(type(command)),
-        data=command.SerializeToString(),
+        data=command.SerializeToString(deterministic=True),
         subject=root,
         content_type=PROTOBUF,
         extensions={name: value for name, value in extensions.items() if value is not None},

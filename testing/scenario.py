@@ -134,7 +134,7 @@ class Scenario(Generic[S]):
             subject=self._root,
             content_type=PROTOBUF,
         )
-        topic = NAMES.topic(MAIN, self._spec.name, "rejections")
+        topic = NAMES.topic(MAIN, self._spec.name, "inbox")
         self._run(Record(topic, 0, 0, since_epoch(self._now), self._key, about.data, raw(about.headers())))
         return self
 

@@ -17,6 +17,7 @@ class Mark:
     role: str
     merge: Merge | None = None
     reads: Callable[..., Iterable[StateOf]] | None = None
+    from_inbox: bool = False
 
 
 def mark(method: F, found: Mark) -> F:

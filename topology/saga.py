@@ -56,14 +56,16 @@ class Saga:
 @overload
 def reacts(function: F) -> F: ...
 @overload
-def reacts(*, reads: Callable[..., Any]) -> Callable[[F], F]: ...
-def reacts(function: Any = None, *, reads: Callable[..., Any] | None = None) -> Any:
+def reacts(*, reads: Callable[..., Any] | None = None, from_inbox: bool = False) -> Callable[[F], F]: ...
+def reacts(function: Any = None, *, reads: Callable[..., Any] | None = None, from_inbox: bool = False) -> Any:
     """Marks `method(self, event[, context]) -> Send | iterable of Send | None` of a saga.
 
     Annotated as `Iterator[Send[SomeCommand | OtherCommand]]`, it is checked at start-up that somebody handles them.
     A process manager's is `method(self, state, event[, context])`, and yields events of its own, `Schedule` and
     `Cancel` as well; `reads(state, event)` names the states of other roots (`StateOf`) that it finds in the context.
+    With `from_inbox` it takes only events of commands that a saga or process manager has sent: a client, which chooses
+    its own correlation id, cannot cause them in another's process.
     """
 
-    found = Mark("reacts", reads=reads)
+    found = Mark("reacts", reads=reads, from_inbox=from_inbox)
     return (lambda method: mark(method, found)) if function is None else mark(function, found)

@@ -21,7 +21,6 @@ _LARGE = {"max.message.bytes": str(16 * 1024 * 1024)}  # a dead letter holds a w
 _CONFIGS = {
     "commands": _WEEK,
     "facts": _WEEK,
-    "rejections": _WEEK,
     "inbox": _WEEK,
     "events": _COMPACT,
     "snapshots": _COMPACT,
@@ -120,6 +119,10 @@ class Topology:
     def inputs(self, name: str, names: Names, edition: str) -> list[str]:
         """Topics that a component reads."""
         return [names.topic(edition, component, kind) for component, kind in self.component(name).inputs]
+
+    def subscription(self, name: str, names: Names, edition: str) -> str:
+        """The topic whose partitions a component's group shares out among its members."""
+        return names.topic(edition, *self.component(name).subscription)
 
     def topics(
         self, names: Names, partitions: int, edition: str = MAIN, components: Iterable[str] | None = None

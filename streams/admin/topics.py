@@ -180,18 +180,43 @@ def _empty(settings: Settings, topic: Topic) -> bool:
 def fit(settings: Settings, topology: Topology, domains: Iterable[str] | None = None) -> dict[str, Topic]:
     """The topics a worker needs, as they are; raises TopicsUnfit when they do not fit."""
     *own, replies = wanted(settings, topology, domains)
-    actual = describe(admin(settings), [spec.name for spec in (*own, replies)])
+    components = list(topology.components if domains is None else domains)
+    read = {component: _read(settings, topology, component) for component in components}
+    others = dict.fromkeys(name for names in read.values() for name in names)
+    client = admin(settings)
+    actual = describe(client, dict.fromkeys([*(spec.name for spec in (*own, replies)), *others]))
     found = problems(own, actual, fixed_partitions="partitions" in settings.model_fields_set)
     found += problems([replies], actual, fixed_partitions=False)
-    for component in topology.components if domains is None else domains:
-        inputs = [name for name in topology.inputs(component, settings.names, settings.edition) if name in actual]
-        counts = {name: actual[name].partitions for name in inputs}
+    found += [f"{name} is missing" for name in others if name not in actual]
+    found += _outdated(client, settings, topology, components)
+    for component in components:
+        counts = {name: actual[name].partitions for name in read[component] if name in actual}
         if len(set(counts.values())) > 1:
             text = ", ".join(f"{name} ({count})" for name, count in counts.items())
             found.append(f"the inputs of {component} need the same number of partitions: {text}")
     if found:
         raise TopicsUnfit(list(dict.fromkeys(found)))
     return actual
+
+
+def _read(settings: Settings, topology: Topology, component: str) -> list[str]:
+    """Topics that a component reads, and the one whose partitions its group shares out."""
+    names, edition = settings.names, settings.edition
+    return [topology.subscription(component, names, edition), *topology.inputs(component, names, edition)]
+
+
+def _outdated(client: AdminClient, settings: Settings, topology: Topology, components: Iterable[str]) -> list[str]:
+    """Topics of before inboxes: what is in them would wait for ever."""
+    there = client.list_topics(timeout=10).topics
+    found = []
+    for component in components:
+        if not topology.component(component).takes_commands:
+            continue
+        inbox = settings.names.topic(settings.edition, component, "inbox")
+        old = f"{inbox.removesuffix('.inbox')}.rejections"
+        if old in there:
+            found.append(f"{old} is of an earlier release; {inbox} took its place, and nothing reads it: delete it")
+    return found
 
 
 def reply_partitions(consumer: Consumer, topic: str) -> int:

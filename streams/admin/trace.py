@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from headrace.schemas.headers import CAUSATION, CORRELATION, FACT, ID, SOURCE, SUBJECT, TYPE
+from headrace.schemas.headers import CAUSATION, CORRELATION, FACT, ID, REPLAY_OF, SOURCE, SUBJECT, TYPE
 from headrace.schemas.headrace_v1_pb2 import DeadLetter, Settled
 from headrace.schemas.headrace_v1_pb2 import Rejection as WireRejection
 from headrace.schemas.record import rfc3339
@@ -13,7 +13,7 @@ from headrace.streams.settings import Settings
 from headrace.streams.state.topic_reader import read
 from headrace.topology.topology import Topology
 
-_KINDS = ("commands", "facts", "events", "rejections", "inbox", "dead-letters")
+_KINDS = ("commands", "facts", "inbox", "events", "dead-letters")
 _REJECTION, _SETTLED = b"headrace.v1.Rejection", b"headrace.v1.Settled"
 
 
@@ -58,7 +58,7 @@ def trace(settings: Settings, topology: Topology, correlation_id: str) -> list[N
     nodes.sort(key=lambda node: node.time)
     by_id: dict[str, Node] = {}
     for node in nodes:
-        # a rejection may be in an inbox and, passed on, in a rejections topic; its effects name that one
+        # a rejection may be in two inboxes, passed on by a process manager; its effects name their own
         for name in (f"{node.domain} {node.id}", node.id):
             by_id.setdefault(name, node)
     for node in list(nodes):
@@ -89,14 +89,17 @@ def _nodes(settings: Settings, topology: Topology, correlation: bytes) -> list[N
     # one reads by waiting mostly: for 49 small topics 0.4 s, and 3.2 s one after the other
     with ThreadPoolExecutor(8) as threads:
         reading = [
-            threads.submit(_in_topic, settings, name, parts[1], parts[2], correlation)
+            threads.submit(_in_topic, settings, name, parts[1], parts[2], correlation, topology)
             for name in sorted(wanted)
             if (parts := settings.names.split(name)) and parts[2] in _KINDS
         ]
         return [node for topic in reading for node in topic.result()]
 
 
-def _in_topic(settings: Settings, topic: str, component: str, kind: str, correlation: bytes) -> list[Node]:
+def _in_topic(
+    settings: Settings, topic: str, component: str, kind: str, correlation: bytes, topology: Topology
+) -> list[Node]:
+    takes_commands = topology.component(component).takes_commands
     nodes: list[Node] = []
     by_id: dict[str, Node] = {}
     for message in read(settings, topic):
@@ -105,33 +108,36 @@ def _in_topic(settings: Settings, topic: str, component: str, kind: str, correla
             settled = Settled.FromString(message.value() or b"")
             if node := by_id.pop(settled.dead_letter_id, None):
                 node.note = f"{settled.outcome}; {node.note}"
-        elif kind == "inbox" and headers.get(TYPE) != _REJECTION:
-            continue  # events, which are on their own topics too
-        elif (headers.get(CORRELATION) or headers.get(ID)) == correlation:
-            node = _node(kind, component, headers, message.value() or b"", message.timestamp()[1])
+            continue
+        what = kind.removesuffix("s").replace("-", " ")
+        if kind == "inbox":
+            what = "rejection" if headers.get(TYPE) == _REJECTION else "command"
+            if REPLAY_OF in headers or (what == "command" and not takes_commands):
+                continue  # events and commands, which are on their own topics too
+        if (headers.get(CORRELATION) or headers.get(ID)) == correlation:
+            node = _node(what, component, headers, message.value() or b"", message.timestamp()[1])
             by_id[node.id] = node
             nodes.append(node)
     return nodes
 
 
-def _node(kind: str, component: str, headers: dict[str, bytes], value: bytes, timestamp: int) -> Node:
+def _node(what: str, component: str, headers: dict[str, bytes], value: bytes, timestamp: int) -> Node:
     def text(name: str) -> str:
         return (headers.get(name) or b"").decode(errors="replace")
 
     causes = (text(CAUSATION),) if CAUSATION in headers else ()
-    what = "rejection" if kind == "inbox" else kind.removesuffix("s").replace("-", " ")
     node = Node(what, text(ID), causes, component, text(SUBJECT), text(TYPE), timestamp)
-    if kind in ("events", "commands"):
+    if what in ("event", "command"):
         # a process manager names a rejection as it names events, by its source too
         source, found, command = text(CAUSATION).partition("/rejection/")
         node.causes = (*causes, f"rejection/{command}") if found and source else causes
-    if kind == "events":
+    if what == "event":
         node.id = f"{text(SOURCE)}/{text(ID)}"
         node.note = f"fact {text(FACT)}" if FACT in headers else ""
     elif what == "rejection":
         rejection = WireRejection.FromString(value)
         node.note = f"{rejection.component} {rejection.root} refused {rejection.command_type}: {rejection.reason}"
-    elif kind == "dead-letters" and node.type == "headrace.v1.DeadLetter":
+    elif what == "dead letter" and node.type == "headrace.v1.DeadLetter":
         dead_letter = DeadLetter.FromString(value)
         inner = {h.key: h.value.decode(errors="replace") for h in dead_letter.headers}
         node.causes = (f"{inner.get(SOURCE)}/{inner.get(ID)}", inner.get(ID, ""))

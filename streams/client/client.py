@@ -219,7 +219,7 @@ class Client:
         )
         edition = self._settings.edition
         topic = self._settings.names.topic(edition, spec.name, kind)
-        payload = message.SerializeToString()
+        payload = message.SerializeToString(deterministic=True)  # sent again, its hash is the same
         return Request(topic, root, message_id, source(edition, spec.name), payload, event.headers())
 
 

@@ -4,11 +4,12 @@ import threading
 from collections.abc import Iterable, Sequence
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
 from headrace.streams.runtime.config import ComponentConfig
+from headrace.streams.runtime.inputs import Inputs
 from headrace.streams.runtime.partition import Partition, PartitionState
-from headrace.streams.runtime.restoration import Restoration, Restored
+from headrace.streams.runtime.restoration import Restoration
 
 log = structlog.get_logger()
 
@@ -16,15 +17,13 @@ log = structlog.get_logger()
 class Assignment:
     """The partitions of one component. All methods are for one thread."""
 
-    def __init__(self, config: ComponentConfig, stop: threading.Event) -> None:
-        self.config = config
+    def __init__(self, config: ComponentConfig, inputs: Inputs, stop: threading.Event) -> None:
+        self.config, self._inputs = config, inputs
         self.partitions: dict[int, Partition] = {}
         self.joined = False
         """Whether the group has assigned partitions to this worker; it may have assigned none."""
         self.restoration = Restoration(config, stop)
         self._stop = stop
-        self._restored: list[Restored] = []
-        """Those that the consumer cannot seek in yet."""
 
     @property
     def ready(self) -> bool:
@@ -37,22 +36,22 @@ class Assignment:
         return {number: partition for number, partition in partitions if partition.state is PartitionState.READY}
 
     def add(self, consumer: Consumer, added: Sequence[TopicPartition]) -> None:
-        """Take over partitions: hold their input back and start to restore them.
+        """Take over partitions, and start to restore them.
 
-        They are assigned with some offset, and later `start_restored` seeks to the committed one. Without an offset
-        librdkafka asks for it; if the group's coordinator is just coming back then, or a transaction hangs, it waits
-        for the answer for ever, with the partition and with its revocation.
+        The group's consumer holds them and reads nothing. It gets some offset, for without one librdkafka asks for it;
+        if the group's coordinator is just coming back then, or a transaction hangs, it waits for the answer for ever,
+        with the partition and with its revocation.
         """
         # a number, for librdkafka takes its time to look up even the beginning
-        begin = [TopicPartition(p.topic, p.partition, 0) for p in added]
+        held = [TopicPartition(p.topic, p.partition, 0) for p in added]
         if self.config.settings.group_protocol == "classic":
-            consumer.assign(begin)
+            consumer.assign(held)
         else:
-            consumer.incremental_assign(begin)
-        numbers = {p.partition for p in added}
-        if held := [p for p in consumer.assignment() if p.partition in numbers]:
-            log.info("partitions assigned", domain=self.config.name, partitions=sorted(numbers))
+            consumer.incremental_assign(held)
+        if held:
             consumer.pause(held)
+            numbers = {p.partition for p in added}
+            log.info("partitions assigned", domain=self.config.name, partitions=sorted(numbers))
             self._restore(numbers)
         self.joined = True  # last: others ask whether all partitions are READY, and must not find that there are none
 
@@ -61,28 +60,24 @@ class Assignment:
         numbers = {p.partition for p in removed}
         self._close(numbers)
         log.info("partitions revoked", domain=self.config.name, partitions=sorted(numbers))
-        # topics of one component move together, but not always in one step
-        gone = {(p.topic, p.partition) for p in removed}
-        left = [p for p in consumer.assignment() if p.partition in numbers and (p.topic, p.partition) not in gone]
-        if left:
-            consumer.pause(left)
-            self._restore({p.partition for p in left})
 
     def remove_all(self) -> None:
         """Let all partitions go, with a consumer that is no member of the group any more."""
         self.joined = False
         self._close(set(self.partitions))
 
-    def restore_all(self, consumer: Consumer) -> None:
+    def restore_all(self) -> None:
         """Hold all partitions back, and take their state from Kafka anew."""
-        if held := consumer.assignment():
-            consumer.pause(held)
         self._restore(self.partitions)
 
-    def start_restored(self, consumer: Consumer) -> None:
+    def start_restored(self) -> None:
         """Let the input of restored partitions flow, from where their stores stand."""
-        self._restored += self.restoration.restored()
-        self._restored = [r for r in self._restored if r.job.current and not self._start(consumer, r)]
+        for restored in self.restoration.restored():
+            if restored.job.current:
+                partition = restored.job.partition
+                partition.start(restored.offsets)
+                self._inputs.start(partition.number, restored.offsets)
+                log.info("partition ready", domain=self.config.name, partition=partition.number)
 
     def close(self) -> None:
         """Stop restoring and close the stores; `stop` is set."""
@@ -90,28 +85,13 @@ class Assignment:
         self.remove_all()
 
     def _restore(self, numbers: Iterable[int]) -> None:
+        self._inputs.stop(numbers)
         partitions = [self.partitions.get(n) or Partition(self.config, n, self._stop) for n in sorted(numbers)]
         self.partitions |= {partition.number: partition for partition in partitions}
         self.restoration.begin([partition.restore() for partition in partitions])
 
-    def _start(self, consumer: Consumer, restored: Restored) -> bool:
-        """Whether the partition is started; False while the consumer does not know its brokers yet."""
-        partition = restored.job.partition
-        topics = [p.topic for p in consumer.assignment() if p.partition == partition.number]
-        begin = [TopicPartition(topic, partition.number, restored.offsets[topic]) for topic in topics]
-        try:
-            for start in begin:
-                consumer.seek(start)
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError._STATE:
-                raise
-            return False
-        partition.start(restored.offsets)
-        consumer.resume(begin)
-        log.info("partition ready", domain=self.config.name, partition=partition.number)
-        return True
-
     def _close(self, numbers: set[int]) -> None:
+        self._inputs.stop(numbers)
         for number in numbers:
             if partition := self.partitions.pop(number, None):
                 partition.close()

@@ -10,7 +10,8 @@ from headrace.streams.observability.metrics import Metrics
 from headrace.streams.observability.tracing import Tracing
 from headrace.streams.runtime.assignment import Assignment
 from headrace.streams.runtime.config import ComponentConfig
-from headrace.streams.runtime.consumer import GroupConsumer, to_record
+from headrace.streams.runtime.inputs import Inputs, to_record
+from headrace.streams.runtime.membership import Membership
 from headrace.streams.runtime.processor import Alert, Processor
 from headrace.streams.runtime.timers import Timers
 
@@ -24,13 +25,14 @@ class Component:
         self.name = config.name
         self._metrics = metrics
         self._stop = threading.Event()
-        self._assignment = Assignment(config, self._stop)
-        self._consumer = GroupConsumer(config, self._assignment, metrics, self._stop)
+        self._inputs = Inputs(config, metrics)
+        self._assignment = Assignment(config, self._inputs, self._stop)
+        self._membership = Membership(config, self._assignment, self._stop, self._inputs.report)
         self._processor = Processor(
             config,
             f"{config.group}.{instance}",
             self._assignment,
-            self._consumer,
+            self._membership,
             metrics,
             tracing,
             alert,
@@ -41,14 +43,16 @@ class Component:
 
     def poll(self, timeout: float) -> list[Message]:
         """The next batch; empty when nothing came for `timeout` seconds."""
-        if self._consumer.failure is not None:
-            self._consumer.join_again()
+        if self._membership.failure is not None:
+            self._membership.join_again()
             return []
         if self._processor.in_doubt and not self._recover(timeout):
             return []
-        self._assignment.start_restored(self._consumer.kafka)
+        self._assignment.start_restored()
         self._fire_due()
-        return self._consumer.poll(timeout)
+        at_work = bool(self._assignment.ready_partitions())
+        self._membership.serve(0 if at_work else timeout)
+        return self._inputs.poll(timeout if at_work else 0)
 
     def process(self, messages: Sequence[Message]) -> None:
         """Handle a batch in one transaction. Afterwards it is committed, or its records will come again."""
@@ -59,8 +63,8 @@ class Component:
         try:
             self._processor.recover()
         except KafkaException as error:
-            self._consumer.report(error.args[0])
-            self._consumer.wait(min(timeout, backoff(self._attempt)))
+            self._inputs.report(error.args[0])
+            self._membership.serve(min(timeout, backoff(self._attempt)))
             self._attempt += 1
             return False
         self._attempt = 0
@@ -70,8 +74,9 @@ class Component:
         """Leave the group and close; the last batch is committed already."""
         self._processor.close()
         self._stop.set()
-        self._consumer.close()
+        self._membership.close()
         self._assignment.close()
+        self._inputs.close()
 
     # ---- for other threads
 
@@ -82,7 +87,7 @@ class Component:
     @property
     def ready(self) -> bool:
         """Whether commands are handled: partitions assigned and restored, no transaction in doubt, brokers there."""
-        return self._assignment.ready and not self._processor.in_doubt and not self._consumer.brokers_away
+        return self._assignment.ready and not self._processor.in_doubt and not self._inputs.brokers_away
 
     def update_gauges(self) -> None:
         """Set the gauges that are asked for at the moment, and not when something happens."""

@@ -46,8 +46,13 @@ class ComponentConfig:
         return f"{self.settings.prefix}headrace.{self.name}"
 
     @property
+    def subscription(self) -> str:
+        """The one topic whose partitions the group shares out among its members."""
+        return self.topology.subscription(self.name, self.settings.names, self.settings.edition)
+
+    @property
     def inputs(self) -> list[str]:
-        """Topics that the component's consumer group reads."""
+        """Topics that the component reads."""
         return [topic for edition in self.editions for topic in self.inputs_of(edition)]
 
     def inputs_of(self, edition: str) -> list[str]:

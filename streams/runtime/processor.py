@@ -12,7 +12,7 @@ from headrace.streams.observability.metrics import Metrics
 from headrace.streams.observability.tracing import Tracing
 from headrace.streams.runtime.assignment import Assignment
 from headrace.streams.runtime.config import ComponentConfig
-from headrace.streams.runtime.consumer import GroupConsumer
+from headrace.streams.runtime.membership import Membership
 from headrace.streams.runtime.partition import Interrupted, Partition
 from headrace.streams.runtime.transaction import CommitOutcomeUnknown, Transaction
 from headrace.streams.steps.errors import RecordTooLarge, SnapshotTooLarge
@@ -33,12 +33,12 @@ class Processor:
         config: ComponentConfig,
         transactional_id: str,
         assignment: Assignment,
-        consumer: GroupConsumer,
+        membership: Membership,
         metrics: Metrics,
         tracing: Tracing,
         alert: Alert,
     ) -> None:
-        self._name, self._assignment, self._consumer = config.name, assignment, consumer
+        self._name, self._assignment, self._membership = config.name, assignment, membership
         self._partitions = assignment.partitions
         self._metrics, self._tracing, self._alert = metrics, tracing, alert
         metrics.doubts.labels(self._name)  # to be seen at zero, too
@@ -124,7 +124,7 @@ class Processor:
         staged = [(step, partition, step.finish(now)) for step, partition in touched.items()]
         self._send(touched)
         decided = time.perf_counter()
-        self._transaction.commit([TopicPartition(t, p, o) for (t, p), o in offsets.items()], self._consumer.kafka)
+        self._transaction.commit([TopicPartition(t, p, o) for (t, p), o in offsets.items()], self._membership.kafka)
         for (topic, number), offset in offsets.items():
             self._partitions[number].offsets[topic] = offset
         for step, partition, writes in staged:
@@ -198,7 +198,7 @@ class Processor:
         What it wrote may be on the log, and not in a store or in memory: all partitions are restored.
         """
         self._transaction.start(_START_TIMEOUT)
-        self._assignment.restore_all(self._consumer.kafka)
+        self._assignment.restore_all()
         self.in_doubt = False
 
     def close(self) -> None:

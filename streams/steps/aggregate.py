@@ -6,7 +6,7 @@ It reads in the order of the data: record → decode → decide → apply → st
 from google.protobuf.message import Message
 
 from headrace.schemas import codecs
-from headrace.schemas.changelog import fact_key, pack_accepted, result_key
+from headrace.schemas.changelog import fact_key, inbox_result_key, result_key
 from headrace.schemas.headers import (
     CASCADE,
     CORRELATION,
@@ -26,7 +26,7 @@ from headrace.schemas.record import Record, RecordError, check
 from headrace.schemas.stored_event import to_events
 from headrace.streams.steps import compensation, replies
 from headrace.streams.steps.batch import Written
-from headrace.streams.steps.checks import check_ids, checked_root, whole_number
+from headrace.streams.steps.checks import LONGEST, check_ids, checked_root, whole_number
 from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.deduplication import Deduplication, repeated_reply
 from headrace.streams.steps.errors import HandlerError, InvalidArgument
@@ -36,6 +36,7 @@ from headrace.streams.steps.registry import runs
 from headrace.streams.steps.state_cache import CachedState, StateCache
 from headrace.streams.steps.step import Step
 from headrace.streams.steps.store import Staged, Store
+from headrace.streams.steps.trust import Trust
 from headrace.topology.aggregate import Flag, Rejected
 from headrace.topology.inspection import type_name
 from headrace.topology.inspection.aggregate import AggregateSpec
@@ -45,7 +46,7 @@ from headrace.topology.partitioner import partition_of
 from headrace.topology.saga import Cascade
 from headrace.topology.topology import Topology
 
-QUERY = type_name(Query).encode()
+QUERY, REJECTION = type_name(Query).encode(), type_name(WireRejection).encode()
 
 
 class AggregateStep(Step):
@@ -54,8 +55,7 @@ class AggregateStep(Step):
     def __init__(self, spec: AggregateSpec, store: Store, context: StepContext) -> None:
         super().__init__(f"aggregate:{spec.name}", spec.name, store, context)
         self._spec, self._partition = spec, context.partition
-        self._facts_topic = context.names.topic(context.edition, spec.name, "facts")
-        self._rejections_topic = context.names.topic(context.edition, spec.name, "rejections")
+        self._trust = Trust(context.names, context.edition, spec.name)
         self._states = States(spec)
         self._cache = StateCache(self._states, store, context.live_states)
         self._deciders = Deciders(spec, self._states, context.edition, check_purity=context.check_purity)
@@ -66,7 +66,8 @@ class AggregateStep(Step):
     # ---- the batch, from outside
 
     def handle(self, record: Record) -> None:
-        if REPLAY_OF in record.headers:  # whatever comes of it: that is a dead letter of its own
+        # whatever comes of a replay: that is a dead letter of its own
+        if REPLAY_OF in record.headers and record.topic == self._trust.inbox:
             discarded = DISCARD in record.headers
             self._dead_letters.settle(record, "discarded" if discarded else "replayed")
             if discarded:
@@ -82,15 +83,17 @@ class AggregateStep(Step):
             if right != self._partition:
                 self._forward(record, right)
                 return
+        origin = self._trust.origin(record)
+        in_inbox = origin == self._trust.inbox
         live = self._cache.use(key, self.batch)
-        if record.topic == self._facts_topic:
+        if origin == self._trust.facts:
             self._fact(record, key, live)
-        elif record.topic == self._rejections_topic:
-            self._rejection(record, key, live)
         elif record.headers[TYPE] == QUERY:
-            self._query(record, key, live)
+            self._query(record, key, live, in_inbox)
+        elif in_inbox and record.headers[TYPE] == REJECTION:
+            self._rejection(record, key, live)
         else:
-            self._command(record, key, live)
+            self._command(record, key, live, in_inbox)
 
     def finish(self, now: int) -> Staged:
         self._writer.finish()
@@ -106,23 +109,25 @@ class AggregateStep(Step):
 
     # ---- one record
 
-    def _command(self, record: Record, key: bytes, live: CachedState) -> None:
+    def _command(self, record: Record, key: bytes, live: CachedState, in_inbox: bool) -> None:
         headers = record.headers
         answer_to = self._replier.target(headers.get(REPLY_TO))
         command_id = headers[ID]
-        name = result_key(key, command_id)
+        check_ids(headers)
+        name = inbox_result_key(key, command_id) if in_inbox else result_key(key, command_id)
         if (known := self._deduplication.known(name, record)) is not None:
             self._repeat(record, key, live, known, answer_to)
             return
-        check_ids(command_id, headers.get(CORRELATION) or b"")
         expected = None if (header := headers.get(EXPECTED)) is None else whole_number(header)
         handler, command = self._deciders.command(record)
         try:
             events = self._decide(record, key, live, handler, command, expected)
         except Rejected as rejected:
-            self._reject(record, key, live, rejected, expected, answer_to)
+            reply = replies.rejected_reply(record, key, live.sequence, rejected)
+            self._deduplication.rejected(name, record, reply)
+            self._reject(record, key, live, rejected, reply, expected, answer_to)
             return
-        self._deduplication.accepted(name, live.sequence + 1, len(events))
+        self._deduplication.accepted(name, record, live.sequence + 1, len(events))
         self._accept(record, key, live, events, answer_to)
 
     def _fact(self, record: Record, key: bytes, live: CachedState) -> None:
@@ -136,35 +141,34 @@ class AggregateStep(Step):
         if handler is None:
             known = ", ".join(self._spec.facts) or "none"
             raise InvalidArgument(f"{self._spec.class_name} records no {headers[TYPE].decode()}; it records: {known}")
+        check_ids(headers, external)
         known_fact = self.batch.entry(fact_key(key, external))
         if known_fact is not None:
             self._repeat(record, key, live, known_fact, answer_to)
             return
-        check_ids(headers[ID], headers.get(CORRELATION) or b"", external)
         fact = decode(record, handler.message)
         try:
             events = self._deciders.decide(handler, live.state, fact, record, key, live.sequence)
         except Rejected as rejected:
             raise HandlerError(f"{handler.where} rejects a fact: {rejected}") from rejected
-        self.batch.set_entry(fact_key(key, external), pack_accepted(live.sequence + 1, len(events)))
+        self._deduplication.recorded(fact_key(key, external), live.sequence + 1, len(events))
         self._accept(record, key, live, events, answer_to, external)
 
     def _rejection(self, record: Record, key: bytes, live: CachedState) -> None:
         """A command was rejected that was sent because of an event of this root: compensate."""
-        record_id = record.headers[ID]
-        name = result_key(key, record_id)
+        check_ids(record.headers)
+        name = inbox_result_key(key, record.headers[ID])
         if self._deduplication.known(name, record) is not None:
             self.batch.count("repeated")
             return
-        check_ids(record_id, record.headers.get(CORRELATION) or b"")
         rejection = decode(record, WireRejection)
         outcome = self._compensate(rejection, key, live)
         self.batch.count("compensations")
         events = self._states.events(outcome.events, f"the compensation of {rejection.command_type}")
         if outcome.dead:  # decided anew when it is sent again
-            self._deduplication.rejected(name, Reply())
+            self._deduplication.rejected(name, record, Reply())
         else:
-            self._deduplication.accepted(name, live.sequence + 1, len(events))
+            self._deduplication.accepted(name, record, live.sequence + 1, len(events))
         if events:
             self._accept(record, key, live, events, None)
         if outcome.dead:
@@ -237,10 +241,11 @@ class AggregateStep(Step):
 
     # ---- the other outcomes of a record
 
-    def _query(self, record: Record, key: bytes, live: CachedState) -> None:
-        answer_to = self._replier.target(record.headers.get(REPLY_TO))
+    def _query(self, record: Record, key: bytes, live: CachedState, in_inbox: bool) -> None:
+        answer_to = self._replier.target(record.headers.get(REPLY_TO), inboxes=in_inbox)
         if answer_to is None:
             raise RecordError("a query needs ce_replyto")
+        check_ids(record.headers)
         query = codecs.decode(record.value, Query, None)
         first = max(0, query.from_sequence)
         events = self._cache.events(key, live, first, query.limit) if query.limit > 0 else []
@@ -268,12 +273,11 @@ class AggregateStep(Step):
         key: bytes,
         live: CachedState,
         rejected: Rejected,
+        reply: Reply,
         expected: int | None,
         answer_to: ReplyTarget | None,
     ) -> None:
         headers = record.headers
-        reply = replies.rejected_reply(record, key, live.sequence, rejected)
-        self._deduplication.rejected(result_key(key, headers[ID]), reply)
         self.batch.count("rejected")
         reported = REJECT_TO in headers
         if reported:
@@ -291,12 +295,12 @@ class AggregateStep(Step):
     def _fail(self, record: Record, error: Exception) -> None:
         self._fail_for_good(record, error)
         try:
-            answer_to = self._replier.target(record.headers.get(REPLY_TO))
+            answer_to = self._replier.target(record.headers.get(REPLY_TO), inboxes=self._trust.in_inbox(record))
         except RecordError:
             return  # no place to answer to; the dead letter says so
         if answer_to is not None:
             reply = replies.failed_reply(record, error, self._dead_letters.topic)
-            self.outputs.append(self._replier.reply(reply, answer_to, record.headers.get(ID) or b""))
+            self.outputs.append(self._replier.reply(reply, answer_to, (record.headers.get(ID) or b"")[:LONGEST]))
 
 
 @runs(AggregateSpec)

@@ -1,7 +1,12 @@
 """What a record's key and headers must be, beyond being a CloudEvent."""
 
-from headrace.schemas.headers import EXPECTED
+from collections.abc import Mapping
+
+from headrace.schemas.headers import CORRELATION, EXPECTED, FACT, ID, TRACEPARENT
 from headrace.schemas.record import RecordError
+
+LONGEST = 1024
+"""Bytes of a header that is copied into other records: else those could be too large, whoever makes them."""
 
 
 def checked_root(key: bytes | None) -> bytes:
@@ -26,9 +31,13 @@ def whole_number(header: bytes) -> int:
     return int(header)
 
 
-def check_ids(*ids: bytes) -> None:
-    """RecordError unless all are text without NUL, which divides fields in the store."""
-    joined = b" ".join(ids)
+def check_ids(headers: Mapping[str, bytes], fact: bytes = b"") -> None:
+    """RecordError unless ids are text without NUL, which divides fields in the store, and all that is copied short."""
+    joined = b" ".join((headers[ID], headers.get(CORRELATION) or b"", fact))
+    if len(joined) + len(headers.get(TRACEPARENT) or b"") > LONGEST:
+        for name in (ID, CORRELATION, TRACEPARENT, FACT):
+            if len(value := headers.get(name) or b"") > LONGEST:
+                raise RecordError(f"header {name} has {len(value)} bytes; at most {LONGEST} are taken")
     if b"\0" in joined:
         raise RecordError("ids must not hold a NUL")
     joined.decode()

@@ -45,9 +45,9 @@ def notice(record: Record, reply: Reply, component: str, context: StepContext, s
     """The record that reports a rejected command to its issuer; RecordError when the issuer's address is none."""
     headers = record.headers
     issuer, address = IssuerRef.parse(headers[REJECT_TO].decode()), headers[REJECT_TO]
-    if issuer is None or issuer.kind not in ("rejections", "inbox") or not is_name(issuer.component):
-        raise RecordError(f"ce_rejectto is {address!r}; it must be rejections:DOMAIN:ROOT or inbox:NAME:ROOT")
-    topic = context.names.topic(context.edition, issuer.component, issuer.kind)
+    if issuer is None or not is_name(issuer.component):
+        raise RecordError(f"ce_rejectto is {address!r}; it must be COMPONENT:ROOT")
+    topic = context.names.topic(context.edition, issuer.component, "inbox")
     if context.counts and topic not in context.counts:
         raise RecordError(f"ce_rejectto is {address!r}; this deployment has no topic {topic}")
     rejection = WireRejection(
@@ -106,7 +106,7 @@ def passed_on(record: Record, rejection: WireRejection, context: StepContext, ag
     cause = EventRef.parse(rejection.cause)
     if cause is None or cause.component not in aggregates:
         raise Uncompensated(f"nobody to tell of it: {reason_of(rejection)}")
-    topic = context.names.topic(context.edition, cause.component, "rejections")
+    topic = context.names.topic(context.edition, cause.component, "inbox")
     headers = {**record.headers, SUBJECT: cause.root.encode()}
     return topic, record.value, cause.root, context.partition_in(topic, cause.root.encode()), list(headers.items())
 

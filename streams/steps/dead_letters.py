@@ -7,6 +7,8 @@ from headrace.schemas.headers import (
     CORRELATION,
     DISCARD,
     ID,
+    ORIGIN,
+    REPLAY,
     REPLAY_OF,
     SUBJECT,
     TIME,
@@ -18,6 +20,7 @@ from headrace.schemas.headrace_v1_pb2 import DeadLetter, Settled
 from headrace.schemas.ids import DeadLetterRef
 from headrace.schemas.record import Record, rfc3339
 from headrace.streams.steps.batch import Batch
+from headrace.streams.steps.checks import LONGEST
 from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.envelope import Envelope
 from headrace.streams.steps.errors import TooLarge
@@ -36,15 +39,20 @@ class DeadLetters:
     def __init__(self, component: str, name: str, batch: Batch, context: StepContext, envelope: Envelope) -> None:
         self.topic = context.names.topic(context.edition, name, "dead-letters")
         self._component, self._batch, self._partition, self._envelope = component, batch, context.partition, envelope
+        self._open = [context.names.topic(context.edition, name, kind) for kind in ("commands", "facts")]
+        """Inputs of anyone, who does not say how often something was tried."""
 
     def add(self, record: Record, error: Exception) -> None:
         """Keep a record, and why it could not be handled."""
         detail = "" if isinstance(error, _EXPECTED) else "".join(traceback.format_exception(error))
-        value = dead_letter(record, error, self._component, detail)
+        tried = 0 if record.topic in self._open else attempts(record)
+        value = dead_letter(record, error, self._component, tried, detail)
         headers = self._envelope.headers("headrace.v1.DeadLetter")
         headers.append((ID, str(reference(record))))
         headers.append((TIME, rfc3339(record.timestamp)))
-        headers.extend((name, record.headers[name]) for name in (CORRELATION, TRACEPARENT) if name in record.headers)
+        for name in (CORRELATION, TRACEPARENT):
+            if (value_of := record.headers.get(name)) is not None and len(value_of) <= LONGEST:
+                headers.append((name, value_of))
         self._batch.outputs.append((self.topic, value, record.key, self._partition, headers))
 
     def settle(self, record: Record, outcome: str) -> None:
@@ -55,8 +63,8 @@ class DeadLetters:
         self._batch.outputs.append((self.topic, value, record.key, self._partition, headers))
 
 
-def dead_letter(record: Record, error: Exception, component: str, detail: str = "") -> bytes:
-    """The input whole, and why it could not be handled."""
+def dead_letter(record: Record, error: Exception, component: str, tried: int, detail: str = "") -> bytes:
+    """The input whole, why it could not be handled, and that it was tried once more than `tried` times."""
     dead_letter = DeadLetter(
         topic=record.topic,
         partition=record.partition,
@@ -70,12 +78,12 @@ def dead_letter(record: Record, error: Exception, component: str, detail: str = 
         error_class=type(error).__name__,
         error=error_text(error),
         detail=_storable(detail[-16_000:]),
-        attempts=attempts(record) + 1,
+        attempts=tried + 1,
         first_failed=record.timestamp,
         last_failed=record.timestamp,
     )
     for key, value in record.headers.items():
-        if key != ATTEMPTS:
+        if key != ATTEMPTS or not tried:  # else it is in `attempts`
             dead_letter.headers.add(key=key, value=value)
     return dead_letter.SerializeToString()
 
@@ -112,14 +120,18 @@ def settling(
     value = None if dead_letter.value_missing else dead_letter.value
     key = None if dead_letter.key_missing else dead_letter.key
     input_headers = {header.key: header.value for header in dead_letter.headers}
-    headers: Headers = [(h.key, h.value) for h in dead_letter.headers if h.key not in (REPLAY_OF, ATTEMPTS, DISCARD)]
-    headers += [(REPLAY_OF, dead_letter_id), (ATTEMPTS, str(dead_letter.attempts))]
-    if discard:
-        headers.append((DISCARD, "1"))
-    if spec.replay is Replay.INBOX:
-        return names.topic(edition, spec.name, "inbox"), value, input_headers.get(SUBJECT) or dead_letter.key, headers
-    if spec.replay is Replay.INPUT:
-        return dead_letter.topic, value, key, headers
+    if spec.replay is not Replay.NEVER:
+        inbox = names.topic(edition, spec.name, "inbox")
+        origin: str | bytes = dead_letter.topic
+        if origin == inbox:  # only there is it true that this was a replay itself, of an input from elsewhere
+            origin = input_headers.get(ORIGIN) or inbox
+        headers: Headers = [(h.key, h.value) for h in dead_letter.headers if h.key not in REPLAY]
+        headers += [(REPLAY_OF, dead_letter_id), (ATTEMPTS, str(dead_letter.attempts)), (ORIGIN, origin)]
+        if discard:
+            headers.append((DISCARD, "1"))
+        if spec.replay is Replay.BY_ROOT:
+            key = input_headers.get(SUBJECT) or dead_letter.key
+        return inbox, value, key, headers
     if not discard:
         return None
     settled = Settled(dead_letter_id=dead_letter_id, outcome="discarded").SerializeToString()

@@ -1,9 +1,18 @@
 """What was handled already: a command, fact or event that comes again changes nothing."""
 
-from headrace.schemas.changelog import Accepted, is_rejected, pack_accepted, pack_rejected, unpack_result
-from headrace.schemas.headers import CORRELATION, ID, REPLAY_OF
+from headrace.schemas.changelog import (
+    DIGEST_SIZE,
+    Accepted,
+    digest,
+    is_rejected,
+    pack_accepted,
+    pack_rejected,
+    result_digest,
+    unpack_result,
+)
+from headrace.schemas.headers import CORRELATION, ID, REPLAY_OF, TYPE
 from headrace.schemas.headrace_v1_pb2 import Reply
-from headrace.schemas.record import Record
+from headrace.schemas.record import Record, RecordError
 from headrace.streams.steps.batch import Batch
 
 
@@ -14,17 +23,35 @@ class Deduplication:
         self._batch = batch
 
     def known(self, key: bytes, record: Record) -> bytes | None:
-        """The final result of a record; None where it is to be handled, as one that is sent again after a rejection."""
+        """The final result of a record; None where it is to be handled, as one that is sent again after a rejection.
+
+        Raises RecordError when the result is that of another record with the same id.
+        """
         result = self._batch.result(key)
-        return None if result is None or not is_final(result, record) else result
+        if result is None:
+            return None
+        check_same(result, record)
+        return result if is_final(result, record) else None
 
-    def accepted(self, key: bytes, first: int, number: int) -> None:
+    def accepted(self, key: bytes, record: Record, first: int, number: int) -> None:
         """The record led to so many events, from sequence `first` on."""
-        self._batch.set_result(key, pack_accepted(first, number))
+        self._batch.set_result(key, pack_accepted(digest(record.headers[TYPE], record.value), first, number))
 
-    def rejected(self, key: bytes, reply: Reply) -> None:
+    def recorded(self, key: bytes, first: int, number: int) -> None:
+        """The fact with this key led to so many events: for ever, and whatever it says when it is stated again."""
+        self._batch.set_entry(key, pack_accepted(bytes(DIGEST_SIZE), first, number))
+
+    def rejected(self, key: bytes, record: Record, reply: Reply) -> None:
         """The record was rejected with this reply; it is decided anew if a person sends its dead letter again."""
-        self._batch.set_result(key, pack_rejected(reply.SerializeToString()))
+        value = pack_rejected(digest(record.headers[TYPE], record.value), reply.SerializeToString())
+        self._batch.set_result(key, value)
+
+
+def check_same(result: bytes, record: Record) -> None:
+    """RecordError unless the stored result is that of a record with this one's type and value."""
+    if result_digest(result) != digest(record.headers[TYPE], record.value):
+        name = record.headers[ID].decode(errors="replace")
+        raise RecordError(f"the id {name} was used before for another type or value; every record needs its own id")
 
 
 def is_final(result: bytes, record: Record) -> bool:

@@ -31,7 +31,7 @@ class OrderedQueue:
         number = self._numbers().get(root, 0)
         self._batch.undo.append((self.forget,))
         self._batch.set_entry(
-            queue_key(root, number), dead_letter(record, Waits("waits for its turn"), self._component)
+            queue_key(root, number), dead_letter(record, Waits("waits for its turn"), self._component, attempts(record))
         )
         self._batch.count("parked")
         self._numbers()[root] = number + 1
@@ -49,7 +49,7 @@ class OrderedQueue:
         """The first in a root's queue is tried once more, for `record`, which says how often it was before."""
         key, first = self.records(root)[0]
         again = first._replace(headers={**first.headers, ATTEMPTS: b"%d" % attempts(record)})
-        self._batch.set_entry(key, dead_letter(again, Waits("is tried again"), self._component))
+        self._batch.set_entry(key, dead_letter(again, Waits("is tried again"), self._component, attempts(record)))
 
     def drain(self, root: bytes, handle: Callable[[Record, bytes], bool], *, skip_first: bool = False) -> None:
         """Give what waits for a root to `handle`, in order, until it answers False: that one has to go on waiting."""

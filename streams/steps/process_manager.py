@@ -6,7 +6,7 @@ behind one that waits for states that it reads.
 
 from google.protobuf.message import Message
 
-from headrace.schemas.changelog import result_key
+from headrace.schemas.changelog import inbox_result_key
 from headrace.schemas.headers import CORRELATION, DISCARD, ID, PATH, REPLAY_OF, SOURCE, TRACEPARENT, TYPE
 from headrace.schemas.headrace_v1_pb2 import Rejection as WireRejection
 from headrace.schemas.headrace_v1_pb2 import Reply
@@ -114,7 +114,7 @@ class ProcessManagerStep(Step):
     def _react(self, record: Record, root: bytes) -> bool:
         """False when the event waits for states that it reads."""
         live = self._cache.use(root, self.batch)
-        name = result_key(root, event_id(record).encode())
+        name = inbox_result_key(root, event_id(record).encode())
         if self._deduplication.known(name, record) is not None:
             self.batch.count("repeated")
             return True
@@ -122,6 +122,9 @@ class ProcessManagerStep(Step):
         if record.headers[TYPE] == REJECTION:
             where, items, kept = self._compensate(record, root, live)
         elif (reaction := self._spec.reactions.get(record.headers[TYPE].decode())) is not None:
+            if reaction.from_inbox and record.offset >= 0 and PATH not in record.headers:  # a time-out is its own
+                self.batch.count("ignored")
+                return True
             where = reaction.where
             try:
                 items = self._items(record, root, live, reaction)
@@ -131,9 +134,9 @@ class ProcessManagerStep(Step):
             where, items = "", ()
         self._stage(record, root, live, where, items)
         if kept:  # asked anew when it is sent again
-            self._deduplication.rejected(name, Reply())
+            self._deduplication.rejected(name, record, Reply())
         else:
-            self._deduplication.accepted(name, live.sequence, 0)
+            self._deduplication.accepted(name, record, live.sequence, 0)
         return True
 
     def _items(self, record: Record, root: bytes, live: CachedState, reaction: Reaction) -> tuple[object, ...]:
@@ -154,7 +157,7 @@ class ProcessManagerStep(Step):
         cause = event_id(record)
         self._writer.write(record, root, live, events, cause.encode(), root)
         sent = _of_root(record, root)
-        reject_to = IssuerRef("inbox", self._spec.name, root.decode())
+        reject_to = IssuerRef(self._spec.name, root.decode())
         index = 0
         for item in items:
             if isinstance(item, Schedule):

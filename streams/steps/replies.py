@@ -8,6 +8,7 @@ from headrace.schemas.ids import ReplyTarget
 from headrace.schemas.record import Record, RecordError
 from headrace.schemas.stored_event import to_event
 from headrace.streams.steps.batch import Output
+from headrace.streams.steps.checks import LONGEST
 from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.dead_letters import error_text
 from headrace.streams.steps.envelope import Envelope
@@ -40,16 +41,16 @@ def rejected_reply(record: Record, root: bytes, sequence: int, rejected: Rejecte
 
 
 def failed_reply(record: Record, error: Exception, dead_topic: str) -> Reply:
-    """The reply to a command that went to the dead letters."""
-    command_id = record.headers.get(ID) or b""
+    """The reply to a command that went to the dead letters; it fits into a record, whatever is wrong with those ids."""
+    command_id = (record.headers.get(ID) or b"")[:LONGEST]
     return Reply(
         command_id=command_id.decode(errors="replace"),
         status=Reply.FAILED,
-        root=(record.key or b"").decode(errors="replace"),
+        root=(record.key or b"")[:LONGEST].decode(errors="replace"),
         sequence=-1,
         reason=f"{error_text(error)} ({type(error).__name__}; the command lies in {dead_topic})",
         code=TOO_LARGE if isinstance(error, TooLarge) else "failed",
-        correlation_id=(record.headers.get(CORRELATION) or command_id).decode(errors="replace"),
+        correlation_id=(record.headers.get(CORRELATION) or command_id)[:LONGEST].decode(errors="replace"),
     )
 
 
@@ -68,38 +69,39 @@ def query_result(
 
 
 class Replier:
-    """Makes records of answers. They go to the deployment's replies topic and to inboxes, whatever a command asks."""
+    """Makes records of answers. They go to the deployment's replies topic; to an inbox if an inbox asks."""
 
     def __init__(self, context: StepContext, envelope: Envelope) -> None:
         self._context, self._room = context, context.room
         self._topic, self._partitions = context.names.replies, context.reply_partitions
         self._known: dict[bytes, ReplyTarget] = {}
+        """Of the replies topic only."""
         self._reply_headers = envelope.headers("headrace.v1.Reply")
         self._result_headers = envelope.headers("headrace.v1.QueryResult")
 
-    def target(self, header: bytes | None) -> ReplyTarget | None:
+    def target(self, header: bytes | None, *, inboxes: bool = False) -> ReplyTarget | None:
         """What `ce_replyto` names; None when no reply is asked for; RecordError when nothing may go there."""
         if header is None:
             return None
         target = self._known.get(header)
         if target is None:
             target = ReplyTarget.parse(header.decode(errors="replace"))
-            if target is None or target.partition >= self._partitions_of(target.topic):
+            if target is None or target.partition >= self._partitions_of(target.topic, inboxes):
                 last = self._partitions - 1
                 raise RecordError(
                     f"ce_replyto is {header[:99]!r}; answers go to {self._topic}/0 … {self._topic}/{last}"
                 )
-            if len(self._known) < 10_000:
+            if target.topic == self._topic and len(self._known) < 10_000:
                 self._known[header] = target
         return target
 
-    def _partitions_of(self, topic: str) -> int:
+    def _partitions_of(self, topic: str, inboxes: bool) -> int:
         """Partitions of a topic that may be answered to; 0 for any other."""
         if topic == self._topic:
             return self._partitions
         context = self._context
         parts = context.names.split(topic)
-        if parts is None or (parts[0], parts[2]) != (context.edition, "inbox"):
+        if not inboxes or parts is None or (parts[0], parts[2]) != (context.edition, "inbox"):
             return 0
         return context.counts.get(topic, 0 if context.counts else context.partitions)
 

@@ -60,7 +60,7 @@ class SagaStep(Step):
         reaction = self._reactions[record.headers[TYPE]]
         event = decode(record, reaction.message)
         context = (event_context(record, root, self._context.edition),) if reaction.wants_context else ()
-        reject_to = IssuerRef("rejections", self._spec.source, root.decode())
+        reject_to = IssuerRef(self._spec.source, root.decode())
         for index, send in enumerate(react(reaction, (event, *context), self._context.pause)):
             self.outputs.append(self._sender.command(reaction.where, record, send, index, reject_to))
             self.batch.count("sends")

@@ -76,13 +76,14 @@ class Sender:
         if (trace := headers.get(TRACEPARENT)) is not None:
             out.append((TRACEPARENT, trace))
         partition = self.context.partition_in(topic, send.root.encode())
-        return topic, send.message.SerializeToString(), send.root, partition, out
+        # deterministic: sent again, it is the same command, which a hash tells
+        return topic, send.message.SerializeToString(deterministic=True), send.root, partition, out
 
     def _route(self, where: str, send: Send[Any]) -> tuple[str, Headers]:
         name = type_name(type(send.message))
         if name not in self.command_routes.get(send.domain, ()):
             known = ", ".join(sorted(self.command_routes))
             raise InvalidArgument(f"{where} sends {name} to {send.domain!r}, which handles none; domains: {known}")
-        topic = self.context.names.topic(self.context.edition, send.domain, "commands")
+        topic = self.context.names.topic(self.context.edition, send.domain, "inbox")
         route = self.routes[send.domain, name] = topic, self.envelope.headers(name)
         return route

@@ -83,6 +83,6 @@ class StateReads:
             (CAUSATION, cause),
             (REPLY_TO, self._answer_to),
         ]
-        topic = self._context.names.topic(self._context.edition, read.domain, "commands")
+        topic = self._context.names.topic(self._context.edition, read.domain, "inbox")
         partition = self._context.partition_in(topic, read.root.encode())
         self._batch.outputs.append((topic, Query(state=True).SerializeToString(), read.root, partition, headers))

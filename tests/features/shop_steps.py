@@ -116,6 +116,17 @@ RECORD: dict[str, Column] = {
 }
 
 
+def said(world: World, domain: str, kind: str) -> Sequence[Record]:
+    """Events of a domain, its commands from whomever they come, or the rejections that it was told of."""
+    if kind == "event":
+        return world.records(domain, "events")
+    inbox = world.records(domain, "inbox")
+    if kind == "rejection":
+        return [record for record in inbox if header(record, "ce_type") == "headrace.v1.Rejection"]
+    sent = [record for record in inbox if header(record, "ce_type") != "headrace.v1.Rejection"]
+    return sorted([*world.records(domain, "commands"), *sent], key=lambda record: record.timestamp)
+
+
 def rejection(record: Record) -> WireRejection:
     return WireRejection.FromString(record.value or b"")
 
@@ -188,7 +199,7 @@ def record_fact(
 
 @when(parsers.re(rf"the last (?P<kind>event|rejection) of {ROOT} is delivered again"))
 def deliver_again(world: World, kind: str, domain: str, root: str) -> None:
-    world.deliver(about(root, world.records(domain, f"{kind}s"))[-1])
+    world.deliver(about(root, said(world, domain, kind))[-1])
 
 
 @given(parsers.re(rf'{COMPONENT} is broken for "(?P<root>[^"]+)"'))
@@ -249,22 +260,22 @@ def answer_holds(answers: list[Answer], datatable: Table) -> None:
 
 @then(parsers.re(rf"the (?P<kind>command|event)s of {ROOT} are(?P<loose>, in any order)?"))
 def records_are(world: World, kind: str, domain: str, root: str, loose: str | None, datatable: Table) -> None:
-    same(about(root, world.records(domain, f"{kind}s")), datatable, RECORD, ordered=not loose)
+    same(about(root, said(world, domain, kind)), datatable, RECORD, ordered=not loose)
 
 
 @then(parsers.re(rf"{ROOT} has (?P<number>\d+) (?P<kind>command|event|rejection)s?"), converters={"number": int})
 def records_count(world: World, kind: str, domain: str, root: str, number: int) -> None:
-    assert len(about(root, world.records(domain, f"{kind}s"))) == number
+    assert len(about(root, said(world, domain, kind))) == number
 
 
 @then(parsers.re(rf"the rejections of {ROOT} are"))
 def rejections_are(world: World, domain: str, root: str, datatable: Table) -> None:
-    same(about(root, world.records(domain, "rejections")), datatable, REJECTION)
+    same(about(root, said(world, domain, "rejection")), datatable, REJECTION)
 
 
 @then(parsers.re(rf"{ROOT} has no (?P<kind>command|event|rejection)s"))
 def no_records(world: World, kind: str, domain: str, root: str) -> None:
-    found = about(root, world.records(domain, f"{kind}s"))
+    found = about(root, said(world, domain, kind))
     assert not found, [header(record, "ce_type") for record in found]
 
 

@@ -86,7 +86,7 @@ def test_each_event_leads_to_its_command_once_though_the_worker_is_killed(workfl
                 await asyncio.to_thread(worker.await_ready)
                 await load.progress(chance.randrange(50, 200))
                 if kill < len(faults):
-                    worker.plan_fault(f"keeper>commands {faults[kill]}", SIGKILL)
+                    worker.plan_fault(f"keeper>inbox {faults[kill]}", SIGKILL)
                     await asyncio.to_thread(worker.await_fault)
                 else:
                     worker.kill()
@@ -200,8 +200,8 @@ def test_a_refusal_is_compensated_once_whatever_is_killed(workflow: WorkflowDepl
     """Killed with the refusal or its compensation open or just committed; nothing of an undone step is told anyone."""
     worker = workflow.worker(HEADRACE_WEBHOOK=webhook.url)
     faults = {
-        "a": (7, "book>rejections book:commit"),
-        "b": (7, "book>rejections book:store"),
+        "a": (7, "book>inbox book:commit"),
+        "b": (7, "book>inbox book:store"),
         "c": (7, "purse>events:bank.v1.Withdrawn purse:commit"),
         "d": (7, "purse>events:bank.v1.Withdrawn purse:store"),
         "e": (72, "purse>dead-letters purse:commit"),
@@ -243,7 +243,7 @@ def test_a_refusal_is_compensated_once_whatever_is_killed(workflow: WorkflowDepl
         assert log[2].correlation == f"trip-{root}"
         assert [e.message for e in ledger.events["book", root]] == [pb.Annotated(note="0")]
     assert len(ledger.events["purse", "e"]) == 2
-    assert len(ledger.entries("purse", "rejections")) == 5
+    assert len(ledger.rejections("purse")) == 5
     (dead_letter,) = ledger.entries("purse", "dead-letters")
     assert "escalates" in wire.DeadLetter.FromString(dead_letter.value or b"").error
     # not even among what was never committed is a notice on an event log

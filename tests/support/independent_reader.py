@@ -186,6 +186,9 @@ def murmur(root: bytes, partitions: int) -> int:
     return ((h ^ h >> 15) & 0x7FFFFFFF) % partitions
 
 
+KINDS = ("commands", "inbox", "events", "snapshots", "dead-letters")
+
+
 class LogReader:
     """The five topics of the bank, as committed, and what they mean."""
 
@@ -196,6 +199,8 @@ class LogReader:
         self.states: dict[str, list[State]] = {}
         self.caused: dict[str, list[tuple[str, Event]]] = defaultdict(list)
         self.answers: dict[tuple[str, str], bytes] = {}
+        self.inbox: set[tuple[str, str]] = set()
+        """Root and id of commands that came by the inbox."""
         self.replies: dict[str, list[wire.Reply]] = defaultdict(list)
         self.dead_letters: list[wire.DeadLetter] = [
             wire.DeadLetter.FromString(entry.value or b"") for entry in topics["dead-letters"]
@@ -204,7 +209,7 @@ class LogReader:
     @classmethod
     def read(cls, bootstrap: str, prefix: str) -> "LogReader":
         """Read a deployment whose commands have all been handled, as far as anybody was told."""
-        names = {kind: f"{prefix}main.account.{kind}" for kind in ("commands", "events", "snapshots", "dead-letters")}
+        names = {kind: f"{prefix}main.account.{kind}" for kind in KINDS}
         names["replies"] = f"{prefix}headrace.replies"
         found = read_topics(bootstrap, list(names.values()))
         metadata = AdminClient({"bootstrap.servers": bootstrap}).list_topics(names["commands"], timeout=10)
@@ -257,12 +262,15 @@ class LogReader:
             kept = wire.CommandResults.FromString(entry.value)
             for key, value in zip(kept.keys, kept.values, strict=True):
                 root, _, command_id = key.decode().partition("\0")
+                where_sent = command_id.removesuffix(command_id.removeprefix("\0"))  # a NUL: the inbox
+                command_id = command_id.removeprefix("\0")
+                self.inbox.update({(root, command_id)} if where_sent else ())
                 assert (root, command_id) not in self.answers, f"{root}: command {command_id} was decided twice"
                 assert murmur(root.encode(), self.partitions) == entry.partition, f"{root}: answered elsewhere"
                 self.answers[root, command_id] = value
                 found = [event.sequence for where, event in self.caused.get(command_id, []) if where == root]
-                if value[:1] == b"A":
-                    first, count = int.from_bytes(value[1:9], "big"), int.from_bytes(value[9:13], "big")
+                if value[:1] == b"A":  # then eight bytes of a hash
+                    first, count = int.from_bytes(value[9:17], "big"), int.from_bytes(value[17:21], "big")
                     assert found == list(range(first, first + count)), (
                         f"{root}: {command_id} at {first}+{count}: {found}"
                     )
@@ -357,7 +365,7 @@ class LogReader:
     def _check_decisions(self) -> None:
         """Each answer is the one that the rules of the bank give, in the state that the command met."""
         sent: dict[tuple[str, str], list[Entry]] = defaultdict(list)
-        for entry in self.topics["commands"]:
+        for entry in [*self.topics["commands"], *self.topics.get("inbox", ())]:
             if entry.key is not None and "ce_id" in entry.headers:
                 sent[entry.key.decode(errors="replace"), entry.headers["ce_id"].decode(errors="replace")].append(entry)
         for (root, command_id), value in self.answers.items():
@@ -367,11 +375,11 @@ class LogReader:
             times = [datetime.fromtimestamp(entry.timestamp / 1000, UTC).isoformat() for entry in entries]
             states, seed = self.states.get(root, [EMPTY]), f"{root}/{command_id}"
             if value[:1] == b"A":
-                before = states[int.from_bytes(value[1:9], "big")]
+                before = states[int.from_bytes(value[9:17], "big")]
                 found = [event.message for _, event in self.caused.get(command_id, [])]
                 self._compare(root, command_id, found, [decided(before, command, seed, t) for t in times])
             else:
-                reply = wire.Reply.FromString(value[1:])
+                reply = wire.Reply.FromString(value[9:])
                 if reply.code != "sequence-conflict":
                     expected = decided(states[reply.sequence + 1], command, seed, times[0])
                     assert expected is None, f"{root}: {command_id} refused ({reply.reason}), and should not have been"

@@ -21,6 +21,7 @@ from tests.support.bank import Accounts
 
 NOW = 1_700_000_000_000  # milliseconds
 ANSWER = "headrace.replies/0"
+INBOX = "main.account.inbox"
 
 
 def spec_of(aggregate: type[Aggregate[Any]]) -> AggregateSpec:

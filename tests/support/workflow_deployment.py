@@ -25,6 +25,8 @@ from tests.support import workflow_domain
 from tests.support.deployment import Worker, until
 from tests.support.independent_reader import Entry, end_offsets, message, murmur, read_topics
 
+REJECTION = b"headrace.v1.Rejection"
+
 
 class WorkflowWorker(Worker):
     """A worker of the workflow domain; `WORKFLOW_…` variables are those of workflow_worker."""
@@ -143,9 +145,14 @@ class Ledger:
             _, domain, kind = name.split(".")
             for entry in entries if kind == "events" else ():
                 self._take(domain, entry, partitions)
-            if kind == "commands":
-                ids = Counter(e.headers["ce_id"] for e in entries if b">" in e.headers["ce_id"])
+            if kind == "inbox":
+                sent = [e for e in entries if e.headers["ce_type"] != REJECTION and "ce_replayof" not in e.headers]
+                ids = Counter(e.headers["ce_id"] for e in sent if b">" in e.headers["ce_id"])
                 assert all(n == 1 for n in ids.values()), f"a saga sent a command twice: {ids.most_common(3)}"
+
+    def rejections(self, component: str) -> list[Entry]:
+        """What a component was told of commands that it had caused, and that were rejected."""
+        return [e for e in self.entries(component, "inbox") if e.headers["ce_type"] == REJECTION]
 
     def _take(self, domain: str, entry: Entry, partitions: int) -> None:
         headers = {name: value.decode() for name, value in entry.headers.items()}

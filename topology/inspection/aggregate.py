@@ -29,17 +29,17 @@ class AggregateSpec(ComponentSpec):
     """By type name of the rejected command."""
 
     kind: ClassVar[str] = "aggregate"
-    topics: ClassVar[tuple[str, ...]] = ("commands", "facts", "rejections", "events", "snapshots", "dead-letters")
+    topics: ClassVar[tuple[str, ...]] = ("commands", "facts", "inbox", "events", "snapshots", "dead-letters")
 
     @property
     def inputs(self) -> list[tuple[str, str]]:
-        return [(self.name, kind) for kind in ("commands", "facts", "rejections")]
+        return [(self.name, kind) for kind in ("commands", "facts", "inbox")]
 
     def describe(self) -> Description:
         tables = (
             ("commands", self.commands, ""),
             ("facts", self.facts, "fact"),
-            ("rejections", self.compensators, "refused"),
+            ("inbox", self.compensators, "rejected"),
         )
         reads = [
             Reads(self.name, kind, tuple(handler_route(name, handler, note) for name, handler in table.items()))

@@ -83,7 +83,7 @@ class ProcessManagerSpec(ComponentSpec):
             by_source.setdefault(self.sources.get(event, ""), []).append(reaction_route(event, reaction))
         reads = [Reads(source, "events", tuple(routes)) for source, routes in by_source.items()]
         if self.compensators:
-            routes = [handler_route(name, handler, "refused") for name, handler in self.compensators.items()]
+            routes = [handler_route(name, handler, "rejected") for name, handler in self.compensators.items()]
             reads.append(Reads(self.name, "inbox", tuple(routes)))
         return Description(
             kind=self.kind,
@@ -111,6 +111,10 @@ class FeedSpec(ComponentSpec):
     @property
     def inputs(self) -> list[tuple[str, str]]:
         return [(name, "events") for name in sorted(set(self.process.sources.values()))]
+
+    @property
+    def subscription(self) -> tuple[str, str]:
+        return self.name, "snapshots"  # its own: what it reads may change with a release
 
     def describe(self) -> None:
         return None

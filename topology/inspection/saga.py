@@ -30,7 +30,7 @@ class SagaSpec(ComponentSpec):
     kind: ClassVar[str] = "saga"
     topics: ClassVar[tuple[str, ...]] = ("inbox", "snapshots", "dead-letters")
     sends: ClassVar[bool] = True
-    replay: ClassVar[Replay] = Replay.INBOX
+    replay: ClassVar[Replay] = Replay.BY_ROOT
 
     @property
     def inputs(self) -> list[tuple[str, str]]:
@@ -52,7 +52,7 @@ class SagaSpec(ComponentSpec):
             kind=self.kind,
             class_name=self.class_name,
             state="",
-            note=f"; refused: {self.on_rejection.value}",
+            note=f"; rejected: {self.on_rejection.value}",
             shape=("{{", "}}"),
             reads=[Reads(self.source, "events", tuple(reaction_route(*one) for one in self.reactions.items()))],
             writes=("dead-letters",),

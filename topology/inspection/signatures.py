@@ -197,6 +197,8 @@ def add_reaction(
             named = f"{where}: reads={getattr(reads, '__name__', reads)}"
             if by_position(named, reads, mistakes):
                 check_number(named, reads, "(state, event)", mistakes)
+    if method.mark.from_inbox and before == 0:
+        mistakes.append(f"{where}: from_inbox= means nothing here; only a process manager tells causes apart")
     wants_context = len(parameters) == before + 2
     for event in members(parameters[before]):
         if not is_message(event):
@@ -205,7 +207,9 @@ def add_reaction(
             mistakes.append(f"{where}: {type_name(event)} has a reaction already, {other.method}; keep one of them")
         else:
             sends = tuple(_sent(method.returned))
-            reactions[type_name(event)] = Reaction(event, method.call, sends, wants_context, method.name, where, reads)
+            reactions[type_name(event)] = Reaction(
+                event, method.call, sends, wants_context, method.name, where, reads, method.mark.from_inbox
+            )
 
 
 def check_sends(

@@ -62,15 +62,17 @@ class Reaction:
     method: str
     where: str
     reads: Callable[..., Iterable[StateOf]] | None = None
+    from_inbox: bool = False
+    """Whether it takes only events of commands that a saga or process manager has sent."""
 
 
 class Replay(Enum):
-    """Where the input of a dead letter is sent again."""
+    """How the input of a dead letter is sent again, to the component's inbox."""
 
-    INPUT = "input"
-    """To the topic that it came from."""
-    INBOX = "inbox"
-    """To the component's inbox, by its root: the input's own topic is another component's."""
+    BY_KEY = "key"
+    """With its own key, which is the root."""
+    BY_ROOT = "root"
+    """With the root that the input is about: its key is an event's."""
     NEVER = "never"
     """Nowhere; it can only be discarded."""
 
@@ -97,7 +99,7 @@ class ComponentSpec:
     has_timers: ClassVar[bool] = False
     sends: ClassVar[bool] = False
     """Whether it writes to topics of other components."""
-    replay: ClassVar[Replay] = Replay.INPUT
+    replay: ClassVar[Replay] = Replay.BY_KEY
 
     @property
     def state_type(self) -> MessageType:
@@ -115,6 +117,11 @@ class ComponentSpec:
     def inputs(self) -> list[tuple[str, str]]:
         """Component and kind of each topic that it reads."""
         raise NotImplementedError
+
+    @property
+    def subscription(self) -> tuple[str, str]:
+        """Component and kind of the topic whose partitions its group shares out; the same in all releases."""
+        return self.inputs[0]
 
     @property
     def parts(self) -> Iterable["ComponentSpec"]:

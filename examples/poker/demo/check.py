@@ -166,8 +166,8 @@ def _sent_twice(settings: Settings, found: Checked) -> Iterator[tuple[str, str]]
     for domain in room.aggregates:
         sent = Counter(
             headers["ce_id"].decode()
-            for _, _, headers in _records(settings, domain, "commands")
-            if b">" in headers.get("ce_path", b"")
+            for _, _, headers in _records(settings, domain, "inbox")
+            if b">" in headers.get("ce_path", b"") and headers["ce_type"] != b"headrace.v1.Rejection"
         )
         found.sagas += len(sent)
         yield from ((domain, f"{command} was sent {times} times") for command, times in sent.items() if times > 1)

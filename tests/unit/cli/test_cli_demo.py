@@ -133,7 +133,7 @@ def played(hands: list[HandHistory], deaf: int = 0) -> tuple[Played, Log]:
     play = Play(engine, engine.watch, seen.append, despair=1.0)  # type: ignore[arg-type]
     result = asyncio.run(play.run(hands, funds(hands)))
     assert seen == list(range(1, len(hands) + 1))
-    names = [engine.driver.topic(word, kind) for word in room.components for kind in ("events", "commands")]
+    names = [engine.driver.topic(word, kind) for word in room.components for kind in ("events", "inbox")]
     log = {name: engine.driver.records(name) for name in names}
     return result, {
         name: [Record(r.key or b"", r.value or b"", dict(r.headers)) for r in records] for name, records in log.items()
@@ -255,7 +255,7 @@ def test_chips_that_are_lost_on_their_way_are_found(
 
 def test_what_a_saga_sends_twice_is_found(monkeypatch: pytest.MonkeyPatch, hands: list[HandHistory]) -> None:
     result, log = played(hands[:1])
-    sent = log["main.table.commands"]
+    sent = log["main.table.inbox"]
     sent.append(next(record for record in sent if "ce_path" in record.its_headers))
     (why,) = checked(monkeypatch, hands[:1], result, log).mismatched["table"]
     assert why.endswith("was sent 2 times")

@@ -23,7 +23,7 @@ def test_a_new_project_is_clean_and_its_tests_pass(tmp_path: Path, monkeypatch: 
     assert made.exit_code == 0
     assert "make dev" in made.stdout
     folder, python = tmp_path / "shop", [sys.executable, "-m"]
-    assert not [path for path in folder.rglob("*") if path.is_file() and "$" in path.read_text(errors="replace")]
+    assert not [path for path in folder.rglob("*") if path.is_file() and "$name" in path.read_text(errors="replace")]
     environment = os.environ | {"MYPYPATH": str(ROOT / "build/tree")}  # which does not ask Python where headrace is
     for command in (
         [*python, "pytest", "-q", "-p", "no:cacheprovider"],

@@ -1,6 +1,7 @@
 """A command that comes again gets its first answer again, and nothing else happens."""
 
 import pytest
+from google.protobuf.message import Message
 
 from headrace.schemas.headers import CORRELATION
 from tests.support import bank_pb2 as pb
@@ -78,7 +79,7 @@ def test_the_first_answer_stays_the_same_whatever_happened_since() -> None:
     accepted = fixture.tell(pb.Deposit(amount=100), id="first").reply
     fixture.tell(*[pb.Deposit(amount=1)] * 20)
     again = fixture.run(
-        fixture.record(pb.Withdraw(amount=5), id="early"), fixture.record(pb.Deposit(amount=1), id="first")
+        fixture.record(pb.Withdraw(amount=5), id="early"), fixture.record(pb.Deposit(amount=100), id="first")
     )
     for reply in again.replies:
         reply.already_processed = False
@@ -97,19 +98,31 @@ def test_a_repeat_after_a_restart() -> None:
     assert again.already_processed
 
 
-def test_what_the_repeat_says_does_not_matter() -> None:
-    """The id alone decides: other content, another correlation or a payload that does not parse change nothing."""
+def test_a_repeat_has_the_type_and_value_of_the_first() -> None:
+    """Its correlation and expected sequence do not matter: the first answer stands."""
     fixture = StepFixture()
     fixture.tell(pb.Deposit(amount=1), id="same")
     repeats = fixture.run(
-        fixture.record(pb.Deposit(amount=99), id="same"),
-        fixture.record(pb.Open(owner="x"), id="same", headers={CORRELATION: b"other"}),
-        fixture.record(pb.Deposit(), id="same", value=b"\xff"),
+        fixture.record(pb.Deposit(amount=1), id="same", headers={CORRELATION: b"other"}),
         fixture.record(pb.Deposit(amount=1), id="same", expected=77),
-        fixture.record(pb.Deposit(amount=1), id="same", headers={CORRELATION: b"\xff"}),
     )
-    assert [r.status for r in repeats.replies] == [Reply.ACCEPTED] * 5
+    assert [(r.status, r.already_processed) for r in repeats.replies] == [(Reply.ACCEPTED, True)] * 2
     assert repeats.kind("events") == []
+
+
+@pytest.mark.parametrize("first", [pb.Deposit(amount=1), pb.Withdraw(amount=1)], ids=["accepted", "rejected"])
+def test_another_command_under_a_known_id_is_an_error(first: Message) -> None:
+    """It would vanish, if it were taken for a repetition; and neither its sender nor the first one would know."""
+    fixture = StepFixture()
+    fixture.tell(first, id="same")
+    others = fixture.run(
+        fixture.record(pb.Deposit(amount=99), id="same"),
+        fixture.record(pb.Open(owner="x"), id="same"),
+        fixture.record(pb.Deposit(), id="same", value=b"\xff"),
+    )
+    assert [r.status for r in others.replies] == [Reply.FAILED] * 3
+    assert all("the id same was used before" in dead_letter.error for dead_letter in others.dead)
+    assert (len(others.dead), others.kind("events")) == (3, [])
 
 
 def test_ids_are_a_roots_own() -> None:

@@ -1,7 +1,8 @@
-"""Records are byte for byte those of the version before the steps were restructured, and its stores are taken over.
+"""Records are byte for byte those that were kept, and the stores that belong to them are taken over.
 
-`tests/data/records.json` holds all that the in-memory driver of that version wrote for the commands below: per record
-topic, partition, timestamp, key, value and headers, bytes in hexadecimal.
+`tests/data/records.json` holds all that the in-memory driver wrote for the commands below, when inboxes took the place
+of topics for rejections: per record topic, partition, timestamp, key, value and headers, bytes in hexadecimal. A change
+to the format shows here; only one that is meant, and in the changelog, is a reason to write the file anew.
 """
 
 import json

@@ -116,7 +116,7 @@ def test_invariant_5_events_are_never_rewritten() -> None:
     ((_, written, *_),) = outcome.kind("events")
     kept = [
         outcome.reply.events[0].data,
-        fixture.tell(pb.Annotate(note="other"), id="one").reply.events[0].data,
+        fixture.tell(pb.Annotate(note="n"), id="one").reply.events[0].data,
         fixture.tell(Query(limit=1)).result.events[0].data,
         fixture.tell(pb.Withdraw(), expected=-1).reply.events[0].data,
     ]

@@ -145,7 +145,7 @@ def test_a_batch_rolled_back_leaves_everything_as_before() -> None:
     fixture.step.rolled_back()
     assert dump(fixture.store) == before
     assert fixture.step.outputs == []
-    outcomes = [each.tell(pb.Deposit(amount=1), pb.Withdraw(amount=9), id="next") for each in (fixture, twin)]
+    outcomes = [each.tell(pb.Deposit(amount=1), pb.Deposit(amount=1), id="next") for each in (fixture, twin)]
     assert outcomes[0].outputs == outcomes[1].outputs
     assert outcomes[0].written == outcomes[1].written
     assert dump(fixture.store) == dump(twin.store)

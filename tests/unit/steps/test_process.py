@@ -122,9 +122,9 @@ def test_a_time_out_comes_once_and_its_refused_command_is_compensated(driver: To
     assert pockets(driver) == {"waited": 1, "refused": 1, "noted": 1}
     driver.clock.advance(timedelta(hours=1))
     assert len(driver.messages("trip", "watch")) == 4
-    (touch,) = [r for r in driver.records(driver.topic("book", "commands")) if r.headers["ce_type"] == b"bank.v1.Touch"]
+    (touch,) = [r for r in driver.records(driver.topic("book", "inbox")) if r.headers["ce_type"] == b"bank.v1.Touch"]
     assert touch.headers["ce_expectedsequence"] == b"-1"
-    assert touch.headers["ce_rejectto"] == b"inbox:watch:trip"
+    assert touch.headers["ce_rejectto"] == b"watch:trip"
 
 
 def test_a_cancelled_time_out_does_not_come(driver: TopologyDriver) -> None:

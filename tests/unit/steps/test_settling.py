@@ -39,8 +39,9 @@ from tests.support.bank_pb2 import (
     Withdraw,
     Withdrawn,
 )
-from tests.support.step_fixture import StepFixture
+from tests.support.step_fixture import INBOX, StepFixture
 
+REJECTION = b"headrace.v1.Rejection"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -152,13 +153,7 @@ def settled(driver: TopologyDriver, word: str) -> list[tuple[str, str]]:
 def settle(driver: TopologyDriver, word: str, number: int = 0, *, discard: bool = False) -> str:
     """What `headrace dead-letters replay` and `discard` do; the dead letter's id."""
     dead_letter_id, dead_letter = dead_letters(driver, word)[number]
-    headers: Headers = [(h.key, h.value) for h in dead_letter.headers if h.key not in ("ce_replayof", "ce_attempts")]
-    headers += [("ce_replayof", dead_letter_id), ("ce_attempts", str(dead_letter.attempts))]
-    if discard:
-        headers.append(("ce_discard", "1"))
-    topic = driver.topic(word, "inbox") if word == "keeper" else dead_letter.topic
-    key = next(h.value for h in dead_letter.headers if h.key == "ce_subject") if word == "keeper" else dead_letter.key
-    driver.produce(topic, key, dead_letter.value, headers, dead_letter.partition)
+    (driver.discard if discard else driver.replay)(word, dead_letter)
     return dead_letter_id
 
 
@@ -253,7 +248,7 @@ def test_a_refusal_of_what_a_time_out_sent_is_nobody_elses(trip: str, driver: To
     driver.clock.advance(timedelta(minutes=1))
     ((_, dead_letter),) = dead_letters(driver, "warden")
     assert "nobody to tell of it" in dead_letter.error
-    assert driver.records(driver.topic("warden", "rejections")) == []
+    assert not [r for r in driver.records(driver.topic("purse", "inbox")) if r.headers["ce_type"] == REJECTION]
 
 
 def test_a_time_out_with_a_bad_name_leaves_no_event_behind() -> None:
@@ -291,7 +286,7 @@ def test_a_rejection_whose_ids_are_no_text_changes_no_state(driver: TopologyDriv
     Mood.answer = None
     driver.execute(Deposit(amount=1), "p")
     driver.execute(Deposit(amount=10), "p")
-    (notice,) = driver.records(driver.topic("purse", "rejections"))
+    (notice,) = driver.records(driver.topic("purse", "inbox"))
     headers: Headers = [(k, b"\xff" if k == "ce_id" else v) for k, v in notice.headers.items()]
     driver.produce(notice.topic, notice.key, notice.value, headers)
     assert driver.execute(Deposit(amount=10), "p").messages == [Deposited(amount=10, balance=20)]
@@ -301,7 +296,6 @@ def test_a_rejection_whose_ids_are_no_text_changes_no_state(driver: TopologyDriv
 def test_a_refusal_to_a_topic_that_is_not_there_is_kept() -> None:
     """Written, it would end the transaction, and its command would come again and again."""
     fixture = StepFixture(counts={"main.account.commands": 1})
-    fixture.tell(Withdraw(amount=5), headers={"ce_rejectto": b"rejections:nowhere:r"}, id="w")
-    outcome = fixture.tell(Withdraw(amount=5), headers={"ce_rejectto": b"rejections:nowhere:r"}, reply_to=None)
-    assert outcome.kind("rejections") == []
-    assert "no topic main.nowhere.rejections" in outcome.dead[0].error
+    outcome = fixture.tell(Withdraw(amount=5), headers={"ce_rejectto": b"nowhere:r"}, reply_to=None, topic=INBOX)
+    assert outcome.kind("inbox") == []
+    assert "no topic main.nowhere.inbox" in outcome.dead[0].error

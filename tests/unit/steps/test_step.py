@@ -230,7 +230,7 @@ def test_what_a_batch_came_to() -> None:
     fixture = StepFixture(partitions=2, partition=1)  # r's partition is 1, x's is 0
     outcome = fixture.run(
         fixture.record(pb.Transfer(amounts=[1, 2, 3]), id="one"),
-        fixture.record(pb.Deposit(amount=1), id="one"),
+        fixture.record(pb.Transfer(amounts=[1, 2, 3]), id="one"),
         fixture.record(pb.Withdraw(amount=100)),
         fixture.record(pb.Burst(how="raise")),
         fixture.record(pb.Deposit(amount=1), root="x"),

@@ -48,7 +48,7 @@ def test_an_event_becomes_commands_of_another_domain(driver: TopologyDriver) -> 
     driver.execute(Deposit(amount=2), "p", correlation_id="trip")
     assert notes(driver) == ["0"]
     assert notes(driver, "p-copy") == ["again"]
-    first, second = driver.records(driver.topic("book", "commands"))
+    first, second = driver.records(driver.topic("book", "inbox"))
     assert header(first, "ce_id") == "/main/purse/p:0>keeper/0"
     assert header(second, "ce_id") == "/main/purse/p:0>keeper/1"
     assert header(first, "ce_causationid") == "/main/purse/p:0"
@@ -63,7 +63,7 @@ def test_the_same_event_again_changes_nothing(driver: TopologyDriver) -> None:
     driver.execute(Deposit(amount=1), "p")
     (event,) = driver.records(driver.topic("purse", "events"))
     driver.produce(event.topic, event.key, event.value, event.headers.items(), event.partition)
-    assert len(driver.records(driver.topic("book", "commands"))) == 2
+    assert len(driver.records(driver.topic("book", "inbox"))) == 2
     assert notes(driver) == ["0"]
 
 
@@ -91,7 +91,7 @@ def test_what_cannot_be_sent_is_dead_and_names_saga_and_event(driver: TopologyDr
         driver.topic("purse", "events"),
         b"p|00000000000000000000",
     )
-    assert driver.records(driver.topic("book", "commands")) == []
+    assert driver.records(driver.topic("book", "inbox")) == []
 
 
 def test_a_loop_ends_at_the_hop_limit_with_its_path() -> None:
@@ -151,7 +151,7 @@ def test_a_refused_command_is_compensated_by_events_of_its_source(driver: Topolo
         Deposited(amount=7, balance=8),
         Withdrawn(amount=1, balance=8),
     ]
-    (notice,) = driver.records(driver.topic("purse", "rejections"))
+    (notice,) = driver.records(driver.topic("purse", "inbox"))
     driver.produce(notice.topic, notice.key, notice.value, notice.headers.items())
     assert len(driver.messages("p", "purse")) == 3
     assert driver.dead_letters("book") == []

@@ -24,7 +24,7 @@ from tests.support import bank, deadlines
 
 SECONDS = 10.0
 COMMANDS = TopicPartition("main.account.commands", 0)
-INPUTS = [f"main.account.{kind}" for kind in ("commands", "facts", "rejections")]
+INPUTS = [f"main.account.{kind}" for kind in ("commands", "facts", "inbox")]
 
 
 class Reads:
@@ -37,28 +37,28 @@ class Reads:
 
 
 class FakeConsumer:
-    """Has some partitions, by default one; remembers from where it reads on, once its input flows."""
-
-    def __init__(self, *assigned: TopicPartition) -> None:
-        self.flowing: dict[int, int] = {}
-        self._assigned = list(assigned) or [COMMANDS]
-        self._sought: dict[int, int] = {}
-
-    def assignment(self) -> list[TopicPartition]:
-        return self._assigned
+    """The group's, which holds partitions and reads nothing."""
 
     def incremental_assign(self, places: list[TopicPartition]) -> None:
         """Nothing to do."""
 
     def pause(self, places: list[TopicPartition]) -> None:
-        for place in places:
-            self.flowing.pop(place.partition, None)
+        """Nothing to do."""
 
-    def seek(self, place: TopicPartition) -> None:
-        self._sought[place.partition] = place.offset
 
-    def resume(self, places: list[TopicPartition]) -> None:
-        self.flowing |= {place.partition: self._sought[place.partition] for place in places}
+class FakeInputs:
+    """Remembers from where it reads which partitions."""
+
+    def __init__(self) -> None:
+        self.flowing: dict[int, int] = {}
+
+    def start(self, number: int, offsets: dict[str, int]) -> None:
+        assert set(offsets) == set(INPUTS)
+        (self.flowing[number],) = set(offsets.values())
+
+    def stop(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            self.flowing.pop(number, None)
 
 
 @pytest.fixture
@@ -90,12 +90,17 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
 
 
 @pytest.fixture
-def assignment(reads: Reads, tmp_path: Path) -> Iterator[Assignment]:
+def inputs() -> FakeInputs:
+    return FakeInputs()
+
+
+@pytest.fixture
+def assignment(reads: Reads, inputs: Any, tmp_path: Path) -> Iterator[Assignment]:
     """Of the bank's accounts."""
     settings = Settings(bootstrap="nowhere:1")
     config = ComponentConfig(bank.topology, "account", settings, tmp_path, ["main"], 1, 1, {}, 1_000_000)
     stop = threading.Event()
-    made = Assignment(config, stop)
+    made = Assignment(config, inputs, stop)
     yield made
     reads.end.release(10)
     stop.set()
@@ -110,7 +115,7 @@ def test_a_history_that_waits_to_be_restored_is_not_once_it_is_asked_for_anew(
     assignment.add(consumer, [COMMANDS])
     assert reads.begun.acquire(timeout=SECONDS)
     for _ in range(3):
-        assignment.restore_all(consumer)
+        assignment.restore_all()
     reads.end.release()
     assert reads.begun.acquire(timeout=SECONDS)
     reads.end.release()
@@ -145,12 +150,12 @@ def test_a_store_in_use_is_never_emptied(assignment: Assignment, reads: Reads) -
     store.close()
 
 
-def started(assignment: Assignment, consumer: Any) -> Partition:
+def started(assignment: Assignment) -> Partition:
     """The partition, once it is READY."""
     deadline = time.monotonic() + deadlines.seconds(SECONDS)
     while not assignment.ready:
         assert time.monotonic() < deadline, "the partition was not ready in time"
-        assignment.start_restored(consumer)
+        assignment.start_restored()
         time.sleep(0.005)
     (partition,) = assignment.partitions.values()
     return partition
@@ -161,7 +166,7 @@ def test_not_even_by_a_job_that_restores_its_history(assignment: Assignment, rea
     consumer: Any = FakeConsumer()
     assignment.add(consumer, [COMMANDS])
     assert reads.begun.acquire(timeout=SECONDS)
-    partition = started(assignment, consumer)
+    partition = started(assignment)
     assert partition.store is not None
     partition.store.edition("main").put(Staged(snapshots={b"r": b"here"}), {"main.account.snapshots": 7})
     job = RestoreJob(partition, partition.generation)
@@ -181,37 +186,39 @@ def test_no_moment_of_a_first_assignment_looks_ready(assignment: Assignment, rea
     consumer: Any = Watched()
     reads.changelog_end.clear()
     assignment.add(consumer, [COMMANDS])
-    assert len(seen) > 2
+    assert len(seen) >= 2
     assert not any([*seen, assignment.ready])
     reads.changelog_end.set()
-    started(assignment, consumer)
+    started(assignment)
 
 
 def test_input_flows_from_where_the_latest_restore_found_it(
-    assignment: Assignment, reads: Reads, monkeypatch: pytest.MonkeyPatch
+    assignment: Assignment, reads: Reads, monkeypatch: pytest.MonkeyPatch, inputs: FakeInputs
 ) -> None:
     """A restore that was done before a doubt, and not started yet, knows an older position."""
     consumer: Any = FakeConsumer()
     assignment.add(consumer, [COMMANDS])
     assert reads.begun.acquire(timeout=SECONDS)  # its changelog is in the store
     monkeypatch.setattr(CommittedOffsets, "read", lambda *_: {0: dict.fromkeys(INPUTS, 6)})
-    assignment.restore_all(consumer)
-    partition = started(assignment, consumer)
-    assert consumer.flowing == {0: 6}
+    assignment.restore_all()
+    partition = started(assignment)
+    assert inputs.flowing == {0: 6}
     assert partition.offsets == dict.fromkeys(INPUTS, 6)
 
 
-def test_a_partition_that_is_restored_anew_has_neither_steps_nor_input(assignment: Assignment, reads: Reads) -> None:
+def test_a_partition_that_is_restored_anew_has_neither_steps_nor_input(
+    assignment: Assignment, reads: Reads, inputs: FakeInputs
+) -> None:
     """What its steps remember may be of a transaction that was not committed."""
     consumer: Any = FakeConsumer()
     assignment.add(consumer, [COMMANDS])
-    steps = dict(started(assignment, consumer).steps)
+    steps = dict(started(assignment).steps)
     assert set(steps) == set(INPUTS)
-    assignment.restore_all(consumer)
+    assignment.restore_all()
     (partition,) = assignment.partitions.values()
-    assert (partition.state, partition.steps, consumer.flowing) == (PartitionState.RESTORING, {}, {})
+    assert (partition.state, partition.steps, inputs.flowing) == (PartitionState.RESTORING, {}, {})
     assert not assignment.ready
-    assert set(started(assignment, consumer).steps.values()).isdisjoint(steps.values())
+    assert set(started(assignment).steps.values()).isdisjoint(steps.values())
 
 
 @pytest.mark.parametrize("how", ["restored anew", "taken away"])
@@ -226,7 +233,7 @@ def test_a_stale_job_can_do_nothing(how: str, assignment: Assignment, reads: Rea
         assignment.remove(consumer, [COMMANDS])
         assert partition.state is PartitionState.CLOSED
     else:
-        assignment.restore_all(consumer)
+        assignment.restore_all()
     assert not stale.current
     with pytest.raises(StaleRestore), stale.store():
         pass
@@ -241,7 +248,7 @@ def test_history_that_was_on_its_way_before_a_doubt_is_not_all_of_it(assignment:
     consumer: Any = FakeConsumer()
     assignment.add(consumer, [COMMANDS])
     assert reads.begun.acquire(timeout=SECONDS)
-    assignment.restore_all(consumer)
+    assignment.restore_all()
     reads.end.release()
     assert reads.begun.acquire(timeout=SECONDS), "the history was not read again after the doubt"
     (partition,) = assignment.partitions.values()
@@ -251,19 +258,19 @@ def test_history_that_was_on_its_way_before_a_doubt_is_not_all_of_it(assignment:
 
 
 def test_a_partition_that_is_taken_away_does_not_hold_up_the_restore_of_others(
-    assignment: Assignment, reads: Reads
+    assignment: Assignment, reads: Reads, inputs: FakeInputs
 ) -> None:
     """It starts over without that one."""
     other = TopicPartition(COMMANDS.topic, 1)
-    consumer: Any = FakeConsumer(COMMANDS, other)
+    consumer: Any = FakeConsumer()
     reads.changelog_end.clear()
     assignment.add(consumer, [COMMANDS, other])
     assert reads.changelog_begun.acquire(timeout=SECONDS)
     assignment.remove(consumer, [other])
     reads.changelog_end.set()
-    assert started(assignment, consumer).number == 0
+    assert started(assignment).number == 0
     assert reads.changelog_begun.acquire(timeout=SECONDS)
-    assert consumer.flowing == {0: 5}
+    assert inputs.flowing == {0: 5}
 
 
 def test_a_history_that_was_complete_before_a_doubt_is_read_again(assignment: Assignment, reads: Reads) -> None:
@@ -273,7 +280,7 @@ def test_a_history_that_was_complete_before_a_doubt_is_read_again(assignment: As
     (partition,) = assignment.partitions.values()
     reads.end.release()
     assert partition.history.wait(SECONDS)
-    assignment.restore_all(consumer)
+    assignment.restore_all()
     assert not partition.history.is_set()
     reads.end.release()
     assert partition.history.wait(SECONDS)

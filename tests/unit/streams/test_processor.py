@@ -74,8 +74,8 @@ def processed(records: Sequence[Record], monkeypatch: pytest.MonkeyPatch, *, loo
     settings: Any = Settings(bootstrap="nowhere:1")
     config = ComponentConfig(bank.topology, "account", settings, settings.state_dir, ["main"], 2, 1, {}, 1_000_000)
     assignment: Any = FakeAssignment(config, notes, looks_ahead=looks_ahead)
-    consumer: Any = type("Consumer", (), {"kafka": None})
-    processor = Processor(config, "id", assignment, consumer, Metrics(), Tracing(""), lambda _: None)
+    membership: Any = type("Membership", (), {"kafka": None})
+    processor = Processor(config, "id", assignment, membership, Metrics(), Tracing(""), lambda _: None)
     processor.in_doubt = False
     processor.process_input(records)
     return notes

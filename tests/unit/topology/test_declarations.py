@@ -342,8 +342,7 @@ def test_lookups_name_what_there_is() -> None:
 def test_topics_with_their_settings() -> None:
     topics = {t.name: t for t in Topology(Good, Accounts).topics(Names("demo."), 6, "trial", ["account"])}
     assert list(topics) == [
-        f"demo.trial.account.{kind}"
-        for kind in ("commands", "facts", "rejections", "events", "snapshots", "dead-letters")
+        f"demo.trial.account.{kind}" for kind in ("commands", "facts", "inbox", "events", "snapshots", "dead-letters")
     ]
     assert {t.partitions for t in topics.values()} == {6}
     assert topics["demo.trial.account.events"].config == {"cleanup.policy": "compact"}
@@ -369,7 +368,7 @@ def test_the_text_says_what_each_command_may_lead_to() -> None:
 
 def test_the_text_shows_sagas_and_process_managers_with_what_they_read_and_send() -> None:
     lines = poker.room.text().splitlines()
-    cashier = lines[lines.index("cashier (saga Cashier; refused: compensate)") :]
+    cashier = lines[lines.index("cashier (saga Cashier; rejected: compensate)") :]
     assert cashier[1:5] == [
         "  reads   main.table.events",
         "    poker.v1.JoinRequested -> poker.v1.ReserveFunds",
@@ -380,7 +379,7 @@ def test_the_text_shows_sagas_and_process_managers_with_what_they_read_and_send(
     assert "  reads   main.hand.events" in course
     assert "    poker.v1.TurnOver -> poker.v1.Act, poker.v1.Award" in course[course.index("  time-outs") :]
     assert "    poker.v1.DepositConfirmed -> poker.v1.FundsDeposited  [fact]" in lines
-    assert "    poker.v1.TakeBet -> poker.v1.BetReverted  [refused]" in lines
+    assert "    poker.v1.TakeBet -> poker.v1.BetReverted  [rejected]" in lines
 
 
 def test_the_flowchart_shows_the_way_through_a_saga() -> None:

@@ -1,0 +1,153 @@
+"""Who needs what of a deployment: rules for Kafka's authorizer, for each role, and no more than it takes."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from headrace.topology.names import Names
+from headrace.topology.topology import Topology
+
+ROLES: Mapping[str, str] = {
+    "ops": "makes topics and changes their settings",
+    "worker": "runs components",
+    "client": "sends commands and reads the answers to them",
+    "facts": "states facts and reads the answers to them",
+    "operator": "sees all topics, replays and discards dead letters",
+}
+"""What each role does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a principal may do with one resource, or with all whose names begin like that."""
+
+    resource: str
+    """topic, group or transactional-id."""
+    name: str
+    operations: tuple[str, ...]
+    prefixed: bool = False
+
+
+def rules(
+    topology: Topology, names: Names, edition: str, components: Iterable[str] | None = None
+) -> dict[str, list[Rule]]:
+    """Rules by role for a deployment, or for some of its components.
+
+    What only the engine may say counts in inboxes, and so none but workers and operators may write to them.
+    """
+    chosen = list(topology.components if components is None else dict.fromkeys(components))
+    asked = [name for name in chosen if topology.component(name).takes_commands]
+    groups = Rule("group", f"{names.prefix}headrace.", ("Read",), prefixed=True)
+    answers = [
+        Rule("topic", names.replies, ("Read",)),
+        Rule("group", f"{names.prefix}headrace.client", ("Read",)),
+    ]
+    ops = ("Create", "Describe", "DescribeConfigs", "Alter", "AlterConfigs")
+    return {
+        "ops": [Rule("topic", names.prefix or f"{edition}.", ops, prefixed=True), *_unprefixed(names, ops)],
+        "worker": [
+            *_of_workers(topology, names, edition, chosen),
+            Rule("topic", names.replies, ("Write", "DescribeConfigs")),
+            groups,
+            Rule("transactional-id", f"{names.prefix}headrace.", ("Write",), prefixed=True),
+        ],
+        "client": [*(Rule("topic", names.topic(edition, name, "commands"), ("Write",)) for name in asked), *answers],
+        "facts": [
+            *(
+                Rule("topic", names.topic(edition, name, "facts"), ("Write",))
+                for name in asked
+                if topology.component(name).facts
+            ),
+            *answers,
+        ],
+        "operator": [
+            Rule("topic", names.prefix or f"{edition}.", ("Read",), prefixed=True),
+            *(Rule("topic", inbox, ("Write",)) for inbox in _inboxes(topology, names, edition, chosen)),
+            *(
+                Rule("topic", names.topic(edition, name, "dead-letters"), ("Write",))
+                for name in chosen
+                if "inbox" not in topology.component(name).topics
+            ),
+            groups,
+        ],
+    }
+
+
+def _unprefixed(names: Names, operations: tuple[str, ...]) -> list[Rule]:
+    """Without a prefix of their own, a deployment's topics begin with the edition, and the replies do not."""
+    return [] if names.prefix else [Rule("topic", names.replies, operations)]
+
+
+def _of_workers(topology: Topology, names: Names, edition: str, chosen: list[str]) -> Iterator[Rule]:
+    for name in chosen:
+        own = names.topic(edition, name, "events").removesuffix("events")
+        yield Rule("topic", own, ("Read", "Write", "DescribeConfigs"), prefixed=True)
+    read = [pair for name in chosen for pair in topology.component(name).inputs if pair[0] not in chosen]
+    for name, kind in dict.fromkeys(read):
+        yield Rule("topic", names.topic(edition, name, kind), ("Read", "DescribeConfigs"))
+    others = [name for name in topology.components if name not in chosen]
+    for inbox in _inboxes(topology, names, edition, others):
+        yield Rule("topic", inbox, ("Write",))
+
+
+def _inboxes(topology: Topology, names: Names, edition: str, components: Iterable[str]) -> list[str]:
+    return [names.topic(edition, name, "inbox") for name in components if "inbox" in topology.component(name).topics]
+
+
+# ---- forms
+
+
+def kafka_acls(found: Mapping[str, list[Rule]], principals: Mapping[str, str]) -> Iterator[str]:
+    """A line of kafka-acls.sh for each rule, to which the brokers' address is to be added."""
+    for role, ruled in found.items():
+        for rule in ruled:
+            operations = " ".join(f"--operation {operation}" for operation in rule.operations)
+            prefixed = " --resource-pattern-type prefixed" if rule.prefixed else ""
+            yield (
+                f"kafka-acls.sh --add --allow-principal {principals[role]} {operations} "
+                f"--{rule.resource} {rule.name}{prefixed}"
+            )
+
+
+def strimzi(found: Mapping[str, list[Rule]], principals: Mapping[str, str], cluster: str) -> Iterator[str]:
+    """A KafkaUser for each role; JSON is YAML."""
+    types = {"transactional-id": "transactionalId"}
+    for role, ruled in found.items():
+        acls = [
+            {
+                "resource": {
+                    "type": types.get(rule.resource, rule.resource),
+                    "name": rule.name,
+                    "patternType": "prefix" if rule.prefixed else "literal",
+                },
+                "operations": list(rule.operations),
+            }
+            for rule in ruled
+        ]
+        user = {
+            "apiVersion": "kafka.strimzi.io/v1beta2",
+            "kind": "KafkaUser",
+            "metadata": {"name": principals[role].removeprefix("User:"), "labels": {"strimzi.io/cluster": cluster}},
+            "spec": {
+                "authentication": {"type": "scram-sha-512"},
+                "authorization": {"type": "simple", "acls": acls},
+            },
+        }
+        yield f"---\n{json.dumps(user, indent=2)}"
+
+
+def rows(found: Mapping[str, list[Rule]], principals: Mapping[str, str]) -> list[dict[str, Any]]:
+    """For JSON: a row for each rule."""
+    return [
+        {
+            "principal": principals[role],
+            "role": role,
+            "resource": rule.resource,
+            "name": rule.name,
+            "pattern": "prefixed" if rule.prefixed else "literal",
+            "operations": list(rule.operations),
+        }
+        for role, ruled in found.items()
+        for rule in ruled
+    ]

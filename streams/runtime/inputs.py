@@ -1,0 +1,112 @@
+"""A component's inputs: read for the partitions that are READY, by a consumer that joins no group."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from headrace.schemas.record import Record
+from headrace.streams.observability.metrics import Metrics
+from headrace.streams.runtime.config import ComponentConfig
+
+log = structlog.get_logger()
+_LOG_INTERVAL = 30.0  # seconds between two lines about the same trouble
+_LAG_INTERVAL = 5.0
+_AWAY_INTERVAL = 1.0
+
+
+class Inputs:
+    """Takes batches of all inputs of one component. All methods are for one thread.
+
+    The group shares out the partition numbers of one topic. What else a component reads is read here for the same
+    numbers, so that no other member, whatever release it is of, can hold an input of a root that is decided here.
+    """
+
+    def __init__(self, config: ComponentConfig, metrics: Metrics) -> None:
+        self._config, self._metrics = config, metrics
+        self.brokers_away = False
+        """Whether no broker could be reached when one was last tried."""
+        self._last_logged = 0.0
+        self._last_checked = 0.0
+        self._reading: dict[int, list[TopicPartition]] = {}
+        """By partition number."""
+        self._kafka = Consumer(_reader_config(config, self.report))
+
+    def start(self, number: int, offsets: Mapping[str, int]) -> None:
+        """Read all inputs of a partition, each from its offset on."""
+        self._reading[number] = [TopicPartition(topic, number, offset) for topic, offset in offsets.items()]
+        self._kafka.incremental_assign(self._reading[number])
+
+    def stop(self, numbers: Iterable[int]) -> None:
+        """Read no more of these partitions; what was fetched of them already is dropped."""
+        for number in numbers:
+            if reading := self._reading.pop(number, None):
+                self._kafka.incremental_unassign(reading)
+
+    def poll(self, timeout: float) -> list[Message]:
+        """The next batch; empty when nothing came for `timeout` seconds."""
+        first = self._kafka.poll(timeout)
+        received = [] if first is None else [first, *self._kafka.consume(self._config.settings.batch - 1, 0)]
+        self._check_brokers()
+        for error in filter(None, map(Message.error, received)):
+            self.report(error)
+        return [message for message in received if message.error() is None and message.partition() in self._reading]
+
+    def report(self, error: KafkaError) -> None:
+        """Note an error, and log it, unless another one was logged half a minute ago."""
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self.brokers_away = True
+        if time.monotonic() - self._last_logged > _LOG_INTERVAL:
+            self._last_logged = time.monotonic()
+            log.warning("waiting for the brokers", domain=self._config.name, error=str(error))
+
+    def close(self) -> None:
+        """Read no more."""
+        self._kafka.close()
+
+    # ---- brokers and lag
+
+    def _check_brokers(self) -> None:
+        """Every few seconds: are brokers that were away back, and how far behind is this worker?"""
+        if time.monotonic() - self._last_checked < (_AWAY_INTERVAL if self.brokers_away else _LAG_INTERVAL):
+            return
+        self._last_checked = time.monotonic()
+        if self.brokers_away:
+            try:
+                self._kafka.list_topics(self._config.inputs[0], timeout=1)
+            except KafkaException:
+                return
+            self.brokers_away = False
+        lag = 0
+        for position in self._kafka.position(self._kafka.assignment()):
+            _, high = self._kafka.get_watermark_offsets(position, cached=True)
+            lag += max(0, high - position.offset) if position.offset >= 0 and high >= 0 else 0
+        self._metrics.lag.labels(self._config.name).set(lag)
+
+
+def to_record(message: Message) -> Record:
+    """A message as the steps take it."""
+    return Record(
+        message.topic() or "",
+        message.partition() or 0,
+        message.offset() or 0,
+        message.timestamp()[1],
+        message.key(),
+        message.value(),
+        dict(message.headers() or ()),  # type: ignore[arg-type]
+    )
+
+
+def _reader_config(config: ComponentConfig, on_error: Callable[[KafkaError], None]) -> dict[str, Any]:
+    client = config.settings.client(
+        group_id=f"{config.group}.inputs",  # librdkafka wants a name, and nobody joins
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        fetch_min_bytes=1,
+        queued_min_messages=20_000,
+    )
+    client["error_cb"] = on_error
+    return client
