@@ -8,6 +8,7 @@ cannot recover. A test compares all that it writes with what the engine writes.
 
 import struct
 import time
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from headrace.schemas.record import rfc3339
 from headrace.streams.settings import Settings
 
 _NUMBER = struct.Struct(">Q")
-_ANSWER = struct.Struct(">cqi")
+_ANSWER = struct.Struct(">c8sqi")
 _FINGERPRINT = fingerprint(pb.PlayerState)
 _STATIC = [("ce_specversion", "1.0"), ("ce_source", "/main/player"), ("content-type", "application/protobuf")]
 
@@ -117,7 +118,8 @@ class BareLoop:
                 answers[partition] = CommandResults()
             kept = b"\0".join((name.encode(), moment.encode(), command_id, correlation, b"", b"", data))
             batch.put(b"main\0h" + key + b"\0" + _NUMBER.pack(sequence), kept)
-            answer = _ANSWER.pack(b"A", sequence, 1)
+            of = blake2b(headers["ce_type"] + b"\0" + message.value(), digest_size=8).digest()
+            answer = _ANSWER.pack(b"A", of, sequence, 1)
             batch.put(b"main\0a" + key + b"\0" + command_id, answer)
             answers[partition].keys.append(key + b"\0" + command_id)
             answers[partition].values.append(answer)

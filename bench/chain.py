@@ -16,6 +16,7 @@ class Booking(Saga):
 
     name = "booking"
     source = "player"
+    begin = "oldest"
 
     @reacts
     def deposited(self, event: pb.FundsDeposited, context: EventContext) -> Send[pb.DepositFunds]:

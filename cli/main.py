@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli import acls, dead_letters, dev, new, plugins, proto, roots, topics, topology, trace, worker
+from headrace.cli import acls, dead_letters, dev, new, plugins, positions, proto, roots, topics, topology, trace, worker
 from headrace.cli.errors import reported
 
 EXIT_CODES = """\b
@@ -54,6 +54,7 @@ app.add_typer(topics.app, name="topics")
 app.command("topology")(topology.topology)
 app.command()(acls.acls)
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(positions.app, name="positions")
 app.command()(trace.trace)
 app.add_typer(proto.app, name="proto")
 

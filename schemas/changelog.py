@@ -19,6 +19,8 @@ TIMER_NAMES = b"\0timer-of|"
 """Table of the timer's key by root and name."""
 FACTS = b"\0fact|"
 """Table of where a fact's events are, by root and external id."""
+POSITIONS = b"\0positions|"
+"""Key of a component's positions in its inputs: a `headrace.v1.Positions`."""
 LAST_DUE = 9_999_999_999_999
 """Milliseconds that 13 digits hold, in the year 2286: the last moment that a time-out can be due."""
 DIGEST_SIZE = 8

@@ -149,6 +149,26 @@ class DeadLetter(_message.Message):
     last_failed: int
     def __init__(self, topic: _Optional[str] = ..., partition: _Optional[int] = ..., offset: _Optional[int] = ..., timestamp: _Optional[int] = ..., key: _Optional[bytes] = ..., key_missing: _Optional[bool] = ..., value: _Optional[bytes] = ..., value_missing: _Optional[bool] = ..., headers: _Optional[_Iterable[_Union[Header, _Mapping]]] = ..., component: _Optional[str] = ..., error_class: _Optional[str] = ..., error: _Optional[str] = ..., detail: _Optional[str] = ..., attempts: _Optional[int] = ..., first_failed: _Optional[int] = ..., last_failed: _Optional[int] = ...) -> None: ...
 
+class Positions(_message.Message):
+    __slots__ = ("cluster", "partitions", "inputs")
+    CLUSTER_FIELD_NUMBER: _ClassVar[int]
+    PARTITIONS_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    cluster: str
+    partitions: int
+    inputs: _containers.RepeatedCompositeFieldContainer[Position]
+    def __init__(self, cluster: _Optional[str] = ..., partitions: _Optional[int] = ..., inputs: _Optional[_Iterable[_Union[Position, _Mapping]]] = ...) -> None: ...
+
+class Position(_message.Message):
+    __slots__ = ("topic", "topic_id", "offset")
+    TOPIC_FIELD_NUMBER: _ClassVar[int]
+    TOPIC_ID_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    topic: str
+    topic_id: str
+    offset: int
+    def __init__(self, topic: _Optional[str] = ..., topic_id: _Optional[str] = ..., offset: _Optional[int] = ...) -> None: ...
+
 class Rejection(_message.Message):
     __slots__ = ("component", "root", "command_id", "command_type", "command", "content_type", "reason", "code", "retryable", "issuer", "cause", "cascade")
     COMPONENT_FIELD_NUMBER: _ClassVar[int]

@@ -114,6 +114,7 @@ class Settings(BaseSettings):
             "logger": librdkafka,
             "reconnect.backoff.max.ms": 500,
             "topic.metadata.propagation.max.ms": 10_000,
+            "allow.auto.create.topics": False,  # a topic that a typing error made would hide the error
         }
         config.update({name: secret.get_secret_value() for name, secret in self.kafka.items()})
         config.update({name.replace("_", "."): value for name, value in specific.items()})

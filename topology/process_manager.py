@@ -6,7 +6,7 @@ from typing import ClassVar, Generic, TypeVar
 
 from google.protobuf.message import Message
 
-from headrace.topology.saga import Cascade
+from headrace.topology.saga import Begin, Cascade
 
 S = TypeVar("S", bound=Message)
 
@@ -41,10 +41,12 @@ class ProcessManager(Generic[S]):
     """A workflow with a state of its own, across domains; its root is the correlation id.
 
     `name` names its topics and group. Reactions must be pure; what they yield is done in one transaction with the
-    state. Which domains it listens to follows from the events that its reactions take.
+    state. Which domains it listens to follows from the events that its reactions take; `begin` is as
+    that of a saga.
     """
 
     name: ClassVar[str]
+    begin: ClassVar[Begin] = ""
     on_rejection: ClassVar[Cascade] = Cascade.COMPENSATE
 
     def finished(self, state: S) -> bool:

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, ClassVar, Generic, TypeVar, overload
+from typing import Any, ClassVar, Generic, Literal, TypeVar, overload
 
 from google.protobuf.message import Message
 
 from headrace.topology.marks import F, Mark, mark
 
 M = TypeVar("M", bound=Message)
+Begin = Literal["oldest", "now", ""]
 
 
 class Cascade(Enum):
@@ -45,11 +46,13 @@ class Send(Generic[M]):
 class Saga:
     """Turns events of one domain into commands for others; keeps no state. Reactions must be pure.
 
-    `name` names its consumer group and topics; `source` is the domain whose events it reads.
+    `name` names its consumer group and topics; `source` is the domain whose events it reads. `begin` says where it
+    begins: with the oldest event, or with what comes now. It has to be said where there are events when it first runs.
     """
 
     name: ClassVar[str]
     source: ClassVar[str]
+    begin: ClassVar[Begin] = ""
     on_rejection: ClassVar[Cascade] = Cascade.COMPENSATE
 
 

@@ -18,10 +18,11 @@ _DAY = 24 * 60 * 60 * 1000
 _COMPACT = {"cleanup.policy": "compact"}
 _WEEK = {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY)}
 _LARGE = {"max.message.bytes": str(16 * 1024 * 1024)}  # a dead letter holds a whole record, which may be at its limit
+_INPUT = {**_WEEK, "message.timestamp.type": "LogAppendTime"}  # else a sender's clock says what retention deletes
 _CONFIGS = {
-    "commands": _WEEK,
-    "facts": _WEEK,
-    "inbox": _WEEK,
+    "commands": _INPUT,
+    "facts": _INPUT,
+    "inbox": _INPUT,
     "events": _COMPACT,
     "snapshots": _COMPACT,
     "dead-letters": {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY), **_LARGE},

@@ -31,6 +31,7 @@ class Course(ProcessManager[pb.CourseState]):
     """Follows one hand, as long as its commands carry one correlation id, which is the root here."""
 
     name = "course"
+    begin = "oldest"
 
     @reacts
     def started(self, state: pb.CourseState, event: pb.HandStarted, context: ProcessContext) -> Yield:

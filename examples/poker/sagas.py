@@ -11,6 +11,7 @@ class Cashier(Saga):
 
     name = "cashier"
     source = "table"
+    begin = "oldest"
 
     @reacts
     def requested(self, event: pb.JoinRequested, context: EventContext) -> Send[pb.ReserveFunds]:
@@ -26,6 +27,7 @@ class Usher(Saga):
 
     name = "usher"
     source = "player"
+    begin = "oldest"
 
     @reacts
     def reserved(self, event: pb.FundsReserved, context: EventContext) -> Iterator[Send[pb.SeatPlayer]]:
@@ -38,6 +40,7 @@ class Dealer(Saga):
 
     name = "dealer"
     source = "table"
+    begin = "oldest"
 
     @reacts
     def opened(self, event: pb.HandOpened) -> Send[pb.StartHand]:
@@ -49,6 +52,7 @@ class Croupier(Saga):
 
     name = "croupier"
     source = "hand"
+    begin = "oldest"
 
     @reacts
     def acted(self, event: pb.ActionTaken, context: EventContext) -> Iterator[Send[pb.TakeBet]]:

@@ -21,7 +21,7 @@ from headrace.streams.state.topic_reader import end_offsets
 from headrace.topology.topology import TopicSpec, Topology, replies_topic
 
 # what a topic's setting must be for the engine to be right; others, such as retention, are the operator's
-_CHECKED = ("cleanup.policy", "max.message.bytes")
+_CHECKED = ("cleanup.policy", "max.message.bytes", "message.timestamp.type")
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,12 @@ class Metrics:
             registry=self.registry,
         )
         self.lag = Gauge("headrace_lag_records", "Records not handled yet", domain, registry=self.registry)
+        self.unread = Counter(
+            "headrace_unread_records", "Records deleted before they were read", domain, registry=self.registry
+        )
+        self.remade = Counter(
+            "headrace_stores_made_anew", "Stores that were restored from nothing", domain, registry=self.registry
+        )
         self.restored = Gauge(
             "headrace_restored_records", "Changelog records read to restore stores", domain, registry=self.registry
         )

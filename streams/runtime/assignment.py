@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 import structlog
 from confluent_kafka import Consumer, TopicPartition
 
+from headrace.streams.observability.metrics import Metrics
 from headrace.streams.runtime.config import ComponentConfig
 from headrace.streams.runtime.inputs import Inputs
 from headrace.streams.runtime.partition import Partition, PartitionState
@@ -17,18 +18,20 @@ log = structlog.get_logger()
 class Assignment:
     """The partitions of one component. All methods are for one thread."""
 
-    def __init__(self, config: ComponentConfig, inputs: Inputs, stop: threading.Event) -> None:
+    def __init__(self, config: ComponentConfig, inputs: Inputs, metrics: Metrics, stop: threading.Event) -> None:
         self.config, self._inputs = config, inputs
         self.partitions: dict[int, Partition] = {}
         self.joined = False
         """Whether the group has assigned partitions to this worker; it may have assigned none."""
-        self.restoration = Restoration(config, stop)
+        self.restoration = Restoration(config, metrics, stop)
         self._stop = stop
+        self.added: set[int] = set()
+        """Partitions that the deployment does not have, and somebody has added."""
 
     @property
     def ready(self) -> bool:
-        """Whether partitions were assigned, and each of them is READY."""
-        return self.joined and len(self.ready_partitions()) == len(self.partitions)
+        """Whether partitions were assigned, each of them is READY, and there are none that nobody serves."""
+        return self.joined and not self.added and len(self.ready_partitions()) == len(self.partitions)
 
     def ready_partitions(self) -> dict[int, Partition]:
         """Those that are READY, by number."""
@@ -50,14 +53,17 @@ class Assignment:
             consumer.incremental_assign(held)
         if held:
             consumer.pause(held)
-            numbers = {p.partition for p in added}
+            numbers = {p.partition for p in added if p.partition < self.config.partitions}
+            if len(numbers) < len(added):
+                self._refuse({p.partition for p in added} - numbers)
             log.info("partitions assigned", domain=self.config.name, partitions=sorted(numbers))
-            self._restore(numbers)
+            self.restore(numbers)
         self.joined = True  # last: others ask whether all partitions are READY, and must not find that there are none
 
     def remove(self, consumer: Consumer, removed: Sequence[TopicPartition]) -> None:
         """Let partitions go; the caller has no batch in hand."""
         numbers = {p.partition for p in removed}
+        self.added -= numbers
         self._close(numbers)
         log.info("partitions revoked", domain=self.config.name, partitions=sorted(numbers))
 
@@ -66,29 +72,46 @@ class Assignment:
         self.joined = False
         self._close(set(self.partitions))
 
-    def restore_all(self) -> None:
-        """Hold all partitions back, and take their state from Kafka anew."""
-        self._restore(self.partitions)
+    def restore(self, numbers: Iterable[int]) -> None:
+        """Hold partitions back, and take their state from Kafka anew."""
+        self._inputs.stop(numbers)
+        partitions = [self.partitions.get(n) or Partition(self.config, n, self._stop) for n in sorted(numbers)]
+        self.partitions |= {partition.number: partition for partition in partitions}
+        self.restoration.begin([partition.restore() for partition in partitions])
 
-    def start_restored(self) -> None:
-        """Let the input of restored partitions flow, from where their stores stand."""
+    def start_restored(self) -> list[Partition]:
+        """Let the input of restored partitions flow, from where their stores stand; those that begin so.
+
+        Raises PositionsUnfit when a person has to look.
+        """
+        if self.restoration.failure is not None:
+            raise self.restoration.failure
+        started: list[Partition] = []
         for restored in self.restoration.restored():
             if restored.job.current:
                 partition = restored.job.partition
-                partition.start(restored.offsets)
+                partition.start(restored.offsets, restored.identity)
                 self._inputs.start(partition.number, restored.offsets)
                 log.info("partition ready", domain=self.config.name, partition=partition.number)
+                started.append(partition)
+        return started
 
     def close(self) -> None:
         """Stop restoring and close the stores; `stop` is set."""
         self.restoration.close()
         self.remove_all()
 
-    def _restore(self, numbers: Iterable[int]) -> None:
-        self._inputs.stop(numbers)
-        partitions = [self.partitions.get(n) or Partition(self.config, n, self._stop) for n in sorted(numbers)]
-        self.partitions |= {partition.number: partition for partition in partitions}
-        self.restoration.begin([partition.restore() for partition in partitions])
+    def _refuse(self, numbers: set[int]) -> None:
+        """Partitions that were added while roots are laid out for fewer: handled here, roots would begin anew."""
+        self.added |= numbers
+        log.error(
+            "partitions were added to a topic of the deployment and are not served; roots are laid out for fewer. Send "
+            "nothing there; for more partitions, make topics with another prefix",
+            domain=self.config.name,
+            topic=self.config.subscription,
+            partitions=sorted(self.added),
+            served=self.config.partitions,
+        )
 
     def _close(self, numbers: set[int]) -> None:
         self._inputs.stop(numbers)

@@ -12,6 +12,8 @@ from headrace.streams.runtime.assignment import Assignment
 from headrace.streams.runtime.config import ComponentConfig
 from headrace.streams.runtime.inputs import Inputs, to_record
 from headrace.streams.runtime.membership import Membership
+from headrace.streams.runtime.partition import Partition
+from headrace.streams.runtime.positions import PositionsUnfit
 from headrace.streams.runtime.processor import Alert, Processor
 from headrace.streams.runtime.timers import Timers
 
@@ -26,7 +28,7 @@ class Component:
         self._metrics = metrics
         self._stop = threading.Event()
         self._inputs = Inputs(config, metrics)
-        self._assignment = Assignment(config, self._inputs, self._stop)
+        self._assignment = Assignment(config, self._inputs, metrics, self._stop)
         self._membership = Membership(config, self._assignment, self._stop, self._inputs.report)
         self._processor = Processor(
             config,
@@ -40,6 +42,8 @@ class Component:
         timers = Timers(self._assignment, self._processor.process)
         self._fire_due = timers.fire_due if config.has_timers else lambda: None
         self._attempt = 0
+        self.failure: PositionsUnfit | None = None
+        """What ended it, and a person has to look at."""
 
     def poll(self, timeout: float) -> list[Message]:
         """The next batch; empty when nothing came for `timeout` seconds."""
@@ -48,15 +52,29 @@ class Component:
             return []
         if self._processor.in_doubt and not self._recover(timeout):
             return []
-        self._assignment.start_restored()
+        if started := self._start_restored():
+            self._processor.record_positions(started)
+            return []
         self._fire_due()
         at_work = bool(self._assignment.ready_partitions())
         self._membership.serve(0 if at_work else timeout)
-        return self._inputs.poll(timeout if at_work else 0)
+        messages = self._inputs.poll(timeout if at_work else 0)
+        if self._inputs.out_of_range:
+            self._assignment.restore(set(self._inputs.out_of_range))
+            ready = self._assignment.ready_partitions()
+            return [message for message in messages if message.partition() in ready]
+        return messages
 
     def process(self, messages: Sequence[Message]) -> None:
         """Handle a batch in one transaction. Afterwards it is committed, or its records will come again."""
         self._processor.process_input([to_record(message) for message in messages])
+
+    def _start_restored(self) -> list[Partition]:
+        try:
+            return self._assignment.start_restored()
+        except PositionsUnfit as error:
+            self.failure = error
+            raise
 
     def _recover(self, timeout: float) -> bool:
         """Whether the doubt about the last transaction is settled; while brokers are away, it is not."""

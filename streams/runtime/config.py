@@ -25,10 +25,18 @@ class ComponentConfig:
     counts: Mapping[str, int]
     """Partitions of each topic of the deployment."""
     max_bytes: int
+    tombstones_kept: float = 24 * 3600.0
+    """Seconds for which the topics that stores are made from keep a deletion, at least."""
 
     def topic(self, edition: str, kind: str) -> str:
         """A topic of this component."""
         return self.settings.names.topic(edition, self.name, kind)
+
+    @property
+    def identified(self) -> list[str]:
+        """Topics whose ids positions and stores are held against."""
+        restored = [self.topic(edition, kind) for edition in self.editions for kind in self.restored_kinds]
+        return list(dict.fromkeys([*self.inputs, *restored]))
 
     @property
     def restored_kinds(self) -> list[str]:
@@ -49,6 +57,12 @@ class ComponentConfig:
     def subscription(self) -> str:
         """The one topic whose partitions the group shares out among its members."""
         return self.topology.subscription(self.name, self.settings.names, self.settings.edition)
+
+    def begin_of(self, topic: str) -> str:
+        """Where an input begins that was never read: oldest, now or, if its author has not said, empty."""
+        spec = self.topology.component(self.name)
+        own = topic in [self.topic(edition, kind) for edition in self.editions for kind in spec.topics]
+        return "oldest" if own else spec.begin
 
     @property
     def inputs(self) -> list[str]:

@@ -30,6 +30,8 @@ class Inputs:
         """Whether no broker could be reached when one was last tried."""
         self._last_logged = 0.0
         self._last_checked = 0.0
+        self.out_of_range: set[int] = set()
+        """Partitions in which the log does not have the offset that is next."""
         self._reading: dict[int, list[TopicPartition]] = {}
         """By partition number."""
         self._kafka = Consumer(_reader_config(config, self.report))
@@ -42,6 +44,7 @@ class Inputs:
     def stop(self, numbers: Iterable[int]) -> None:
         """Read no more of these partitions; what was fetched of them already is dropped."""
         for number in numbers:
+            self.out_of_range.discard(number)
             if reading := self._reading.pop(number, None):
                 self._kafka.incremental_unassign(reading)
 
@@ -50,8 +53,11 @@ class Inputs:
         first = self._kafka.poll(timeout)
         received = [] if first is None else [first, *self._kafka.consume(self._config.settings.batch - 1, 0)]
         self._check_brokers()
-        for error in filter(None, map(Message.error, received)):
-            self.report(error)
+        for message in received:
+            if (error := message.error()) is not None:
+                if error.code() == KafkaError._AUTO_OFFSET_RESET:
+                    self.out_of_range.add(message.partition() or 0)
+                self.report(error)
         return [message for message in received if message.error() is None and message.partition() in self._reading]
 
     def report(self, error: KafkaError) -> None:
@@ -103,7 +109,7 @@ def _reader_config(config: ComponentConfig, on_error: Callable[[KafkaError], Non
     client = config.settings.client(
         group_id=f"{config.group}.inputs",  # librdkafka wants a name, and nobody joins
         enable_auto_commit=False,
-        auto_offset_reset="earliest",
+        auto_offset_reset="error",  # what is missing is counted, and never passed over
         isolation_level="read_committed",
         fetch_min_bytes=1,
         queued_min_messages=20_000,

@@ -8,7 +8,10 @@ from enum import Enum
 
 import structlog
 
+from headrace.streams.admin.identity import Identity
+from headrace.streams.clock import now_ms
 from headrace.streams.runtime.config import ComponentConfig
+from headrace.streams.runtime.positions import pack_positions
 from headrace.streams.state.restore import StaleRestore, Task
 from headrace.streams.state.rocksdb import EditionStore, PartitionStore
 from headrace.streams.state.topic_reader import Ends
@@ -49,6 +52,8 @@ class Partition:
     generation: int = 0
     offsets: dict[str, int] = field(default_factory=dict)
     """Next offset to handle of each input topic."""
+    identity: Identity = field(default_factory=Identity)
+    """Of the cluster and the topics that the offsets are of."""
     steps: dict[str, Step] = field(default_factory=dict)
     """By input topic; none unless READY."""
     stores: dict[Step, EditionStore] = field(default_factory=dict)
@@ -68,10 +73,10 @@ class Partition:
             self.steps, self.stores = {}, {}
             return RestoreJob(self, self.generation)
 
-    def start(self, offsets: Mapping[str, int]) -> None:
+    def start(self, offsets: Mapping[str, int], identity: Identity) -> None:
         """The store is restored: make the steps, whose input begins at `offsets`."""
         assert self.store is not None
-        self.offsets = dict(offsets)
+        self.offsets, self.identity = dict(offsets), identity
         for edition in self.config.editions:
             store = self.store.edition(edition)
             store.keep_results = int(self.config.settings.results_kept * 1000)
@@ -81,6 +86,12 @@ class Partition:
             self.stores[step] = store
             self.steps |= dict.fromkeys(self.config.inputs_of(edition), step)
         self.state = PartitionState.READY
+
+    def positions(self, step: Step, ahead: Mapping[tuple[str, int], int]) -> bytes:
+        """How far a step has come in its inputs, once it has come as far `ahead` as that."""
+        topics = (topic for topic, its in self.steps.items() if its is step)
+        offsets = {topic: ahead.get((topic, self.number), self.offsets[topic]) for topic in topics}
+        return pack_positions(self.identity, self.config.partitions, offsets)
 
     def close(self) -> None:
         """Close the store, for good."""
@@ -124,15 +135,29 @@ class RestoreJob:
         config, number = self.partition.config, self.partition.number
         return [Task(self.store, edition, config.topic(edition, kind), number) for edition in config.editions]
 
-    def discard_foreign(self, ends: Ends) -> None:
-        """Empty a store that is ahead of one of its topics: that is another topic than the store was made from."""
-        for task in [task for kind in self.partition.config.restored_kinds for task in self.tasks(kind)]:
-            with self.store() as store:
-                # a store in use is never emptied: what its job knows of the end is old by then
-                restoring = self.partition.state is PartitionState.RESTORING
-                if restoring and store.checkpoint(task.topic) > ends[task.topic, task.partition][1]:
-                    log.warning("store is ahead of its topic; made anew", topic=task.topic, partition=task.partition)
-                    store.wipe()
+    def discard_foreign(self, ends: Ends, identity: Identity) -> bool:
+        """Empty a store that was not made from these topics, or that may have missed deletions; whether it was."""
+        config, number = self.partition.config, self.partition.number
+        with self.store() as store:
+            # a store in use is never emptied: what its job knows of the end is old by then
+            if self.partition.state is not PartitionState.RESTORING:
+                return False
+            tasks = [task for kind in config.restored_kinds for task in self.tasks(kind)]
+            ids = " ".join([identity.cluster, *(identity.topics.get(task.topic, "") for task in tasks)]).encode()
+            away = store.away(now_ms()) / 1000
+            why = ""
+            if any(store.checkpoint(task.topic) > ends[task.id][1] for task in tasks):
+                why = "it is ahead of its topic"
+            elif store.origin != ids:
+                why = "it is of other topics, or of another cluster"
+            elif away > config.tombstones_kept:
+                why = f"it was away for {away:.0f} s, and topics keep deletions for {config.tombstones_kept:.0f} s"
+            discarded = bool(why) and not store.is_new
+            if discarded:
+                log.warning("a store is made anew", domain=config.name, partition=number, why=why)
+                store.wipe()
+            store.origin = ids
+            return discarded
 
     def complete_history(self) -> None:
         """Say that the history is restored; ignored from a job that is stale."""

@@ -77,6 +77,17 @@ class Processor:
         except Interrupted:
             self._abort()
 
+    def record_positions(self, partitions: Sequence[Partition]) -> None:
+        """Commit where the inputs of these partitions begin: for a restart, and for tools that ask the group."""
+        if self.in_doubt:
+            return
+        try:
+            self._transaction.begin()
+            offsets = {(topic, p.number): offset for p in partitions for topic, offset in p.offsets.items()}
+            self._commit({step: p for p in partitions for step in p.stores}, offsets, time.perf_counter(), 0)
+        except CommitOutcomeUnknown as error:
+            self._doubt(error)
+
     def _look_ahead(self, records: Sequence[Record]) -> None:
         """Show each step its records of the batch, if this component's steps look ahead."""
         if not records or not self._step(records[0]).looks_ahead:
@@ -121,6 +132,8 @@ class Processor:
         self, touched: dict[Step, Partition], offsets: dict[tuple[str, int], int], started: float, records: int
     ) -> None:
         now = now_ms()
+        for step, partition in touched.items():
+            step.record_positions(partition.positions(step, offsets))
         staged = [(step, partition, step.finish(now)) for step, partition in touched.items()]
         self._send(touched)
         decided = time.perf_counter()
@@ -133,7 +146,8 @@ class Processor:
             for escalation in writes.escalations:
                 self._alert(escalation)
             step.enforce_state_size = False
-        self._metrics.batch(self._name, records, decided - started, time.perf_counter() - decided)
+        if records:
+            self._metrics.batch(self._name, records, decided - started, time.perf_counter() - decided)
 
     def _send(self, touched: Mapping[Step, Partition]) -> None:
         for step in touched:
@@ -198,7 +212,7 @@ class Processor:
         What it wrote may be on the log, and not in a store or in memory: all partitions are restored.
         """
         self._transaction.start(_START_TIMEOUT)
-        self._assignment.restore_all()
+        self._assignment.restore(set(self._partitions))
         self.in_doubt = False
 
     def close(self) -> None:

@@ -9,10 +9,13 @@ from typing import NamedTuple
 import structlog
 from confluent_kafka import KafkaException
 
+from headrace.schemas.changelog import POSITIONS
+from headrace.streams.admin.identity import Identity, identify
 from headrace.streams.clock import backoff
-from headrace.streams.runtime.committed_offsets import CommittedOffsets
+from headrace.streams.observability.metrics import Metrics
 from headrace.streams.runtime.config import ComponentConfig
 from headrace.streams.runtime.partition import RestoreJob
+from headrace.streams.runtime.positions import PositionFinder, PositionsUnfit, missing_snapshots
 from headrace.streams.state.restore import Restorer, StaleRestore, take_changelog, take_history
 from headrace.streams.state.topic_reader import Ends
 
@@ -24,16 +27,20 @@ class Restored(NamedTuple):
 
     job: RestoreJob
     offsets: dict[str, int]
+    identity: Identity
+    """Of the topics that the offsets are of."""
 
 
 class Restoration:
     """Restores partitions of one component: one thread reads changelogs, another one history, while commands flow."""
 
-    def __init__(self, config: ComponentConfig, stop: threading.Event) -> None:
+    def __init__(self, config: ComponentConfig, metrics: Metrics, stop: threading.Event) -> None:
         self.changelogs = Restorer(config.settings, stop)
         self._histories = Restorer(config.settings, stop)
         self._config, self._stop = config, stop
-        self._committed = CommittedOffsets(config)
+        self._metrics, self._positions = metrics, PositionFinder(config, metrics)
+        self.failure: PositionsUnfit | None = None
+        """Why nothing can be restored until a person has looked."""
         self._restored: queue.SimpleQueue[Restored] = queue.SimpleQueue()
         self._changelog_thread = ThreadPoolExecutor(1, f"restore-{config.name}")
         self._history_thread = ThreadPoolExecutor(1, f"history-{config.name}")
@@ -62,6 +69,9 @@ class Restoration:
                 return
             except StaleRestore:
                 continue
+            except PositionsUnfit as error:
+                self.failure = error
+                return
             except KafkaException as error:
                 log.warning("restore waits for the brokers", domain=self._config.name, error=str(error))
             except Exception:
@@ -70,22 +80,43 @@ class Restoration:
             attempt += 1
 
     def _restore_once(self, jobs: Sequence[RestoreJob]) -> None:
-        offsets = self._committed.read(job.partition.number for job in jobs)
+        identity = identify(self._config.settings, self._config.identified)
         tasks = {kind: [task for job in jobs for task in job.tasks(kind)] for kind in self._config.restored_kinds}
         ends = self.changelogs.end_offsets([task for of_kind in tasks.values() for task in of_kind])
         for job in jobs:
-            job.discard_foreign(ends)
+            if job.discard_foreign(ends, identity):
+                self._metrics.remade.labels(self._config.name).inc()
         count = self.changelogs.restore(tasks["snapshots"], ends, take_changelog)
         log.info("changelog restored", domain=self._config.name, partitions=len(jobs), records=count)
         if self._stop.is_set():
             return
+        stored = {job.partition.number: _positions_in(job) for job in jobs}
+        offsets = self._positions.find(stored, identity)
+        self._check_snapshots(jobs, ends)
         if histories := tasks.get("events"):
             # events that are written from here on are put by the step itself
             self._history_thread.submit(self._restore_history, jobs, self.changelogs.end_offsets(histories))
         for job in jobs:
             if not histories:
                 job.complete_history()
-            self._restored.put(Restored(job, offsets[job.partition.number]))
+            number = job.partition.number
+            self._restored.put(Restored(job, offsets[number], identity))
+
+    def _check_snapshots(self, jobs: Sequence[RestoreJob], ends: Ends) -> None:
+        """Raise PositionsUnfit where there are events and no state of any root."""
+        lost = []
+        for job in jobs:
+            for task in job.tasks("events") if "events" in self._config.restored_kinds else ():
+                with job.store() as store:
+                    edition = store.edition(task.edition)
+                    if next(iter(edition.snapshots()), None) is not None or ends[task.id][0] >= ends[task.id][1]:
+                        continue
+                self._histories.restore([task], ends, take_history)  # what lies there may not be committed
+                with job.store() as store:
+                    if store.edition(task.edition).has_history:
+                        lost.append(job.partition.number)
+        if lost:
+            raise missing_snapshots(self._config, lost)
 
     # ---- in the thread for history
 
@@ -103,3 +134,10 @@ class Restoration:
                     log.warning("history waits", domain=self._config.name, error=str(error))
                     self._stop.wait(backoff(attempt))
                     attempt += 1
+
+
+def _positions_in(job: RestoreJob) -> bytes | None:
+    """Positions as the partition's changelog holds them."""
+    config = job.partition.config
+    with job.store() as store:
+        return store.edition(config.settings.edition).entry(POSITIONS)

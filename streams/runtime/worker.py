@@ -65,7 +65,10 @@ def _instance(lock: IO[str]) -> str:
 
 
 def run(settings: Settings, topology: Topology, domains: Sequence[str] = ()) -> None:
-    """Run until SIGTERM or SIGINT. Raises TopicsUnfit, LookupError (unknown domain) or a ValueError of settings."""
+    """Run until SIGTERM or SIGINT.
+
+    Raises TopicsUnfit, PositionsUnfit, LookupError (unknown domain) or a ValueError of settings.
+    """
     chosen = list(domains) or list(topology.components)
     for name in chosen:
         topology.component(name)
@@ -93,6 +96,11 @@ def run(settings: Settings, topology: Topology, domains: Sequence[str] = ()) -> 
     calm_collector()
     try:
         worker.execute_from_commandline()
+    except SystemExit:
+        for component in components:
+            if component.failure is not None:
+                raise component.failure from None
+        raise
     finally:
         tracing.close()
         alerts.close()
@@ -115,6 +123,8 @@ def _config(
 ) -> ComponentConfig:
     edition, names = settings.edition, settings.names
     written = [names.topic(edition, name, kind) for kind in topology.component(name).topics if kind != "dead-letters"]
+    kinds = ("snapshots", "events") if topology.component(name).state is not None else ("snapshots",)
+    stored = [names.topic(edition, name, kind) for kind in kinds]
     return ComponentConfig(
         topology=topology,
         name=name,
@@ -124,6 +134,7 @@ def _config(
         partitions=found[topology.inputs(name, names, edition)[0]].partitions,
         reply_partitions=found[names.replies].partitions,
         counts={topic.name: topic.partitions for topic in found.values()},
+        tombstones_kept=min(int(found[topic].config["delete.retention.ms"]) for topic in stored) / 1000,
         max_bytes=min(int(found[topic].config["max.message.bytes"]) for topic in (*written, names.replies)),
     )
 

@@ -8,6 +8,8 @@ Keys hold the edition first, since all editions of a partition live on one worke
     edition NUL e changelog key           other entries: facts, queues, time-outs
     edition NUL b changelog key           keys of a batch of results, to forget them by age
     NUL c topic                           checkpoint: offset of the next record that the store needs of it
+    NUL i                                 ids of the cluster and the topics that it was made from
+    NUL t                                 when it was last written to or closed, in milliseconds
 """
 
 import shutil
@@ -21,11 +23,13 @@ from rocksdict import AccessType, BlockBasedOptions, Cache, Options, Rdict, Writ
 
 from headrace.schemas import changelog
 from headrace.schemas.headrace_v1_pb2 import CommandResults
+from headrace.streams.clock import now_ms
 from headrace.streams.steps.store import Staged
 
 _SEQUENCE = Struct(">Q")
 _CACHE = Cache(64 * 1024 * 1024)  # one for all stores of the process
 _FOR_EVER = 1 << 62
+_ORIGIN, _TIME = b"\0i", b"\0t"
 
 
 class StoreError(RuntimeError):
@@ -52,8 +56,28 @@ class PartitionStore:
         value = self._db.get(_checkpoint_key(topic))
         return 0 if value is None else int(value)
 
+    @property
+    def origin(self) -> bytes:
+        """Ids of the cluster and the topics that it was made from; empty in a new store, and in one of before."""
+        return self._db.get(_ORIGIN) or b""
+
+    @origin.setter
+    def origin(self, ids: bytes) -> None:
+        self._db.put(_ORIGIN, ids)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing was ever put."""
+        first: Any = next(iter(self._db.keys(from_key=b"\0c")), b"")
+        return not first.startswith(b"\0c")
+
+    def away(self, now: int) -> int:
+        """Milliseconds since it was last written to or closed."""
+        return now - int(self._db.get(_TIME) or 0)
+
     def close(self) -> None:
         """Close the files. What was put stays."""
+        self._db.put(_TIME, b"%d" % now_ms())
         self._db.close()
 
     def wipe(self) -> None:
@@ -106,6 +130,11 @@ class EditionStore:
         # sequences have no gap: between two that are there are all the others, and nothing else
         values: Iterator[bytes] = islice(self._db.values(from_key=start), last - first + 1)
         return values
+
+    @property
+    def has_history(self) -> bool:
+        """Whether it holds any event."""
+        return next(iter(self._scan(self._events)), None) is not None
 
     def entry(self, key: bytes) -> bytes | None:
         value: bytes | None = self._get(self._entries + key)
@@ -196,6 +225,7 @@ class EditionStore:
     def _finish(self, batch: WriteBatch, checkpoints: dict[str, int]) -> None:
         for topic, offset in checkpoints.items():
             batch.put(_checkpoint_key(topic), b"%d" % offset)
+        batch.put(_TIME, b"%d" % now_ms())
         self._db.write(batch)
 
     def _forget(self, batch: WriteBatch, key: bytes) -> None:

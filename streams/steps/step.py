@@ -6,7 +6,7 @@ runtime does it with a Kafka transaction, the test driver in memory.
 
 from collections.abc import Callable, Iterable, Sequence
 
-from headrace.schemas.changelog import results_key
+from headrace.schemas.changelog import POSITIONS, results_key
 from headrace.schemas.headrace_v1_pb2 import CommandResults
 from headrace.schemas.record import Record
 from headrace.streams.steps.batch import Batch, Output, Written
@@ -109,6 +109,10 @@ class Step:
         self.outputs.append((record.topic, record.value, record.key, right, list(record.headers.items())))
 
     # ---- the end of a batch
+
+    def record_positions(self, positions: bytes) -> None:
+        """Stage how far the batch brings the component in its inputs, as `headrace.v1.Positions`."""
+        self.batch.set_entry(POSITIONS, positions)
 
     def finish(self, now: int) -> Staged:
         """Stage what concerns the batch as a whole; returns what the store must take once it is committed.

@@ -203,6 +203,7 @@ class Picking(Saga):
 
     name = "picking"
     source = "order"
+    begin = "oldest"
 
     @reacts
     def placed(self, event: pb.OrderPlaced, context: EventContext) -> Iterator[Send[pb.ReserveItem]]:
@@ -221,6 +222,7 @@ class Extras(Saga):
 
     name = "extras"
     source = "order"
+    begin = "oldest"
     on_rejection = Cascade.CONTINUE
 
     @reacts
@@ -234,6 +236,7 @@ class Wrapping(Saga):
 
     name = "wrapping"
     source = "order"
+    begin = "oldest"
     on_rejection = Cascade.DEAD_LETTER
 
     @reacts
@@ -246,6 +249,7 @@ class Engraving(Saga):
 
     name = "engraving"
     source = "order"
+    begin = "oldest"
     on_rejection = Cascade.FAIL_FAST
 
     @reacts
@@ -258,6 +262,7 @@ class Insurance(Saga):
 
     name = "insurance"
     source = "order"
+    begin = "oldest"
 
     @reacts
     def ordered(self, event: pb.ExtraOrdered, context: EventContext) -> Send[pb.MakeExtra] | None:
@@ -269,6 +274,7 @@ class Subscription(Saga):
 
     name = "subscription"
     source = "workshop"
+    begin = "oldest"
 
     @reacts
     def made(self, event: pb.ExtraMade, context: EventContext) -> Send[pb.OrderExtra] | None:
@@ -290,6 +296,7 @@ class Fulfilments(ProcessManager[pb.Fulfilment]):
     """Ships what is paid and reserved; cancels what is not paid in time."""
 
     name = "fulfilment"
+    begin = "oldest"
 
     @reacts
     def placed(

@@ -68,7 +68,9 @@ def written(settings: Settings) -> dict[str, list[Any]]:
         return sorted((m.key(), m.value(), m.partition(), sorted(m.headers() or ())) for m in records)
 
     snapshots = committed(settings, names.topic(edition, "player", "snapshots"), partitions)
-    kept = [CommandResults.FromString(m.value() or b"") for m in snapshots if (m.key() or b"").startswith(b"\0")]
+    kept = [
+        CommandResults.FromString(m.value() or b"") for m in snapshots if (m.key() or b"").startswith(b"\0answers|")
+    ]
     states = {m.key() or b"": (m.value(), m.partition(), m.headers()) for m in snapshots}
     return {
         "events": whole(names.topic(edition, "player", "events"), partitions),

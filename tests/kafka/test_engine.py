@@ -136,8 +136,8 @@ def test_pages_for_operation(bank: Deployment) -> None:
     assert worker.metrics()[f"headrace_restored_records{of_it}"] == 0
     worker.stop()
     shutil.rmtree(worker.folder / "0")
-    worker.start().await_ready()
     in_changelog = len(bank.log().verify().topics["snapshots"])
+    worker.start().await_ready()
     assert in_changelog > 20
     assert worker.metrics()[f"headrace_restored_records{of_it}"] == in_changelog
 

@@ -58,11 +58,13 @@ def stores(bank: Deployment, worker: Worker) -> Path:
 
 
 def contents(folder: Path) -> Contents:
-    """All that stores hold, by partition; how far they have come aside."""
+    """All that stores hold, by partition; how far they and their inputs have come aside."""
     found: Contents = {}
     for path in sorted(folder.glob("*")):
         db: Any = Rdict(str(path), Options(raw_mode=True), access_type=AccessType.read_only())
-        found[int(path.name)] = {key: value for key, value in db.items() if not key.startswith(b"\0c")}
+        found[int(path.name)] = {
+            key: value for key, value in db.items() if key[:1] != b"\0" and not key.endswith(b"\0positions|")
+        }
         db.close()
     return found
 

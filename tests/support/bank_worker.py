@@ -42,6 +42,7 @@ if os.environ.get("BANK_VERSION") == "2":
 from headrace import Topology, applies, handles
 from headrace.streams.admin import topics
 from headrace.streams.runtime import restoration, transaction, worker
+from headrace.streams.runtime.positions import PositionsUnfit
 from headrace.streams.settings import Settings
 from headrace.streams.state.restore import Restorer, Take, Task, take_history
 from headrace.streams.state.topic_reader import Ends
@@ -124,7 +125,7 @@ class LaterAccounts(Accounts):
 
 
 def main() -> int:
-    """Run until told to stop; 3 when the topics do not fit, as the command line does it."""
+    """Run until told to stop; 3 when topics or positions do not fit, as the command line does it."""
     faulthandler.enable()  # SIGABRT shows why it hangs
     logging.basicConfig(level=logging.WARNING)
     structlog.configure(
@@ -147,7 +148,7 @@ def main() -> int:
     later_version = os.environ.get("BANK_VERSION") == "2"
     try:
         worker.run(settings, Topology(LaterAccounts if later_version else Accounts))
-    except topics.TopicsUnfit as error:
+    except (topics.TopicsUnfit, PositionsUnfit) as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 3
     return 0

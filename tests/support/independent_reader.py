@@ -257,7 +257,7 @@ class LogReader:
     def _take_answers(self) -> None:
         """Each command was answered once, and an accepted one stands where its events are."""
         for entry in self.topics["snapshots"]:
-            if entry.key is None or entry.key[:1] != b"\0" or entry.value is None:
+            if not (entry.key or b"").startswith(b"\0answers|") or entry.value is None:
                 continue
             kept = wire.CommandResults.FromString(entry.value)
             for key, value in zip(kept.keys, kept.values, strict=True):

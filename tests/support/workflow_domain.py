@@ -106,6 +106,7 @@ class Keeper(Saga):
 
     name = "keeper"
     source = "purse"
+    begin = "oldest"
     notes: ClassVar[dict[int, str]] = {7: "no", 70: "revoke", 71: "dead", 72: "alarm", 73: "abort"}
     broken: ClassVar[bool] = True
     """Whether 13 is still unlucky."""
@@ -136,6 +137,7 @@ class Echo(Saga):
 
     name = "echo"
     source = "book"
+    begin = "oldest"
     on_rejection = Cascade.CONTINUE
 
     @reacts
@@ -152,6 +154,7 @@ class Warden(ProcessManager[Account]):
     """Waits a little, after each deposit, for a note of the same trip; then has the book touched, which is refused."""
 
     name = "warden"
+    begin = "oldest"
     patience: ClassVar[dict[int, timedelta]] = {50: timedelta(seconds=6)}
     """By amount; a second and a half for others."""
 

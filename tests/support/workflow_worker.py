@@ -12,7 +12,7 @@ It can be told to die on its way: a file named `fault` in its state folder holds
 
 WORKFLOW_TOPOLOGY names the topology in `workflow_domain`, WORKFLOW_COMPONENTS (with commas) what of it runs here, by
 default all;
-WORKFLOW_MENDED=1 mends the saga that fails at thirteen.
+WORKFLOW_MENDED=1 mends the saga that fails at thirteen; WORKFLOW_BEGIN says where it begins, by default "oldest".
 """
 
 import os
@@ -26,7 +26,9 @@ from confluent_kafka import Producer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from headrace import Topology
 from headrace.streams.runtime import transaction, worker
+from headrace.streams.runtime.positions import PositionsUnfit
 from headrace.streams.settings import Settings
 from tests.support import workflow_domain
 
@@ -80,8 +82,8 @@ class FaultyProducer(Producer):
         reach(f"{self._word}:store")
 
 
-def main() -> None:
-    """Run until told to stop."""
+def main() -> int:
+    """Run until told to stop; 3 when positions do not fit, as the command line does it."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -95,8 +97,16 @@ def main() -> None:
     engine.Producer = FaultyProducer
     workflow_domain.Keeper.broken = os.environ.get("WORKFLOW_MENDED") != "1"
     components = [word for word in os.environ.get("WORKFLOW_COMPONENTS", "").split(",") if word]
-    worker.run(settings, getattr(workflow_domain, os.environ.get("WORKFLOW_TOPOLOGY", "topology")), components)
+    topology: Topology = getattr(workflow_domain, os.environ.get("WORKFLOW_TOPOLOGY", "topology"))
+    if keeper := topology.components.get("keeper"):
+        keeper.begin = os.environ.get("WORKFLOW_BEGIN", "oldest")
+    try:
+        worker.run(settings, topology, components)
+    except PositionsUnfit as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 3
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -15,6 +15,7 @@ from headrace.topology.inspection.signatures import (
     add_applier,
     add_handler,
     add_reaction,
+    begin_of,
     check_number,
     check_sends,
     check_state,
@@ -63,7 +64,9 @@ class ProcessManagerSpec(ComponentSpec):
 
     @property
     def parts(self) -> Iterable[ComponentSpec]:
-        return [FeedSpec(name=f"{self.name}-feed", class_name=f"{self.class_name}'s feed", process=self)]
+        return [
+            FeedSpec(name=f"{self.name}-feed", class_name=f"{self.class_name}'s feed", process=self, begin=self.begin)
+        ]
 
     def resolve(self, components: Mapping[str, ComponentSpec], mistakes: list[str]) -> None:
         for event, reaction in self.reactions.items():
@@ -138,6 +141,7 @@ def inspect_process_manager(process: type[ProcessManager[Message]], mistakes: li
         state=state,
         on_rejection=process.on_rejection,
         finished=instance.finished,
+        begin=begin_of(process, mistakes),
     )
     for method in marked_methods(instance, ["reacts", "applies", "compensates"], mistakes):
         if method.mark.role == "applies":

@@ -8,6 +8,7 @@ from headrace.topology.context import EventContext
 from headrace.topology.describe import Description, Reads, Route
 from headrace.topology.inspection.signatures import (
     add_reaction,
+    begin_of,
     check_sends,
     component_name,
     instance_of,
@@ -77,6 +78,7 @@ def inspect_saga(saga: type[Saga], mistakes: list[str]) -> SagaSpec | None:
     if name is None or source is None or (instance := instance_of(saga, mistakes)) is None:
         return None
     spec = SagaSpec(name=name, class_name=saga.__name__, source=source, on_rejection=saga.on_rejection)
+    spec.begin = begin_of(saga, mistakes)
     for method in marked_methods(instance, ["reacts"], mistakes):
         add_reaction(spec.reactions, method, 0, EventContext, mistakes)
     if not spec.reactions:

@@ -212,6 +212,14 @@ def add_reaction(
             )
 
 
+def begin_of(component: type, mistakes: list[str]) -> str:
+    """Where a component begins to read, as its author has said; empty if not."""
+    begin: object = getattr(component, "begin", "")
+    if begin not in ("", "oldest", "now"):
+        mistakes.append(f'{component.__name__}: begin is {begin!r}; it is "oldest" or "now"')
+    return str(begin)
+
+
 def check_sends(
     reactions: Mapping[str, Reaction], components: Mapping[str, ComponentSpec], mistakes: list[str]
 ) -> None:

@@ -88,6 +88,8 @@ class ComponentSpec:
     """What it folds out of its own events; None where it has no state."""
     appliers: dict[str, Applier] = field(default_factory=dict)
     """By event type name: the events that it writes."""
+    begin: str = ""
+    """Where it begins to read other components' events, if it never has: oldest, now, or unsaid."""
     commands: dict[str, AnyHandler] = field(default_factory=dict)
     """By command type name."""
     facts: dict[str, AnyHandler] = field(default_factory=dict)

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from confluent_kafka import TopicPartition
 
+from headrace.streams.admin.identity import Identity
+from headrace.streams.observability.metrics import Metrics
 from headrace.streams.runtime import restoration
 from headrace.streams.runtime.assignment import Assignment
-from headrace.streams.runtime.committed_offsets import CommittedOffsets
 from headrace.streams.runtime.config import ComponentConfig
 from headrace.streams.runtime.partition import Partition, PartitionState, RestoreJob
+from headrace.streams.runtime.positions import PositionFinder
 from headrace.streams.settings import Settings
 from headrace.streams.state.restore import Restorer, StaleRestore, Task, take_history
 from headrace.streams.state.rocksdb import PartitionStore
@@ -85,7 +87,10 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
             return 0
 
     monkeypatch.setattr(restoration, "Restorer", FakeRestorer)
-    monkeypatch.setattr(CommittedOffsets, "read", lambda _, numbers: {n: dict.fromkeys(INPUTS, 5) for n in numbers})
+    monkeypatch.setattr(
+        PositionFinder, "find", lambda _, stored, identity: {n: dict.fromkeys(INPUTS, 5) for n in stored}
+    )
+    monkeypatch.setattr(restoration, "identify", lambda _, topics: Identity("c", {t: f"id of {t}" for t in topics}))
     return found
 
 
@@ -98,9 +103,9 @@ def inputs() -> FakeInputs:
 def assignment(reads: Reads, inputs: Any, tmp_path: Path) -> Iterator[Assignment]:
     """Of the bank's accounts."""
     settings = Settings(bootstrap="nowhere:1")
-    config = ComponentConfig(bank.topology, "account", settings, tmp_path, ["main"], 1, 1, {}, 1_000_000)
+    config = ComponentConfig(bank.topology, "account", settings, tmp_path, ["main"], 2, 1, {}, 1_000_000)
     stop = threading.Event()
-    made = Assignment(config, inputs, stop)
+    made = Assignment(config, inputs, Metrics(), stop)
     yield made
     reads.end.release(10)
     stop.set()
@@ -115,7 +120,7 @@ def test_a_history_that_waits_to_be_restored_is_not_once_it_is_asked_for_anew(
     assignment.add(consumer, [COMMANDS])
     assert reads.begun.acquire(timeout=SECONDS)
     for _ in range(3):
-        assignment.restore_all()
+        assignment.restore([0])
     reads.end.release()
     assert reads.begun.acquire(timeout=SECONDS)
     reads.end.release()
@@ -170,7 +175,7 @@ def test_not_even_by_a_job_that_restores_its_history(assignment: Assignment, rea
     assert partition.store is not None
     partition.store.edition("main").put(Staged(snapshots={b"r": b"here"}), {"main.account.snapshots": 7})
     job = RestoreJob(partition, partition.generation)
-    job.discard_foreign({(f"main.account.{kind}", 0): (0, 5) for kind in ("snapshots", "events")})
+    job.discard_foreign({(f"main.account.{kind}", 0): (0, 5) for kind in ("snapshots", "events")}, Identity("other"))
     assert partition.store.edition("main").snapshot(b"r") == b"here"
 
 
@@ -199,8 +204,8 @@ def test_input_flows_from_where_the_latest_restore_found_it(
     consumer: Any = FakeConsumer()
     assignment.add(consumer, [COMMANDS])
     assert reads.begun.acquire(timeout=SECONDS)  # its changelog is in the store
-    monkeypatch.setattr(CommittedOffsets, "read", lambda *_: {0: dict.fromkeys(INPUTS, 6)})
-    assignment.restore_all()
+    monkeypatch.setattr(PositionFinder, "find", lambda *_: {0: dict.fromkeys(INPUTS, 6)})
+    assignment.restore([0])
     partition = started(assignment)
     assert inputs.flowing == {0: 6}
     assert partition.offsets == dict.fromkeys(INPUTS, 6)
@@ -214,7 +219,7 @@ def test_a_partition_that_is_restored_anew_has_neither_steps_nor_input(
     assignment.add(consumer, [COMMANDS])
     steps = dict(started(assignment).steps)
     assert set(steps) == set(INPUTS)
-    assignment.restore_all()
+    assignment.restore([0])
     (partition,) = assignment.partitions.values()
     assert (partition.state, partition.steps, inputs.flowing) == (PartitionState.RESTORING, {}, {})
     assert not assignment.ready
@@ -233,12 +238,12 @@ def test_a_stale_job_can_do_nothing(how: str, assignment: Assignment, reads: Rea
         assignment.remove(consumer, [COMMANDS])
         assert partition.state is PartitionState.CLOSED
     else:
-        assignment.restore_all()
+        assignment.restore([0])
     assert not stale.current
     with pytest.raises(StaleRestore), stale.store():
         pass
     with pytest.raises(StaleRestore):
-        stale.discard_foreign({})
+        stale.discard_foreign({}, Identity())
     stale.complete_history()
     assert not partition.history.is_set()
 
@@ -248,7 +253,7 @@ def test_history_that_was_on_its_way_before_a_doubt_is_not_all_of_it(assignment:
     consumer: Any = FakeConsumer()
     assignment.add(consumer, [COMMANDS])
     assert reads.begun.acquire(timeout=SECONDS)
-    assignment.restore_all()
+    assignment.restore([0])
     reads.end.release()
     assert reads.begun.acquire(timeout=SECONDS), "the history was not read again after the doubt"
     (partition,) = assignment.partitions.values()
@@ -280,7 +285,7 @@ def test_a_history_that_was_complete_before_a_doubt_is_read_again(assignment: As
     (partition,) = assignment.partitions.values()
     reads.end.release()
     assert partition.history.wait(SECONDS)
-    assignment.restore_all()
+    assignment.restore([0])
     assert not partition.history.is_set()
     reads.end.release()
     assert partition.history.wait(SECONDS)

@@ -1,0 +1,136 @@
+"""Where the inputs of a partition begin: at the positions that its changelog holds, which were committed with it."""
+
+from collections.abc import Mapping, Sequence
+
+import structlog
+
+from headrace.schemas.headrace_v1_pb2 import Positions
+from headrace.streams.admin.identity import Identity
+from headrace.streams.observability.metrics import Metrics
+from headrace.streams.runtime.committed_offsets import CommittedOffsets
+from headrace.streams.runtime.config import ComponentConfig
+from headrace.streams.state.topic_reader import Ends, end_offsets
+
+log = structlog.get_logger()
+UNREAD = "records were deleted before they were read; retention is too short, or the worker was away for too long"
+"""Logged with the number of them."""
+
+
+class PositionsUnfit(RuntimeError):
+    """What a component has read is not what its topics hold; a person has to decide how to go on."""
+
+
+def pack_positions(identity: Identity, partitions: int, offsets: Mapping[str, int]) -> bytes:
+    """Positions as the changelog holds them."""
+    found = Positions(cluster=identity.cluster, partitions=partitions)
+    for topic, offset in offsets.items():
+        found.inputs.add(topic=topic, topic_id=identity.topics.get(topic, ""), offset=offset)
+    return found.SerializeToString()
+
+
+class PositionFinder:
+    """Finds where the inputs of restored partitions begin.
+
+    The changelog is what counts: its positions are those of the state. Offsets of the group only fence, and Kafka
+    forgets them; they are taken where the changelog holds none, as of a component that is older than this.
+    """
+
+    def __init__(self, config: ComponentConfig, metrics: Metrics) -> None:
+        self._config, self._metrics = config, metrics
+        self._committed = CommittedOffsets(config)
+
+    def find(self, stored: Mapping[int, bytes | None], identity: Identity) -> dict[int, dict[str, int]]:
+        """The next offset of each input, by partition, given what each partition's changelog holds.
+
+        Raises PositionsUnfit, and KafkaException when brokers have to be asked again.
+        """
+        inputs = self._config.inputs
+        ends = end_offsets(self._config.settings, [(topic, number) for number in stored for topic in inputs])
+        found: dict[int, dict[str, int]] = {}
+        unknown: list[int] = []
+        for number, value in stored.items():
+            found[number] = self._known(number, value, identity)
+            if len(found[number]) < len(inputs):
+                unknown.append(number)
+        committed = self._committed.read(unknown) if unknown else {}
+        for number in unknown:
+            for topic in inputs:
+                if topic not in found[number]:
+                    offset = committed[number][topic]
+                    found[number][topic] = self._begin(topic, ends[topic, number]) if offset < 0 else offset
+        for number, offsets in found.items():
+            for topic in inputs:
+                offsets[topic] = self._held_against(topic, number, offsets[topic], ends)
+        return found
+
+    def _known(self, number: int, value: bytes | None, identity: Identity) -> dict[str, int]:
+        """What the changelog says of topics that are inputs still."""
+        positions = Positions.FromString(value or b"")
+        where = f"{self._config.name}, partition {number}"
+        if positions.partitions not in (0, self._config.partitions):
+            raise PositionsUnfit(
+                f"{where}: its inputs have {self._config.partitions} partitions, and had {positions.partitions} when "
+                "it last worked; roots would be elsewhere, and begin anew. Partitions of a deployment stay as many as "
+                "they are: for more, make topics with another prefix, and send the commands there"
+            )
+        found: dict[str, int] = {}
+        for position in positions.inputs:
+            if position.topic not in self._config.inputs:
+                continue
+            if (positions.cluster, position.topic_id) != (identity.cluster, identity.topics.get(position.topic)):
+                what = "on another cluster" if positions.cluster != identity.cluster else "made again"
+                raise PositionsUnfit(
+                    f"{where}: {position.topic} is another topic than the one that was read up to {position.offset} "
+                    f"({what}). {self._advice(position.topic)}"
+                )
+            found[position.topic] = position.offset
+        return found
+
+    def _begin(self, topic: str, bounds: tuple[int, int]) -> int:
+        """Where an input begins that was never read."""
+        first, end = bounds
+        begin = self._config.begin_of(topic)
+        if begin == "now":
+            return end
+        if not begin and first < end:
+            raise PositionsUnfit(
+                f"{self._config.name} has never read {topic}, which holds events already: say in its class where it is "
+                f'to begin, begin = "oldest" or begin = "now". {self._advice(topic)}'
+            )
+        return first
+
+    def _held_against(self, topic: str, number: int, offset: int, ends: Ends) -> int:
+        """The same offset, if the log has it; the log's beginning if what was before is gone."""
+        first, end = ends[topic, number]
+        if offset > end:
+            raise PositionsUnfit(
+                f"{self._config.name} has read {topic}/{number} up to {offset}, and it ends at {end}: it was cut off, "
+                f"or is from a backup. {self._advice(topic)}"
+            )
+        if offset >= first:
+            return offset
+        lost = first - offset
+        self._metrics.unread.labels(self._config.name).inc(lost)
+        log.error(
+            UNREAD,
+            domain=self._config.name,
+            topic=topic,
+            partition=number,
+            records=lost,
+        )
+        return first
+
+    def _advice(self, topic: str) -> str:
+        name = self._config.name
+        return f"`headrace positions show {name}` shows positions, `headrace positions set {name} {topic}` changes them"
+
+
+def missing_snapshots(config: ComponentConfig, partitions: Sequence[int]) -> PositionsUnfit:
+    """There are events and no states: sequences would begin at 0 again, and compaction would erase history."""
+    topics = {kind: config.topic(config.settings.edition, kind) for kind in ("snapshots", "events")}
+    numbers = ", ".join(map(str, partitions))
+    return PositionsUnfit(
+        f"{config.name}, partition {numbers}: {topics['snapshots']} holds no state, and {topics['events']} holds "
+        "events. Sequences would begin at 0 again, and compaction would erase history. Restore the topic of snapshots "
+        "from a backup, or begin with another prefix"
+    )
