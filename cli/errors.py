@@ -67,11 +67,14 @@ def _known(error: Exception, bootstrap: Callable[[], str]) -> Failure | None:
     from headrace.streams.client import SendFailed
     from headrace.streams.runtime.positions import PositionsUnfit
     from headrace.streams.settings import MissingBootstrap
+    from headrace.streams.steps.store import StoreFailed
     from headrace.topology.topology import TopologyError
 
     if isinstance(error, TopologyError) or type(error) is LookupError:
         return Failure(USAGE, str(error))
-    if isinstance(error, (MissingBootstrap, MissingExtra, TopicsUnfit, PositionsUnfit)) or _of_embedded_kafka(error):
+    if isinstance(
+        error, (MissingBootstrap, MissingExtra, TopicsUnfit, PositionsUnfit, StoreFailed)
+    ) or _of_embedded_kafka(error):
         return Failure(ENVIRONMENT, str(error))
     if isinstance(error, (TimeoutError, SendFailed)):
         return Failure(UNKNOWN, str(error))

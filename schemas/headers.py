@@ -26,6 +26,8 @@ DISCARD = "ce_discard"
 ORIGIN = "ce_origintopic"
 """Topic that the input of a replayed dead letter was on; it counts as if it came from there."""
 CONTENT_TYPE = "content-type"
+UNREADABLE = "headrace-unreadable"
+"""In place of all headers of a record, where one of them has a name that is not UTF-8: what is wrong."""
 
 REQUIRED = (SPECVERSION, ID, SOURCE, TYPE)
 REPLAY = frozenset({REPLAY_OF, ATTEMPTS, DISCARD, ORIGIN})

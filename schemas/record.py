@@ -9,7 +9,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from headrace.schemas.headers import CONTENT_TYPE, ID, REQUIRED, SOURCE, SPECVERSION, SUBJECT, TIME, TYPE, Headers
+from headrace.schemas.headers import (
+    CONTENT_TYPE,
+    ID,
+    REQUIRED,
+    SOURCE,
+    SPECVERSION,
+    SUBJECT,
+    TIME,
+    TYPE,
+    UNREADABLE,
+    Headers,
+)
 
 _LAST = 253_402_300_799_999  # milliseconds, the end of the year 9999
 
@@ -80,6 +91,8 @@ def check(headers: Mapping[str, bytes]) -> Mapping[str, bytes]:
     get = headers.get
     if get(SPECVERSION) == b"1.0" and get(ID) and get(SOURCE) and get(TYPE):
         return headers
+    if (why := get(UNREADABLE)) is not None:
+        raise RecordError(f"the headers cannot be read, a name is not UTF-8: {why.decode(errors='replace')}")
     for name in REQUIRED:
         if not get(name):
             raise RecordError(f"header {name} is missing; a record needs {', '.join(REQUIRED)}")

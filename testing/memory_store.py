@@ -30,8 +30,8 @@ class MemoryStore:
     def entry(self, key: bytes) -> bytes | None:
         return self.other.get(key)
 
-    def entries(self, prefix: bytes) -> Iterable[tuple[bytes, bytes]]:
-        keys, at = self._keys, bisect_left(self._keys, prefix)
+    def entries(self, prefix: bytes, start: bytes = b"") -> Iterable[tuple[bytes, bytes]]:
+        keys, at = self._keys, bisect_left(self._keys, start or prefix)
         while at < len(keys) and keys[at].startswith(prefix):
             yield keys[at], self.other[keys[at]]
             at += 1

@@ -12,6 +12,7 @@ from headrace.schemas.headrace_v1_pb2 import DeadLetter, Settled
 from headrace.schemas.record import rfc3339
 from headrace.streams.client.errors import SendFailed
 from headrace.streams.settings import Settings
+from headrace.streams.state.messages import headers_of
 from headrace.streams.state.topic_reader import read
 from headrace.streams.steps.dead_letters import reference, settling, to_record
 from headrace.topology.topology import Topology
@@ -132,7 +133,7 @@ def _dead_letters(settings: Settings, topology: Topology, component: str) -> dic
     topology.component(component)
     dead_letters: dict[str, ListedDeadLetter] = {}
     for message in read(settings, settings.names.topic(settings.edition, component, "dead-letters")):
-        headers: dict[str, Any] = dict(message.headers() or ())
+        headers = headers_of(message)
         value = message.value() or b""
         if headers.get(TYPE) == SETTLED:
             settled = Settled.FromString(value)

@@ -10,6 +10,7 @@ from headrace.schemas.headrace_v1_pb2 import DeadLetter, Settled
 from headrace.schemas.headrace_v1_pb2 import Rejection as WireRejection
 from headrace.schemas.record import rfc3339
 from headrace.streams.settings import Settings
+from headrace.streams.state.messages import headers_of
 from headrace.streams.state.topic_reader import read
 from headrace.topology.topology import Topology
 
@@ -103,7 +104,7 @@ def _in_topic(
     nodes: list[Node] = []
     by_id: dict[str, Node] = {}
     for message in read(settings, topic):
-        headers: dict[str, Any] = dict(message.headers() or ())
+        headers = headers_of(message)
         if headers.get(TYPE) == _SETTLED:
             settled = Settled.FromString(message.value() or b"")
             if node := by_id.pop(settled.dead_letter_id, None):

@@ -19,6 +19,7 @@ from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
 from headrace.streams.client.errors import ClientNotUsable, OutcomeUnknown, SendFailed
 from headrace.streams.clock import backoff
 from headrace.streams.settings import Settings
+from headrace.streams.state.messages import headers_of
 
 Answer = WireReply | QueryResult
 SILENCE = 10.0
@@ -215,7 +216,7 @@ class Connection:
 
     def _resolve(self, messages: list[Message]) -> None:
         for message in messages:
-            headers: dict[str, Any] = dict(message.headers() or ())
+            headers = headers_of(message)
             value = message.value() or b""
             answer = WireReply.FromString(value) if headers.get(TYPE) == _REPLY else QueryResult.FromString(value)
             source = (headers.get(SOURCE) or b"").decode()

@@ -11,8 +11,10 @@ from headrace.streams.runtime.config import ComponentConfig
 from headrace.streams.runtime.inputs import Inputs
 from headrace.streams.runtime.partition import Partition, PartitionState
 from headrace.streams.runtime.restoration import Restoration
+from headrace.streams.steps.store import StoreFailed
 
 log = structlog.get_logger()
+_REBUILDS = 3  # of one partition, after which it is no accident
 
 
 class Assignment:
@@ -24,7 +26,7 @@ class Assignment:
         self.joined = False
         """Whether the group has assigned partitions to this worker; it may have assigned none."""
         self.restoration = Restoration(config, metrics, stop)
-        self._stop = stop
+        self._stop, self._metrics = stop, metrics
         self.added: set[int] = set()
         """Partitions that the deployment does not have, and somebody has added."""
 
@@ -95,6 +97,25 @@ class Assignment:
                 log.info("partition ready", domain=self.config.name, partition=partition.number)
                 started.append(partition)
         return started
+
+    def rewind(self, numbers: Iterable[int]) -> None:
+        """Read the inputs of these partitions from where they are handled up to."""
+        for number in set(numbers) & set(self.ready_partitions()):
+            self._inputs.stop([number])
+            self._inputs.start(number, self.partitions[number].offsets)
+
+    def repair(self, error: StoreFailed) -> None:
+        """Make a damaged store anew, and take the state of all partitions from Kafka; raises `error` if that is no use.
+
+        A batch that was committed may be in some stores and not in others.
+        """
+        found = [p for p in self.partitions.values() if p.store is not None and str(p.store.folder) == error.folder]
+        if not error.damaged or not found or found[0].rebuilt >= _REBUILDS:
+            raise error
+        log.error("a store is damaged, and made anew from the log", domain=self.config.name, error=str(error))
+        self._metrics.remade.labels(self.config.name).inc()
+        found[0].make_anew()
+        self.restore(set(self.partitions))
 
     def close(self) -> None:
         """Stop restoring and close the stores; `stop` is set."""

@@ -16,6 +16,7 @@ from headrace.streams.runtime.partition import Partition
 from headrace.streams.runtime.positions import PositionsUnfit
 from headrace.streams.runtime.processor import Alert, Processor
 from headrace.streams.runtime.timers import Timers
+from headrace.streams.steps.store import StoreFailed
 
 
 class Component:
@@ -42,7 +43,7 @@ class Component:
         timers = Timers(self._assignment, self._processor.process)
         self._fire_due = timers.fire_due if config.has_timers else lambda: None
         self._attempt = 0
-        self.failure: PositionsUnfit | None = None
+        self.failure: PositionsUnfit | StoreFailed | None = None
         """What ended it, and a person has to look at."""
 
     def poll(self, timeout: float) -> list[Message]:
@@ -67,12 +68,16 @@ class Component:
 
     def process(self, messages: Sequence[Message]) -> None:
         """Handle a batch in one transaction. Afterwards it is committed, or its records will come again."""
-        self._processor.process_input([to_record(message) for message in messages])
+        try:
+            self._processor.process_input([to_record(message) for message in messages])
+        except StoreFailed as error:
+            self.failure = error
+            raise
 
     def _start_restored(self) -> list[Partition]:
         try:
             return self._assignment.start_restored()
-        except PositionsUnfit as error:
+        except (PositionsUnfit, StoreFailed) as error:
             self.failure = error
             raise
 

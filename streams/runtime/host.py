@@ -50,7 +50,7 @@ class ComponentService(Service):
                 await self._run(self._component.process, batch.messages)
                 batch.done.set_result(None)
             except Exception as error:
-                batch.done.set_exception(error)
+                batch.done.set_exception(error)  # which ends the worker
 
     @Service.task
     async def _pump(self) -> None:
@@ -72,7 +72,15 @@ class ComponentService(Service):
         self._thread.shutdown(wait=False)
 
     async def _run(self, call: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, _guarded, call, *arguments)
+
+
+def _guarded(call: Callable[..., T], *arguments: Any) -> T:
+    """An event loop would stop for some errors, and leave the process behind, neither working nor ending."""
+    try:
+        return call(*arguments)
+    except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
+        raise RuntimeError(f"{type(error).__name__} in the engine: {error}") from error
 
 
 class Host(faust.App):
@@ -104,7 +112,10 @@ class Host(faust.App):
 def _pages(app: Host, components: list[Component], metrics: Metrics) -> None:
     @app.page("/healthz")
     async def healthz(view: View, request: Request) -> Any:
-        return view.json({"status": "ok"})
+        dead = [component.name for component in components if component.failure is not None]
+        return view.json(
+            {"status": "failed", "components": dead} if dead else {"status": "ok"}, status=503 if dead else 200
+        )
 
     @app.page("/readyz")
     async def readyz(view: View, request: Request) -> Any:

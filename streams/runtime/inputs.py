@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from headrace.schemas.record import Record
 from headrace.streams.observability.metrics import Metrics
 from headrace.streams.runtime.config import ComponentConfig
+from headrace.streams.state.messages import headers_of
 
 log = structlog.get_logger()
 _LOG_INTERVAL = 30.0  # seconds between two lines about the same trouble
@@ -101,7 +102,7 @@ def to_record(message: Message) -> Record:
         message.timestamp()[1],
         message.key(),
         message.value(),
-        dict(message.headers() or ()),  # type: ignore[arg-type]
+        headers_of(message),
     )
 
 

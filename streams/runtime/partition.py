@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 
 import structlog
 
@@ -17,6 +18,7 @@ from headrace.streams.state.rocksdb import EditionStore, PartitionStore
 from headrace.streams.state.topic_reader import Ends
 from headrace.streams.steps.registry import make_step
 from headrace.streams.steps.step import Step
+from headrace.streams.steps.store import StoreFailed
 
 log = structlog.get_logger()
 
@@ -61,8 +63,15 @@ class Partition:
     history: threading.Event = field(default_factory=threading.Event)
     """Set when the store has all events that were on the log when this generation's changelog had been read."""
     store: PartitionStore | None = None
+    rebuilt: int = 0
+    """How often its store was damaged."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     """Held while the generation changes, and while a restoring thread uses the store."""
+
+    @property
+    def folder(self) -> Path:
+        """Of its store."""
+        return self.config.folder / str(self.number)
 
     def restore(self) -> "RestoreJob":
         """Hold the partition back, and begin a generation in which its state is taken from Kafka."""
@@ -83,9 +92,17 @@ class Partition:
             store.complete_history = self._await_history
             context = self.config.step_context(edition, self.number, self.stop.wait)
             step = make_step(self.config.topology, self.config.name, store, context)
+            step.of_the_process = (StoreFailed, MemoryError)
             self.stores[step] = store
             self.steps |= dict.fromkeys(self.config.inputs_of(edition), step)
         self.state = PartitionState.READY
+
+    def make_anew(self) -> None:
+        """Delete a store that is damaged; its next restore begins from nothing."""
+        with self.lock:
+            self.rebuilt += 1
+            if self.store is not None:
+                self.store.wipe()
 
     def positions(self, step: Step, ahead: Mapping[tuple[str, int], int]) -> bytes:
         """How far a step has come in its inputs, once it has come as far `ahead` as that."""
@@ -127,7 +144,7 @@ class RestoreJob:
             if not self.current:  # if it were opened now, its lock would keep others from opening it
                 raise StaleRestore(f"partition {partition.number} was taken away, or is restored anew")
             if partition.store is None:
-                partition.store = PartitionStore(partition.config.folder / str(partition.number))
+                partition.store = PartitionStore(partition.folder)
             yield partition.store
 
     def tasks(self, kind: str) -> list[Task]:

@@ -17,6 +17,7 @@ from headrace.streams.runtime.partition import Interrupted, Partition
 from headrace.streams.runtime.transaction import CommitOutcomeUnknown, Transaction
 from headrace.streams.steps.errors import RecordTooLarge, SnapshotTooLarge
 from headrace.streams.steps.step import Step
+from headrace.streams.steps.store import StoreFailed
 
 log = structlog.get_logger()
 _SEND_EVERY = 200  # records after which outputs go to the producer, which sends while the step works
@@ -45,6 +46,10 @@ class Processor:
         self._transaction = Transaction(config.settings, transactional_id)
         self._store_topics = {config.topic(e, kind): kind for e in config.editions for kind in config.restored_kinds}
         """Kind of each topic that the stores are made from."""
+        self._longest = config.settings.transaction_timeout / 4
+        """Seconds for which a transaction may be open while records are handled."""
+        self._batch = self._most = config.settings.batch
+        """Records in one transaction: at most ever, and now."""
         self.in_doubt = True
         """Whether it is unknown what became of the last transaction; at the start, of a predecessor's."""
 
@@ -59,23 +64,34 @@ class Processor:
         if fresh := [r for r in records if r.offset >= partitions[r.partition].offsets[r.topic]]:
             self.process(fresh)
 
-    def process(self, records: Sequence[Record]) -> None:
-        """Process records in one transaction: of input, or time-outs, which have negative offsets."""
+    def process(self, records: Sequence[Record]) -> bool:
+        """Process records in one transaction: of input, or time-outs, which have negative offsets.
+
+        Whether all of them are done with. If not, those of input come again, and nothing behind them may be processed.
+        """
         if self.in_doubt:
-            return
-        self._look_ahead(records)
+            return False
+        some = records[: self._most]
+        self._look_ahead(some)
         try:
-            self._transact(records)
+            done = self._transact(some)
+            self._most = min(2 * self._most, self._batch)
+            return self._leave(records[done:])
         except SnapshotTooLarge:
             self._abort()
-            self._process_carefully(records)
+            return self._process_carefully(records)
         except RecordTooLarge as error:
             self._abort()
-            self._divide(records, error)
+            return self._divide(some, error) and self._leave(records[len(some) :])
         except CommitOutcomeUnknown as error:
+            self._most = max(1, len(some) // 2)  # it may have been too much for its time
             self._doubt(error)
+        except StoreFailed as error:
+            self._abort()
+            self._assignment.repair(error)
         except Interrupted:
             self._abort()
+        return False
 
     def record_positions(self, partitions: Sequence[Partition]) -> None:
         """Commit where the inputs of these partitions begin: for a restart, and for tools that ask the group."""
@@ -101,8 +117,11 @@ class Processor:
     def _step(self, record: Record) -> Step:
         return self._partitions[record.partition].steps[record.topic]
 
-    def _transact(self, records: Sequence[Record], refusal: Exception | None = None) -> None:
-        """One transaction: handle all records, or refuse them all."""
+    def _transact(self, records: Sequence[Record], refusal: Exception | None = None) -> int:
+        """One transaction: handle records, or refuse them; how many were, for a batch ends by time too.
+
+        Brokers end a transaction that lasts, and the same batch would come again, and last as long, for ever.
+        """
         started = time.perf_counter()
         self._transaction.begin()
         touched: dict[Step, Partition] = {}
@@ -126,7 +145,16 @@ class Processor:
                 offsets |= {(topic, partition.number): max(0, offset) for topic, offset in partition.offsets.items()}
             if number % _SEND_EVERY == 0:
                 self._send(touched)
-        self._commit(touched, offsets, started, len(records))
+            if time.perf_counter() - started > self._longest:
+                break
+        self._commit(touched, offsets, started, number)
+        return number
+
+    def _leave(self, records: Sequence[Record]) -> bool:
+        """Have records come again, in a batch of their own; time-outs do so by themselves. Whether there are none."""
+        if left := {record.partition for record in records if record.offset >= 0}:
+            self._assignment.rewind(left)
+        return not records
 
     def _commit(
         self, touched: dict[Step, Partition], offsets: dict[tuple[str, int], int], started: float, records: int
@@ -165,14 +193,14 @@ class Processor:
 
     # ---- a batch that cannot be committed as a whole
 
-    def _process_carefully(self, records: Sequence[Record]) -> None:
+    def _process_carefully(self, records: Sequence[Record]) -> bool:
         """A state outgrew its limit: check its size after each record, to find the one that did it."""
         for partition in self._partitions.values():
             for step in partition.stores:
                 step.enforce_state_size = True
-        self.process(records)
+        return self.process(records)
 
-    def _divide(self, records: Sequence[Record], error: Exception) -> None:
+    def _divide(self, records: Sequence[Record], error: Exception) -> bool:
         """The broker refuses one record of the batch: halve it until that one is alone, for the dead letters."""
         try:
             self._transaction.drop()  # librdkafka counts the refused records, and the broker does not
@@ -181,9 +209,10 @@ class Processor:
                 self._transact(records, error)
         except (RecordTooLarge, CommitOutcomeUnknown, KafkaException) as doubt:
             self._doubt(doubt)
-        if (half := len(records) // 2) > 0:
-            self.process(records[:half])
-            self.process(records[half:])
+            return False
+        if (half := len(records) // 2) == 0:
+            return True
+        return self.process(records[:half]) and self.process(records[half:])
 
     def _abort(self) -> None:
         self._transaction.abort()

@@ -18,6 +18,7 @@ from headrace.streams.runtime.partition import RestoreJob
 from headrace.streams.runtime.positions import PositionFinder, PositionsUnfit, missing_snapshots
 from headrace.streams.state.restore import Restorer, StaleRestore, take_changelog, take_history
 from headrace.streams.state.topic_reader import Ends
+from headrace.streams.steps.store import StoreFailed
 
 log = structlog.get_logger()
 
@@ -39,7 +40,7 @@ class Restoration:
         self._histories = Restorer(config.settings, stop)
         self._config, self._stop = config, stop
         self._metrics, self._positions = metrics, PositionFinder(config, metrics)
-        self.failure: PositionsUnfit | None = None
+        self.failure: PositionsUnfit | StoreFailed | None = None
         """Why nothing can be restored until a person has looked."""
         self._restored: queue.SimpleQueue[Restored] = queue.SimpleQueue()
         self._changelog_thread = ThreadPoolExecutor(1, f"restore-{config.name}")
@@ -68,6 +69,15 @@ class Restoration:
                 self._restore_once(current)
                 return
             except StaleRestore:
+                continue
+            except StoreFailed as error:
+                damaged = [job.partition for job in current if str(job.partition.folder) == error.folder]
+                if not error.damaged or not damaged or damaged[0].rebuilt >= 3:
+                    self.failure = error
+                    return
+                log.error("a store is damaged, and made anew from the log", domain=self._config.name, error=str(error))
+                self._metrics.remade.labels(self._config.name).inc()
+                damaged[0].make_anew()
                 continue
             except PositionsUnfit as error:
                 self.failure = error

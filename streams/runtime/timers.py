@@ -13,7 +13,7 @@ _INTERVAL = 0.05  # seconds between two checks
 class Timers:
     """The time-outs of one component."""
 
-    def __init__(self, assignment: Assignment, process: Callable[[list[Record]], None]) -> None:
+    def __init__(self, assignment: Assignment, process: Callable[[list[Record]], object]) -> None:
         self._assignment, self._process = assignment, process
         self._next_check = 0.0
 

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 from confluent_kafka import Message
@@ -13,6 +12,7 @@ from confluent_kafka import Message
 from headrace.schemas.headers import CAUSATION, CONTENT_TYPE, CORRELATION, FACT, TIME, TYPE
 from headrace.schemas.stored_event import StoredEvent, split_event_key, stored_content_type
 from headrace.streams.settings import Settings
+from headrace.streams.state.messages import headers_of
 from headrace.streams.state.rocksdb import EditionStore, PartitionStore
 from headrace.streams.state.topic_reader import Batch, Ends, PartitionId, end_offsets, read_to_end
 
@@ -127,7 +127,7 @@ def _stored(message: Message) -> tuple[bytes, int, bytes | None]:
     value = message.value()
     if value is None:
         return root, sequence, None
-    headers: dict[str, Any] = dict(message.headers() or ())
+    headers = headers_of(message)
     get = headers.get
     stored = StoredEvent(
         headers[TYPE],

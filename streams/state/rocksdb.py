@@ -14,26 +14,27 @@ Keys hold the edition first, since all editions of a partition live on one worke
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from struct import Struct
 from typing import Any
 
+import structlog
 from rocksdict import AccessType, BlockBasedOptions, Cache, Options, Rdict, WriteBatch
 
 from headrace.schemas import changelog
 from headrace.schemas.headrace_v1_pb2 import CommandResults
 from headrace.streams.clock import now_ms
-from headrace.streams.steps.store import Staged
+from headrace.streams.steps.store import Staged, StoreFailed
 
+log = structlog.get_logger()
+_AROUND = ("lock file", "lock hold", "No space left", "Permission denied", "Read-only", "Too many open files", "quota")
+"""Words in errors that are not about a store's files, so that making it anew would change nothing."""
 _SEQUENCE = Struct(">Q")
 _CACHE = Cache(64 * 1024 * 1024)  # one for all stores of the process
 _FOR_EVER = 1 << 62
 _ORIGIN, _TIME = b"\0i", b"\0t"
-
-
-class StoreError(RuntimeError):
-    """The store's files cannot be used; the text says which and what to do."""
 
 
 class PartitionStore:
@@ -42,7 +43,14 @@ class PartitionStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.parent.mkdir(parents=True, exist_ok=True)
-        self._db = _open(folder)
+        try:
+            self._db = _open(folder)
+        except StoreFailed as error:
+            if not error.damaged:
+                raise
+            log.error("a store is damaged, and made anew from the log", folder=str(folder), error=str(error))
+            shutil.rmtree(folder)
+            self._db = _open(folder)
         self._editions: dict[str, EditionStore] = {}
 
     def edition(self, name: str) -> "EditionStore":
@@ -75,14 +83,20 @@ class PartitionStore:
         """Milliseconds since it was last written to or closed."""
         return now - int(self._db.get(_TIME) or 0)
 
+    def flush(self) -> None:
+        """Write what is in memory to files."""
+        self._db.flush()
+
     def close(self) -> None:
         """Close the files. What was put stays."""
-        self._db.put(_TIME, b"%d" % now_ms())
+        with suppress(Exception):  # of a store that is damaged, or a disk that is full
+            self._db.put(_TIME, b"%d" % now_ms())
         self._db.close()
 
     def wipe(self) -> None:
         """Delete everything."""
-        self._db.close()
+        with suppress(Exception):  # of a store that is damaged
+            self._db.close()
         shutil.rmtree(self.folder, ignore_errors=True)
         self._db = _open(self.folder)
         for edition in self._editions.values():
@@ -113,19 +127,17 @@ class EditionStore:
     # ---- read, by the step
 
     def snapshot(self, root: bytes) -> bytes | None:
-        value: bytes | None = self._get(self._snapshots + root)
-        return value
+        return self._read(self._snapshots + root)
 
     def result(self, key: bytes) -> bytes | None:
-        value: bytes | None = self._get(self._results + key)
-        return value
+        return self._read(self._results + key)
 
     def history(self, root: bytes, first: int, last: int) -> Iterable[bytes]:
         if last < first:
             return ()
         self.complete_history()
         start, end = self._history_key(root, first), self._history_key(root, last)
-        if self._get(start) is None or self._get(end) is None:
+        if self._read(start) is None or self._read(end) is None:
             raise LookupError(f"events {first} to {last} of {root.decode()} are not all in the log")
         # sequences have no gap: between two that are there are all the others, and nothing else
         values: Iterator[bytes] = islice(self._db.values(from_key=start), last - first + 1)
@@ -137,11 +149,17 @@ class EditionStore:
         return next(iter(self._scan(self._events)), None) is not None
 
     def entry(self, key: bytes) -> bytes | None:
-        value: bytes | None = self._get(self._entries + key)
+        return self._read(self._entries + key)
+
+    def _read(self, key: bytes) -> bytes | None:
+        try:
+            value: bytes | None = self._get(key)
+        except Exception as error:
+            raise failed(self._db.path(), error) from error
         return value
 
-    def entries(self, prefix: bytes) -> Iterable[tuple[bytes, bytes]]:
-        return self._scan(self._entries, prefix)
+    def entries(self, prefix: bytes, start: bytes = b"") -> Iterable[tuple[bytes, bytes]]:
+        return self._scan(self._entries, prefix, start)
 
     def expired(self, now: int) -> list[bytes]:
         limit = now - self.keep_results
@@ -226,7 +244,10 @@ class EditionStore:
         for topic, offset in checkpoints.items():
             batch.put(_checkpoint_key(topic), b"%d" % offset)
         batch.put(_TIME, b"%d" % now_ms())
-        self._db.write(batch)
+        try:
+            self._db.write(batch)
+        except Exception as error:
+            raise failed(self._db.path(), error) from error
 
     def _forget(self, batch: WriteBatch, key: bytes) -> None:
         value = self._get(self._batches + key)
@@ -235,11 +256,14 @@ class EditionStore:
                 batch.delete(self._results + result_key)
             batch.delete(self._batches + key)
 
-    def _scan(self, table: bytes, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        for key, value in self._db.items(from_key=table + prefix):
-            if not key.startswith(table + prefix):
-                return
-            yield key[len(table) :], value
+    def _scan(self, table: bytes, prefix: bytes = b"", start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        try:
+            for key, value in self._db.items(from_key=table + (start or prefix)):
+                if not key.startswith(table + prefix):
+                    return
+                yield key[len(table) :], value
+        except Exception as error:
+            raise failed(self._db.path(), error) from error
 
     def _history_key(self, root: bytes, sequence: int) -> bytes:
         return self._events + root + b"\0" + _SEQUENCE.pack(sequence)
@@ -262,7 +286,16 @@ def _open(folder: Path) -> Rdict:
     try:
         return Rdict(str(folder), options, access_type=AccessType.read_write())
     except Exception as error:
-        raise StoreError(
-            f"the store {folder} cannot be opened: {error}. If another worker uses it, give each its own "
-            "HEADRACE_STATE_DIR; if its files are damaged, delete the folder, it is restored from the changelog"
-        ) from error
+        raise failed(str(folder), error) from error
+
+
+def failed(folder: str, error: Exception) -> StoreFailed:
+    """What went wrong with a store: its files are damaged, or something around it is."""
+    text = str(error)
+    if any(word in text for word in _AROUND):
+        return StoreFailed(
+            f"the store {folder} cannot be used: {text}. Give it room and rights, and each worker a HEADRACE_STATE_DIR "
+            "of its own; what is in the folder may be deleted, it is restored from the changelog",
+            folder,
+        )
+    return StoreFailed(f"the store {folder} is damaged: {text}", folder, damaged=True)

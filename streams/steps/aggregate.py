@@ -292,7 +292,7 @@ class AggregateStep(Step):
                 reply.events.extend(to_events(since, expected + 1))
             self.outputs.append(self._replier.reply(reply, answer_to, headers[ID]))
 
-    def _fail(self, record: Record, error: Exception) -> None:
+    def _fail(self, record: Record, error: BaseException) -> None:
         self._fail_for_good(record, error)
         try:
             answer_to = self._replier.target(record.headers.get(REPLY_TO), inboxes=self._trust.in_inbox(record))

@@ -42,7 +42,7 @@ class DeadLetters:
         self._open = [context.names.topic(context.edition, name, kind) for kind in ("commands", "facts")]
         """Inputs of anyone, who does not say how often something was tried."""
 
-    def add(self, record: Record, error: Exception) -> None:
+    def add(self, record: Record, error: BaseException) -> None:
         """Keep a record, and why it could not be handled."""
         detail = "" if isinstance(error, _EXPECTED) else "".join(traceback.format_exception(error))
         tried = 0 if record.topic in self._open else attempts(record)
@@ -63,7 +63,7 @@ class DeadLetters:
         self._batch.outputs.append((self.topic, value, record.key, self._partition, headers))
 
 
-def dead_letter(record: Record, error: Exception, component: str, tried: int, detail: str = "") -> bytes:
+def dead_letter(record: Record, error: BaseException, component: str, tried: int, detail: str = "") -> bytes:
     """The input whole, why it could not be handled, and that it was tried once more than `tried` times."""
     dead_letter = DeadLetter(
         topic=record.topic,
@@ -144,7 +144,7 @@ def attempts(record: Record) -> int:
     return int(text) if text.isdigit() and len(text) < 6 else 0
 
 
-def error_text(error: Exception) -> str:
+def error_text(error: BaseException) -> str:
     """What an error says, whatever its author made of that: bad input must not raise once more."""
     try:
         return _storable(str(error)[:4_000])

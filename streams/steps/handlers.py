@@ -27,6 +27,8 @@ from headrace.topology.saga import Transient
 M = TypeVar("M", bound=Message)
 PROTOBUF = codecs.PROTOBUF.encode()
 _CHUNK = 1000
+MOST = 100_000
+"""Events and commands that one record may lead to at once."""
 _WAITS = (0.05, 0.2, 0.8)
 """Seconds before a transient failure is tried again."""
 _ENGINES_OWN = {type_name(message): Applier(message, lambda state, event: None) for message in (Revoked, Aborted)}
@@ -223,4 +225,9 @@ def several(result: object) -> tuple[object, ...]:
         return (result,)
     if result is None:
         return ()
-    return tuple(result) if isinstance(result, Iterable) else (result,)
+    if not isinstance(result, Iterable):
+        return (result,)
+    found = tuple(islice(result, MOST + 1))
+    if len(found) > MOST:
+        raise HandlerError(f"a method gave more than {MOST:,} things for one record; does it end?")
+    return found

@@ -40,7 +40,7 @@ def rejected_reply(record: Record, root: bytes, sequence: int, rejected: Rejecte
     )
 
 
-def failed_reply(record: Record, error: Exception, dead_topic: str) -> Reply:
+def failed_reply(record: Record, error: BaseException, dead_topic: str) -> Reply:
     """The reply to a command that went to the dead letters; it fits into a record, whatever is wrong with those ids."""
     command_id = (record.headers.get(ID) or b"")[:LONGEST]
     return Reply(

@@ -13,7 +13,7 @@ from headrace.streams.steps.batch import Batch, Output, Written
 from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.dead_letters import DeadLetters
 from headrace.streams.steps.envelope import Envelope
-from headrace.streams.steps.store import Staged, Store
+from headrace.streams.steps.store import Staged, Store, StoreFailed
 
 
 class Step:
@@ -27,6 +27,10 @@ class Step:
     """Whether `ahead` does anything."""
     raises = False
     """Whether what would make a dead letter is raised: for tests, which show it as it is."""
+
+    of_the_process: tuple[type[BaseException], ...] = (StoreFailed, MemoryError, KeyboardInterrupt)
+    """Errors that would come for any record, or are no record's doing. A person's Ctrl-C comes in the main thread only;
+    in another one, where the runtime has handlers, a `KeyboardInterrupt` is a handler's own."""
 
     def __init__(self, component: str, name: str, store: Store, context: StepContext) -> None:
         """`component` is how it is called in dead letters and rejections, `name` what its topics are named by."""
@@ -88,17 +92,17 @@ class Step:
         savepoint = self.batch.savepoint()
         try:
             return attempt(record) is not False
-        except Exception as error:
-            if self.raises:
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
+            if self.raises or isinstance(error, self.of_the_process):
                 raise
             self.batch.rollback(savepoint)
             self._fail(record, error)
             return False
 
-    def _fail(self, record: Record, error: Exception) -> None:
+    def _fail(self, record: Record, error: BaseException) -> None:
         self._fail_for_good(record, error)
 
-    def _fail_for_good(self, record: Record, error: Exception) -> None:
+    def _fail_for_good(self, record: Record, error: BaseException) -> None:
         """Keep a record for a person, and count it."""
         self.batch.count("failed")
         self._dead_letters.add(record, error)

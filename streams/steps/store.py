@@ -5,6 +5,15 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 
+class StoreFailed(Exception):
+    """A store cannot be read or written: that is no record's fault, and the whole batch goes back."""
+
+    def __init__(self, text: str, folder: str, *, damaged: bool = False) -> None:
+        super().__init__(text)
+        self.folder, self.damaged = folder, damaged
+        """Where it is, and whether its files are damaged, so that it can be made anew from the log."""
+
+
 @dataclass(slots=True)
 class Staged:
     """Writes of one batch in one partition of one edition; all of them are put, or none."""
@@ -40,8 +49,8 @@ class Store(Protocol):
     def entry(self, key: bytes) -> bytes | None:
         """One of the store's other entries, by changelog key."""
 
-    def entries(self, prefix: bytes) -> Iterable[tuple[bytes, bytes]]:
-        """Entries whose key begins with `prefix`, in order of keys."""
+    def entries(self, prefix: bytes, start: bytes = b"") -> Iterable[tuple[bytes, bytes]]:
+        """Entries whose key begins with `prefix`, in order of keys; those before the key `start` are passed over."""
 
     def expired(self, now: int) -> list[bytes]:
         """Changelog keys of results older than the store remembers them; `now` in milliseconds."""

@@ -23,10 +23,21 @@ class Timers:
     def __init__(self, store: Store, batch: Batch, topic: str, partition: int, source: str) -> None:
         self._store, self._batch, self._topic, self._partition = store, batch, topic, partition
         self._source = source.encode()
+        self._head = b""
+        """No time-out is before this key: what was brought leaves traces, which cost time to pass over."""
+        self._next = 0
+        """Milliseconds before which nothing is due."""
 
     def due(self, now: int) -> Iterator[Record]:
         """Those that have come by `now`, in milliseconds, as records without an offset; a thousand at most."""
-        for number, (key, value) in enumerate(self._store.entries(TIMERS)):
+        if now < self._next:
+            return
+        first = True
+        for number, (key, value) in enumerate(self._store.entries(TIMERS, self._head)):
+            if first:
+                self._head, first = key, False
+                if timer_due(key) > now:
+                    self._next = timer_due(key)
             if timer_due(key) > now or number == _AT_ONCE:
                 return
             timer, due = Timer.FromString(value), timer_due(key)
@@ -39,6 +50,8 @@ class Timers:
                 CAUSATION: timer.cause.encode(),
             }
             yield Record(self._topic, self._partition, -1, due, timer.root.encode(), timer.data, headers)
+        if first:
+            self._next = LAST_DUE + 1
 
     def take(self, record: Record) -> bool:
         """Forget a time-out that is due; False when another record of this moment has cancelled or moved it."""
@@ -63,6 +76,7 @@ class Timers:
             cause=cause,
         )
         key = timer_key(due, root, name)
+        self._head, self._next = min(self._head, key), min(self._next, due)
         self._batch.set_entry(key, timer.SerializeToString())
         self._batch.set_entry(timer_name_key(root, name), key)
 

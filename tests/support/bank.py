@@ -1,5 +1,8 @@
 """A small domain for the tests of the engine: an account, and handlers that go wrong when told to."""
 
+import itertools
+import time
+
 from headrace import Aggregate, Context, Merge, Rejected, Topology, applies, handles
 from tests.support.bank_pb2 import (
     Account,
@@ -72,6 +75,19 @@ class Accounts(Aggregate[Account]):
     def burst(self, state: Account, command: Burst) -> Poison | None:
         if command.how == "raise":
             raise ZeroDivisionError("as told")
+        if command.how == "exit":
+            raise SystemExit(5)
+        if command.how == "interrupt":
+            raise KeyboardInterrupt
+        if command.how == "deep":
+            return self.burst(state, command)
+        if command.how == "endless":
+            return (Poison() for _ in itertools.count())  # type: ignore[return-value]
+        if command.how == "memory":
+            raise MemoryError
+        if command.how == "slow":
+            time.sleep(0.02)
+            return None
         if command.how == "mutate":
             state.balance += 1
         if command.how == "type":

@@ -84,7 +84,7 @@ def mined(step: Step) -> Mine:
         mine.arm(0)
         fail(record, error)
 
-    step._fail = safely  # type: ignore[method-assign]
+    step._fail = safely  # type: ignore[method-assign, assignment]
     return mine
 
 

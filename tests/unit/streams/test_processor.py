@@ -1,6 +1,7 @@
 """In which order a batch is processed. Nothing is sent here: the transaction is a fake that notes its calls."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from headrace.streams.runtime import processor as processor_module
 from headrace.streams.runtime.config import ComponentConfig
 from headrace.streams.runtime.partition import Partition
 from headrace.streams.runtime.processor import Processor
+from headrace.streams.runtime.transaction import CommitOutcomeUnknown
 from headrace.streams.settings import Settings
 from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.step import Step
@@ -54,6 +56,7 @@ class FakeAssignment:
     """Two partitions with a step each, which reads commands and facts."""
 
     def __init__(self, config: ComponentConfig, notes: list[str], *, looks_ahead: bool) -> None:
+        self._notes = notes
         self.partitions = {number: Partition(config, number, threading.Event()) for number in (0, 1)}
         for number, partition in self.partitions.items():
             step = NotedStep(number, notes, looks_ahead=looks_ahead)
@@ -61,23 +64,33 @@ class FakeAssignment:
             partition.stores = {step: _NoStore()}  # type: ignore[dict-item]
             partition.offsets = {COMMANDS: 0, FACTS: 0}
 
+    def rewind(self, numbers: set[int]) -> None:
+        self._notes.append(f"rewind {sorted(numbers)}")
+
 
 class _NoStore:
     def put(self, *_: Any) -> None:
         """Nothing to keep."""
 
 
-def processed(records: Sequence[Record], monkeypatch: pytest.MonkeyPatch, *, looks_ahead: bool) -> list[str]:
-    """What happened, in order, when these records were processed in one batch."""
-    notes: list[str] = []
+def made(notes: list[str], monkeypatch: pytest.MonkeyPatch, *, looks_ahead: bool, **settings_: Any) -> Processor:
+    """A processor whose calls are noted."""
     monkeypatch.setattr(processor_module, "Transaction", lambda *_: FakeTransaction(notes))
-    settings: Any = Settings(bootstrap="nowhere:1")
+    settings: Any = Settings(bootstrap="nowhere:1", **settings_)
     config = ComponentConfig(bank.topology, "account", settings, settings.state_dir, ["main"], 2, 1, {}, 1_000_000)
     assignment: Any = FakeAssignment(config, notes, looks_ahead=looks_ahead)
     membership: Any = type("Membership", (), {"kafka": None})
     processor = Processor(config, "id", assignment, membership, Metrics(), Tracing(""), lambda _: None)
     processor.in_doubt = False
-    processor.process_input(records)
+    return processor
+
+
+def processed(
+    records: Sequence[Record], monkeypatch: pytest.MonkeyPatch, *, looks_ahead: bool, **settings: Any
+) -> list[str]:
+    """What happened, in order, when these records were processed in one batch."""
+    notes: list[str] = []
+    made(notes, monkeypatch, looks_ahead=looks_ahead, **settings).process_input(records)
     return notes
 
 
@@ -99,3 +112,47 @@ def test_a_step_that_does_not_look_ahead_is_not_asked(monkeypatch: pytest.Monkey
     notes = processed(BATCH, monkeypatch, looks_ahead=False)
     assert notes[:5] == HANDLED
     assert notes[-1] == "commit"
+
+
+# ---- batches that take their time
+
+
+class Clock:
+    """Moves a second with each look."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 1
+        return self.now
+
+
+def test_a_batch_ends_by_time_and_the_rest_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the brokers would end its transaction, and it would come again and last as long, for ever."""
+    monkeypatch.setattr(time, "perf_counter", Clock())
+    records = [record(COMMANDS, number % 2, number // 2) for number in range(6)]
+    notes = processed(records, monkeypatch, looks_ahead=False, transaction_timeout=6.0)
+    assert notes == ["begin", "0 handles 0", "1 handles 0", "send", "send", "commit", "rewind [0, 1]"]
+
+
+def test_after_a_doubt_less_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could not be done in its time is tried smaller, down to one; then it grows again."""
+    records = [record(COMMANDS, 0, number) for number in range(4)]
+    notes: list[str] = []
+    processor = made(notes, monkeypatch, looks_ahead=False)
+    doubts = [True, True, True, False, False]
+
+    class Doubtful(FakeTransaction):
+        def commit(self, *_: Any) -> None:
+            if doubts.pop(0):
+                raise CommitOutcomeUnknown("too late")
+
+    processor._transaction = Doubtful(notes)  # type: ignore[assignment]
+    handled = []
+    for _ in range(5):
+        notes.clear()
+        processor.in_doubt = False
+        processor.process_input(records)
+        handled.append(sum("handles" in note for note in notes))
+    assert handled == [4, 2, 1, 1, 2]

@@ -1,0 +1,134 @@
+"""No record and no batch stops a worker for good, whatever it is or does: the next ones are handled."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from headrace.schemas.headrace_v1_pb2 import DeadLetter
+from headrace.streams.client import Client
+from headrace.streams.state.topic_reader import read
+from headrace.topology.reply import Reply
+from tests.support import bank_pb2 as pb
+from tests.support.deployment import Deployment, Worker, deployed, until
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture
+def bank(bootstrap: str, tmp_path: Path) -> Iterator[Deployment]:
+    with deployed(bootstrap, tmp_path) as deployment:
+        yield deployment
+
+
+def execute(bank: Deployment, *commands: object, root: str = "r", timeout: float = 60) -> list[Reply]:
+    """The answers, one after the other."""
+
+    async def go() -> list[Reply]:
+        async with bank.client() as client:
+            return [await client.execute(c, root=root, timeout=timeout) for c in commands]  # type: ignore[arg-type]
+
+    return asyncio.run(go())
+
+
+def test_a_header_name_that_is_not_utf_8(bank: Deployment) -> None:
+    """The client library cannot read it, at each start again."""
+    worker = bank.worker().start().await_ready()
+    send_odd_header(bank)
+    assert execute(bank, pb.Deposit(amount=2))[0].accepted
+    until(lambda: list(read(bank.settings, bank.topic("dead-letters"))), "the odd one was a dead letter")
+    (message,) = read(bank.settings, bank.topic("dead-letters"))
+    assert "a name is not UTF-8" in DeadLetter.FromString(message.value() or b"").error
+    worker.stop()
+    worker.start().await_ready()
+    assert execute(bank, pb.Deposit(amount=3))[0].sequence == 1
+
+
+SEND = """
+import asyncio, sys
+from aiokafka import AIOKafkaProducer
+
+class Name(str):
+    def encode(self, *_):
+        return b"ce_odd\\xff\\xfe"
+
+async def go():
+    async with AIOKafkaProducer(bootstrap_servers=sys.argv[1]) as producer:
+        await producer.send_and_wait(sys.argv[2], b"x", b"r", headers=[(Name("odd"), b"x")])
+
+asyncio.run(go())
+"""
+
+
+def send_odd_header(bank: Deployment) -> None:
+    """A record as another language's client may send it; this one's fast code takes nothing but text."""
+    environment = os.environ | {"AIOKAFKA_NO_EXTENSIONS": "1"}
+    command = [sys.executable, "-c", SEND, bank.settings.bootstrap, bank.topic("commands")]
+    subprocess.run(command, check=True, env=environment, timeout=60)
+
+
+def test_slow_handlers_and_a_backlog(bank: Deployment) -> None:
+    """At 20 ms each, a batch of all would outlast its transaction of two seconds, and come again for ever."""
+    count = 200
+
+    async def send(client: Client) -> None:
+        for number in range(count):
+            await client.send(pb.Burst(how="slow"), root=f"root-{number % 7}")
+        await client.flush()
+
+    async def go() -> None:
+        async with bank.client() as client:
+            await send(client)
+
+    asyncio.run(go())
+    worker = bank.worker(HEADRACE_TRANSACTION_TIMEOUT=2).start()
+    bank.await_handled()
+    found = worker.metrics()
+    assert found['headrace_records_processed_total{domain="account",outcome="accepted"}'] == count
+    assert found['headrace_transactions_in_doubt_total{domain="account"}'] == 0
+    assert worker.stop() < 5
+
+
+@pytest.mark.parametrize("how", ["exit", "interrupt", "deep", "endless"])
+def test_a_handler_that_would_end_the_process(how: str, bank: Deployment) -> None:
+    worker = bank.worker().start().await_ready()
+    failed, accepted = execute(bank, pb.Burst(how=how), pb.Deposit(amount=1))
+    assert (failed.status, accepted.status) == ("failed", "accepted")
+    assert worker.page("/healthz") == (200, '{"status":"ok"}')
+    assert worker.stop() < 5
+
+
+def damage(worker: Worker, pattern: str, *, whole: bool) -> int:
+    """Damage files of the worker's stores; how many."""
+    files = list((worker.folder / "0").rglob(pattern))
+    for path in files:
+        data = bytearray(path.read_bytes())
+        for at in range(0 if whole else len(data) // 20, len(data) if whole else len(data) // 3, 40):
+            data[at] ^= 0xFF
+        path.write_bytes(data)
+    return len(files)
+
+
+@pytest.mark.parametrize("pattern", ["CURRENT", "MANIFEST-*", "*.sst"])
+def test_damaged_files_are_made_anew_once(pattern: str, bank: Deployment) -> None:
+    """Neither is the store restored in a loop, nor are good commands dead letters."""
+    worker = bank.worker().start().await_ready()
+    roots = [f"root-{number}" for number in range(60)]
+    for root in roots if pattern == "*.sst" else ():
+        execute(bank, pb.Annotate(note="x" * 2000), root=root)
+    execute(bank, pb.Deposit(amount=1))
+    worker.stop()
+    worker.start().await_ready()  # what was in a log file is in tables now
+    worker.stop()
+    assert damage(worker, pattern, whole=pattern != "*.sst") > 0
+    worker.start().await_ready()
+    assert execute(bank, pb.Deposit(amount=2))[0].sequence == 1
+    if pattern == "*.sst":
+        assert all(execute(bank, pb.Deposit(amount=1), root=root)[0].sequence == 1 for root in roots)
+    assert worker.said("a store is damaged, and made anew from the log")
+    assert not bank.log().verify().dead_letters
+    assert worker.ready

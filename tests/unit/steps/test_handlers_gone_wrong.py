@@ -1,0 +1,66 @@
+"""Whatever a handler does hurts its record alone; what would fail any record hurts none (invariant 11)."""
+
+import pytest
+
+from headrace.schemas.headers import UNREADABLE
+from headrace.schemas.headrace_v1_pb2 import Reply
+from headrace.streams.steps.store import StoreFailed
+from headrace.testing.memory_store import MemoryStore
+from tests.support import bank_pb2 as pb
+from tests.support.step_fixture import StepFixture
+
+
+@pytest.mark.parametrize(
+    ("how", "error"),
+    [
+        ("exit", "SystemExit"),
+        ("interrupt", "KeyboardInterrupt"),
+        ("deep", "RecursionError"),
+        ("endless", "HandlerError"),
+        ("raise", "ZeroDivisionError"),
+    ],
+)
+def test_a_handler_hurts_its_record_alone(how: str, error: str) -> None:
+    fixture = StepFixture()
+    fixture.step.of_the_process = ()  # as where the runtime has it
+    outcome = fixture.tell(pb.Deposit(amount=1), pb.Burst(how=how), pb.Deposit(amount=2))
+    assert [reply.status for reply in outcome.replies] == [Reply.ACCEPTED, Reply.FAILED, Reply.ACCEPTED]
+    assert [dead_letter.error_class for dead_letter in outcome.dead] == [error]
+    assert fixture.state().balance == 3
+
+
+def test_a_persons_ctrl_c_is_no_handlers_doing() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        StepFixture().tell(pb.Burst(how="interrupt"))
+
+
+class BrokenStore(MemoryStore):
+    """Reads nothing any more."""
+
+    def snapshot(self, root: bytes) -> bytes | None:
+        raise StoreFailed("the disk is gone", "/somewhere")
+
+
+def test_a_store_that_fails_makes_no_dead_letters() -> None:
+    """Else each valid command would be one, and everything would look well."""
+    fixture = StepFixture(store=BrokenStore())
+    with pytest.raises(StoreFailed):
+        fixture.step.handle(fixture.record(pb.Deposit(amount=1)))
+    assert fixture.step.outputs == []
+
+
+def test_memory_that_is_full_makes_no_dead_letters() -> None:
+    fixture = StepFixture()
+    with pytest.raises(MemoryError):
+        fixture.step.handle(fixture.record(pb.Burst(how="memory")))
+    assert fixture.step.outputs == []
+
+
+def test_headers_that_cannot_be_read_are_a_dead_letter() -> None:
+    fixture = StepFixture()
+    record = fixture.record(pb.Deposit(amount=1))._replace(headers={UNREADABLE: b"invalid start byte"})
+    outcome = fixture.run(record, fixture.record(pb.Deposit(amount=2)))
+    (dead_letter,) = outcome.dead
+    assert "the headers cannot be read, a name is not UTF-8: invalid start byte" in dead_letter.error
+    assert (dead_letter.key, dead_letter.value) == (record.key, record.value)
+    assert fixture.state().balance == 2
