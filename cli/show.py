@@ -91,9 +91,12 @@ def _fields(command: Any) -> str:
 
 def as_data(message: "Message") -> dict[str, Any]:
     """A message in proto3's JSON mapping, with the fields that have their default too."""
-    from google.protobuf import json_format
+    from google.protobuf import json_format, text_format
 
-    data: dict[str, Any] = json_format.MessageToDict(message, always_print_fields_with_no_presence=True)
+    try:
+        data: dict[str, Any] = json_format.MessageToDict(message, always_print_fields_with_no_presence=True)
+    except Exception as error:  # such as a Timestamp after the year 9999: one value must not hide the others
+        return {"@unprintable": str(error), "@text": text_format.MessageToString(message, as_one_line=True)}
     return data
 
 

@@ -142,8 +142,10 @@ class Client:
             for event in result.events:
                 yield Event.read(event, spec)
             from_sequence += len(result.events)
-            if not result.events or from_sequence > result.sequence:
+            if from_sequence > result.sequence:
                 return
+            if not result.events:  # an empty page is not the end
+                raise LookupError(f"{root}: event {from_sequence} of {result.sequence} did not come")
 
     async def _query(self, root: str, spec: ComponentSpec, query: Query, timeout: float) -> QueryResult:
         request = self._request(spec, "commands", query, uuid.uuid4().hex, root, {}, reply=True)

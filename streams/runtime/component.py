@@ -1,6 +1,7 @@
 """A component at work on this worker: what consumes, what processes and commits, what fires time-outs."""
 
 import threading
+import time
 from collections.abc import Sequence
 
 from confluent_kafka import KafkaException, Message
@@ -17,6 +18,8 @@ from headrace.streams.runtime.positions import PositionsUnfit
 from headrace.streams.runtime.processor import Alert, Processor
 from headrace.streams.runtime.timers import Timers
 from headrace.streams.steps.store import StoreFailed
+
+_ENDS_INTERVAL = 1.0  # seconds between two commits of positions alone
 
 
 class Component:
@@ -43,6 +46,7 @@ class Component:
         timers = Timers(self._assignment, self._processor.process)
         self._fire_due = timers.fire_due if config.has_timers else lambda: None
         self._attempt = 0
+        self._next_ends = 0.0
         self.failure: PositionsUnfit | StoreFailed | None = None
         """What ended it, and a person has to look at."""
 
@@ -60,6 +64,8 @@ class Component:
         at_work = bool(self._assignment.ready_partitions())
         self._membership.serve(0 if at_work else timeout)
         messages = self._inputs.poll(timeout if at_work else 0)
+        if not messages and at_work:
+            self._record_ends()
         if self._inputs.out_of_range:
             self._assignment.restore(set(self._inputs.out_of_range))
             ready = self._assignment.ready_partitions()
@@ -73,6 +79,16 @@ class Component:
         except StoreFailed as error:
             self.failure = error
             raise
+
+    def _record_ends(self) -> None:
+        """When idle, commit that inputs are read to their ends, markers of transactions included."""
+        if time.monotonic() < self._next_ends:
+            return
+        self._next_ends = time.monotonic() + _ENDS_INTERVAL
+        ready = self._assignment.ready_partitions()
+        ends = self._inputs.ended({number: partition.offsets for number, partition in ready.items()})
+        if ends:
+            self._processor.record_positions([ready[number] for number in {n for _, n in ends}], ends)
 
     def _start_restored(self) -> list[Partition]:
         try:

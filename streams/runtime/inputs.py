@@ -33,6 +33,11 @@ class Inputs:
         self._last_checked = 0.0
         self.out_of_range: set[int] = set()
         """Partitions in which the log does not have the offset that is next."""
+        self._read_up_to: dict[tuple[str, int], int] = {}
+        """By topic and partition, the offset before which all was given out, when that was the end of the log.
+
+        It may be behind a transaction's markers, which are no records, and which a group's lag counts all the same.
+        """
         self._reading: dict[int, list[TopicPartition]] = {}
         """By partition number."""
         self._kafka = Consumer(_reader_config(config, self.report))
@@ -46,6 +51,7 @@ class Inputs:
         """Read no more of these partitions; what was fetched of them already is dropped."""
         for number in numbers:
             self.out_of_range.discard(number)
+            self._read_up_to = {of: offset for of, offset in self._read_up_to.items() if of[1] != number}
             if reading := self._reading.pop(number, None):
                 self._kafka.incremental_unassign(reading)
 
@@ -56,10 +62,25 @@ class Inputs:
         self._check_brokers()
         for message in received:
             if (error := message.error()) is not None:
+                if error.code() == KafkaError._PARTITION_EOF:
+                    self._read_up_to[message.topic() or "", message.partition() or 0] = message.offset() or 0
+                    continue
                 if error.code() == KafkaError._AUTO_OFFSET_RESET:
                     self.out_of_range.add(message.partition() or 0)
                 self.report(error)
         return [message for message in received if message.error() is None and message.partition() in self._reading]
+
+    def ended(self, handled: Mapping[int, Mapping[str, int]]) -> dict[tuple[str, int], int]:
+        """Ends of inputs that are read, and handled, up to there, where that is further than `handled` says.
+
+        By topic and partition; `handled` has the next offset to handle by partition and topic. To be asked when all
+        that was given out is handled.
+        """
+        return {
+            (topic, number): offset
+            for (topic, number), offset in self._read_up_to.items()
+            if number in handled and offset > handled[number].get(topic, offset)
+        }
 
     def report(self, error: KafkaError) -> None:
         """Note an error, and log it, unless another one was logged half a minute ago."""
@@ -89,7 +110,8 @@ class Inputs:
         lag = 0
         for position in self._kafka.position(self._kafka.assignment()):
             _, high = self._kafka.get_watermark_offsets(position, cached=True)
-            lag += max(0, high - position.offset) if position.offset >= 0 and high >= 0 else 0
+            reached = max(position.offset, self._read_up_to.get((position.topic, position.partition), 0))
+            lag += max(0, high - reached) if position.offset >= 0 and high >= 0 else 0
         self._metrics.lag.labels(self._config.name).set(lag)
 
 
@@ -110,6 +132,7 @@ def _reader_config(config: ComponentConfig, on_error: Callable[[KafkaError], Non
     client = config.settings.client(
         group_id=f"{config.group}.inputs",  # librdkafka wants a name, and nobody joins
         enable_auto_commit=False,
+        enable_partition_eof=True,
         auto_offset_reset="error",  # what is missing is counted, and never passed over
         isolation_level="read_committed",
         fetch_min_bytes=1,

@@ -93,13 +93,19 @@ class Processor:
             self._abort()
         return False
 
-    def record_positions(self, partitions: Sequence[Partition]) -> None:
-        """Commit where the inputs of these partitions begin: for a restart, and for tools that ask the group."""
+    def record_positions(
+        self, partitions: Sequence[Partition], ends: Mapping[tuple[str, int], int] | None = None
+    ) -> None:
+        """Commit how far the inputs of these partitions are handled, for a restart and for tools that ask the group.
+
+        `ends` are offsets that are further than the last records, by topic and partition.
+        """
         if self.in_doubt:
             return
         try:
             self._transaction.begin()
             offsets = {(topic, p.number): offset for p in partitions for topic, offset in p.offsets.items()}
+            offsets |= ends or {}
             self._commit({step: p for p in partitions for step in p.stores}, offsets, time.perf_counter(), 0)
         except CommitOutcomeUnknown as error:
             self._doubt(error)

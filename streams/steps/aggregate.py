@@ -46,6 +46,8 @@ from headrace.topology.partitioner import partition_of
 from headrace.topology.saga import Cascade
 from headrace.topology.topology import Topology
 
+PAGE = 1000
+"""Events that one query is answered with at most: a whole history would hold up everybody else."""
 QUERY, REJECTION = type_name(Query).encode(), type_name(WireRejection).encode()
 
 
@@ -248,7 +250,7 @@ class AggregateStep(Step):
         check_ids(record.headers)
         query = codecs.decode(record.value, Query, None)
         first = max(0, query.from_sequence)
-        events = self._cache.events(key, live, first, query.limit) if query.limit > 0 else []
+        events = self._cache.events(key, live, first, min(query.limit, PAGE)) if query.limit > 0 else []
         self.batch.count("queries")
         state = self._states.serialise(live.state) if query.state else b""
         result = replies.query_result(

@@ -31,7 +31,7 @@ def _compare(field: Any, old: Any, new: Any, before: Message, after: Message, pa
     if field.is_repeated:
         if entry is not None and entry.GetOptions().map_entry:
             paths.update((field.name, key) for key in {*old, *new} if _differs(old, new, key))
-        elif list(old) != list(new):
+        elif len(old) != len(new) or any(map(_unequal, old, new)):
             paths.add((field.name,))
         return
     if field.has_presence and before.HasField(field.name) != after.HasField(field.name):
@@ -39,9 +39,18 @@ def _compare(field: Any, old: Any, new: Any, before: Message, after: Message, pa
     elif entry is not None:
         if before.HasField(field.name):
             paths.update((field.name, *path) for path in changed(old, new))
-    elif old != new:
+    elif _unequal(old, new):
         paths.add((field.name,))
 
 
 def _differs(old: Any, new: Any, key: Any) -> bool:
-    return key not in old or key not in new or bool(old[key] != new[key])
+    return key not in old or key not in new or _unequal(old[key], new[key])
+
+
+def _unequal(old: Any, new: Any) -> bool:
+    """Whether two values differ. A NaN that stays is no change, though it equals nothing, itself included."""
+    if old == new:
+        return False
+    if isinstance(old, Message):
+        return bool(old.SerializeToString(deterministic=True) != new.SerializeToString(deterministic=True))
+    return bool(old == old or new == new)

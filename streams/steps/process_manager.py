@@ -131,9 +131,14 @@ class ProcessManagerStep(Step):
             except Waiting:  # what asks for the states is staged, and stays
                 return False
         else:
-            where, items = "", ()
+            kinds = ", ".join(self._spec.reactions)
+            name_of = record.headers[TYPE].decode()
+            where, items, kept = "", (), True
+            self._fail_for_good(
+                record, LookupError(f"{self._spec.class_name} reacts to no {name_of} any more; it reacts to: {kinds}")
+            )
         self._stage(record, root, live, where, items)
-        if kept:  # asked anew when it is sent again
+        if kept:  # asked anew when it is sent again; nothing waits for it
             self._deduplication.rejected(name, record, Reply())
         else:
             self._deduplication.accepted(name, record, live.sequence, 0)

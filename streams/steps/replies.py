@@ -60,6 +60,10 @@ def query_result(
     """What a query asked for, as far as it goes into one record of `room` bytes."""
     result = QueryResult(root=root, sequence=sequence, state_type=state_type, state=state)
     room -= len(state)
+    if events and len(events[0]) + 64 > room:  # an empty page would look like the end of the history
+        size = len(events[0])
+        result.reason = f"event {max(0, query.from_sequence)} of {size} bytes is too large for an answer; read the log"
+        return result
     for number, value in enumerate(events, max(0, query.from_sequence)):
         room -= len(value) + 64
         if room < 0:

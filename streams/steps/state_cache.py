@@ -11,6 +11,9 @@ from headrace.streams.steps.store import Store
 SNAPSHOT_EXTRA = 64
 """Bytes that a Snapshot may be larger than the state in it."""
 
+_MARK_EVERY, _MARKS, _MARKED_ROOTS = 1000, 200, 16
+"""Events between two states that are kept of a root's history, how many of one root, and of how many roots."""
+
 
 class CachedState:
     """A root's state after all that this batch did; `pending` are its events that the store lacks yet."""
@@ -30,6 +33,8 @@ class StateCache:
         self.live: dict[bytes, CachedState] = {}
         self.touched: dict[bytes, CachedState] = {}
         self._states, self._store, self._live_states = states, store, live_states
+        self._marks: dict[bytes, dict[int, State]] = {}
+        """States of some roots after some of their events."""
 
     def use(self, key: bytes, batch: Batch) -> CachedState:
         """The root's state for a record. If the record is taken back, so is all that it does to the state."""
@@ -74,9 +79,23 @@ class StateCache:
         return (older + live.pending[max(0, first - stored - 1) :])[:count]
 
     def state_at(self, key: bytes, live: CachedState, sequence: int) -> State:
-        """A new state as it was after the event with `sequence`."""
-        state = self._states.new()
-        self._states.fold(state, self.events(key, live, 0, sequence + 1))
+        """A new state as it was after the event with `sequence`.
+
+        States on the way are kept for the next time, since events never change: of a long history, all is folded once.
+        """
+        marks = self._marks.pop(key, {})
+        self._marks[key] = marks  # the youngest stands last
+        if len(self._marks) > _MARKED_ROOTS:
+            del self._marks[next(iter(self._marks))]
+        stored = live.sequence - len(live.pending)
+        at = max((mark for mark in marks if mark <= sequence), default=-1)
+        state = self._states.copy(marks[at]) if at >= 0 else self._states.new()
+        while at < sequence:
+            end = min(sequence, (at + 1) // _MARK_EVERY * _MARK_EVERY + _MARK_EVERY - 1)
+            self._states.fold(state, self.events(key, live, at + 1, end - at))
+            at = end
+            if (at + 1) % _MARK_EVERY == 0 and at <= stored and len(marks) < _MARKS:
+                marks[at] = self._states.copy(state)
         return state
 
     def snapshots(self, room: int) -> Iterator[tuple[bytes, bytes]]:

@@ -114,7 +114,9 @@ def test_topics_are_checked_created_described_and_repaired(bootstrap: str, deplo
 
 
 def test_missing_topics_get_the_partitions_of_their_domain(bootstrap: str, deployment: str) -> None:
-    there = TopicSpec(f"{deployment}main.hand.commands", 5, {"cleanup.policy": "delete"})
+    there = TopicSpec(
+        f"{deployment}main.hand.commands", 5, {"cleanup.policy": "delete", "message.timestamp.type": "LogAppendTime"}
+    )
     create(Settings(bootstrap=bootstrap), [there])
     answer("topics", "create", "--domain", "hand")
     assert answer("topics", "check", "--domain", "hand")["fit"]

@@ -118,7 +118,7 @@ def snapshots_of(topics: Topics) -> list[int]:
 
 
 def answers_of(topics: Topics) -> list[int]:
-    return [i for i, e in enumerate(topics["snapshots"]) if e.key and e.key[:1] == b"\0"]
+    return [i for i, e in enumerate(topics["snapshots"]) if (e.key or b"").startswith(b"\0answers|")]
 
 
 def spoil_snapshot(topics: Topics) -> None:

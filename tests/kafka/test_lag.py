@@ -1,0 +1,57 @@
+"""Kafka's own lag: what its tools show of a group, and what deployments are scaled by, down to nothing."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from tests.support import bank_pb2 as pb
+from tests.support.deployment import until
+from tests.support.independent_reader import end_offsets
+from tests.support.workflow_deployment import WorkflowDeployment, workflow_of
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture
+def workflow(bootstrap: str, tmp_path: Path) -> Iterator[WorkflowDeployment]:
+    with workflow_of(bootstrap, "topology", tmp_path) as deployment:
+        yield deployment
+
+
+def lag(workflow: WorkflowDeployment, component: str) -> int:
+    """As kafka-consumer-groups.sh counts it: ends of the logs, less what is committed."""
+    settings = workflow.settings
+    inputs = workflow.topology.inputs(component, settings.names, "main")
+    group = f"{settings.prefix}headrace.{component}"
+    reader = Consumer({"bootstrap.servers": settings.bootstrap, "group.id": group})
+    try:
+        places = [TopicPartition(topic, number) for topic in inputs for number in range(settings.partitions)]
+        committed = {(p.topic, p.partition): max(0, p.offset) for p in reader.committed(places, 20)}
+    finally:
+        reader.close()
+    ends = end_offsets(settings.bootstrap, inputs)
+    return sum(end - committed[place] for place, end in ends.items())
+
+
+def test_kafkas_lag_reaches_zero(workflow: WorkflowDeployment) -> None:
+    """Markers of transactions lie behind the last record, those of other producers too."""
+    worker = workflow.worker().start().await_ready()
+    workflow.deposit(p=[1, 2, 7], q=[1, 72])
+    producer = Producer({"bootstrap.servers": workflow.settings.bootstrap, "transactional.id": f"{workflow.name}-x"})
+    producer.init_transactions(20)
+    producer.begin_transaction()
+    producer.produce(workflow.topic("purse", "commands"), pb.Deposit(amount=1).SerializeToString(), b"r", 0)
+    producer.flush(20)
+    producer.abort_transaction(20)
+    components = list(workflow.topology.components)
+    until(lambda: all(lag(workflow, component) == 0 for component in components), "no component has lag")
+
+    def shown() -> list[float]:
+        found = worker.metrics()
+        return [found[f'headrace_lag_records{{domain="{component}"}}'] for component in components]
+
+    until(lambda: shown() == [0.0] * len(components), "metrics say so too")
+    workflow.settled()
+    worker.stop()
