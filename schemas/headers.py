@@ -27,7 +27,7 @@ ORIGIN = "ce_origintopic"
 """Topic that the input of a replayed dead letter was on; it counts as if it came from there."""
 CONTENT_TYPE = "content-type"
 UNREADABLE = "headrace-unreadable"
-"""In place of all headers of a record, where one of them has a name that is not UTF-8: what is wrong."""
+"""In place of all headers of a record that cannot be read: what is wrong with it."""
 
 REQUIRED = (SPECVERSION, ID, SOURCE, TYPE)
 REPLAY = frozenset({REPLAY_OF, ATTEMPTS, DISCARD, ORIGIN})

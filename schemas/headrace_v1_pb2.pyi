@@ -114,7 +114,7 @@ class Header(_message.Message):
     def __init__(self, key: _Optional[str] = ..., value: _Optional[bytes] = ...) -> None: ...
 
 class DeadLetter(_message.Message):
-    __slots__ = ("topic", "partition", "offset", "timestamp", "key", "key_missing", "value", "value_missing", "headers", "component", "error_class", "error", "detail", "attempts", "first_failed", "last_failed")
+    __slots__ = ("topic", "partition", "offset", "timestamp", "key", "key_missing", "value", "value_missing", "headers", "component", "error_class", "error", "detail", "attempts", "first_failed", "last_failed", "omitted")
     TOPIC_FIELD_NUMBER: _ClassVar[int]
     PARTITION_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
@@ -131,6 +131,7 @@ class DeadLetter(_message.Message):
     ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     FIRST_FAILED_FIELD_NUMBER: _ClassVar[int]
     LAST_FAILED_FIELD_NUMBER: _ClassVar[int]
+    OMITTED_FIELD_NUMBER: _ClassVar[int]
     topic: str
     partition: int
     offset: int
@@ -147,7 +148,8 @@ class DeadLetter(_message.Message):
     attempts: int
     first_failed: int
     last_failed: int
-    def __init__(self, topic: _Optional[str] = ..., partition: _Optional[int] = ..., offset: _Optional[int] = ..., timestamp: _Optional[int] = ..., key: _Optional[bytes] = ..., key_missing: _Optional[bool] = ..., value: _Optional[bytes] = ..., value_missing: _Optional[bool] = ..., headers: _Optional[_Iterable[_Union[Header, _Mapping]]] = ..., component: _Optional[str] = ..., error_class: _Optional[str] = ..., error: _Optional[str] = ..., detail: _Optional[str] = ..., attempts: _Optional[int] = ..., first_failed: _Optional[int] = ..., last_failed: _Optional[int] = ...) -> None: ...
+    omitted: int
+    def __init__(self, topic: _Optional[str] = ..., partition: _Optional[int] = ..., offset: _Optional[int] = ..., timestamp: _Optional[int] = ..., key: _Optional[bytes] = ..., key_missing: _Optional[bool] = ..., value: _Optional[bytes] = ..., value_missing: _Optional[bool] = ..., headers: _Optional[_Iterable[_Union[Header, _Mapping]]] = ..., component: _Optional[str] = ..., error_class: _Optional[str] = ..., error: _Optional[str] = ..., detail: _Optional[str] = ..., attempts: _Optional[int] = ..., first_failed: _Optional[int] = ..., last_failed: _Optional[int] = ..., omitted: _Optional[int] = ...) -> None: ...
 
 class Positions(_message.Message):
     __slots__ = ("cluster", "partitions", "inputs")

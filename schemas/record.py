@@ -18,7 +18,6 @@ from headrace.schemas.headers import (
     SUBJECT,
     TIME,
     TYPE,
-    UNREADABLE,
     Headers,
 )
 
@@ -91,8 +90,6 @@ def check(headers: Mapping[str, bytes]) -> Mapping[str, bytes]:
     get = headers.get
     if get(SPECVERSION) == b"1.0" and get(ID) and get(SOURCE) and get(TYPE):
         return headers
-    if (why := get(UNREADABLE)) is not None:
-        raise RecordError(f"the headers cannot be read, a name is not UTF-8: {why.decode(errors='replace')}")
     for name in REQUIRED:
         if not get(name):
             raise RecordError(f"header {name} is missing; a record needs {', '.join(REQUIRED)}")

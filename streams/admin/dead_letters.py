@@ -161,9 +161,9 @@ def settle(
         spec = topology.component(dead_letter.component)
         again = settling(dead_letter.id, dead_letter.body, spec, settings.names, settings.edition, discard=discard)
         if again is None:
-            raise NotReplayable(
-                f"{dead_letter.id}: a feed keeps nothing to replay; its input is in {dead_letter.body.topic}"
-            )
+            body = dead_letter.body
+            why = "its input could not be kept" if body.omitted else "a feed keeps nothing to replay"
+            raise NotReplayable(f"{dead_letter.id}: {why}; it is in {body.topic}/{body.partition}/{body.offset}")
         topic, value, key, headers = again
         producer.produce(
             topic,

@@ -64,7 +64,9 @@ class Component:
         at_work = bool(self._assignment.ready_partitions())
         self._membership.serve(0 if at_work else timeout)
         messages = self._inputs.poll(timeout if at_work else 0)
-        if not messages and at_work:
+        if self._inputs.unreadable and not messages:
+            self._pass_unreadable()
+        elif not messages and at_work:
             self._record_ends()
         if self._inputs.out_of_range:
             self._assignment.restore(set(self._inputs.out_of_range))
@@ -79,6 +81,15 @@ class Component:
         except StoreFailed as error:
             self.failure = error
             raise
+
+    def _pass_unreadable(self) -> None:
+        """Keep by reference what cannot be read, and go on behind it."""
+        ready = self._assignment.ready_partitions()
+        found = {(record.topic, record.partition, record.offset): record for record in self._inputs.unreadable}
+        self._inputs.unreadable.clear()
+        records = [record for record in found.values() if record.partition in ready]
+        self._processor.process_input(records)
+        self._assignment.rewind({record.partition for record in records})
 
     def _record_ends(self) -> None:
         """When idle, commit that inputs are read to their ends, markers of transactions included."""

@@ -7,7 +7,9 @@ from typing import Any
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from headrace.schemas.headers import UNREADABLE
 from headrace.schemas.record import Record
+from headrace.streams.clock import now_ms
 from headrace.streams.observability.metrics import Metrics
 from headrace.streams.runtime.config import ComponentConfig
 from headrace.streams.state.messages import headers_of
@@ -16,6 +18,8 @@ log = structlog.get_logger()
 _LOG_INTERVAL = 30.0  # seconds between two lines about the same trouble
 _LAG_INTERVAL = 5.0
 _AWAY_INTERVAL = 1.0
+_UNREADABLE = (KafkaError._BAD_COMPRESSION, KafkaError._BAD_MSG)
+"""Errors of a fetch that comes back the same each time: a batch that grows beyond all measure, or is no batch."""
 
 
 class Inputs:
@@ -33,6 +37,8 @@ class Inputs:
         self._last_checked = 0.0
         self.out_of_range: set[int] = set()
         """Partitions in which the log does not have the offset that is next."""
+        self.unreadable: list[Record] = []
+        """Records that the client cannot read, and beyond which it does not come by itself; to be taken out."""
         self._read_up_to: dict[tuple[str, int], int] = {}
         """By topic and partition, the offset before which all was given out, when that was the end of the log.
 
@@ -65,6 +71,8 @@ class Inputs:
                 if error.code() == KafkaError._PARTITION_EOF:
                     self._read_up_to[message.topic() or "", message.partition() or 0] = message.offset() or 0
                     continue
+                if error.code() in _UNREADABLE:
+                    self.unreadable.append(_unreadable(message, error))
                 if error.code() == KafkaError._AUTO_OFFSET_RESET:
                     self.out_of_range.add(message.partition() or 0)
                 self.report(error)
@@ -126,6 +134,14 @@ def to_record(message: Message) -> Record:
         message.value(),
         headers_of(message),
     )
+
+
+def _unreadable(message: Message, error: KafkaError) -> Record:
+    """What stands for a record of which nothing is known but where it is."""
+    topic, partition, offset = message.topic() or "", message.partition() or 0, message.offset() or 0
+    why = f"it cannot be read: {error.str()}; it is in {topic}/{partition}/{offset}"
+    headers = {UNREADABLE: why.encode(errors="replace")[:500]}
+    return Record(topic, partition, offset, now_ms(), None, None, headers)
 
 
 def _reader_config(config: ComponentConfig, on_error: Callable[[KafkaError], None]) -> dict[str, Any]:

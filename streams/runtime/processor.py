@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 import structlog
 from confluent_kafka import KafkaException, TopicPartition
 
-from headrace.schemas.record import Record
+from headrace.schemas.headers import UNREADABLE
+from headrace.schemas.record import Record, RecordError
 from headrace.streams.clock import now_ms
 from headrace.streams.observability.metrics import Metrics
 from headrace.streams.observability.tracing import Tracing
@@ -123,7 +124,7 @@ class Processor:
     def _step(self, record: Record) -> Step:
         return self._partitions[record.partition].steps[record.topic]
 
-    def _transact(self, records: Sequence[Record], refusal: Exception | None = None) -> int:
+    def _transact(self, records: Sequence[Record], refusal: Exception | None = None, *, whole: bool = True) -> int:
         """One transaction: handle records, or refuse them; how many were, for a batch ends by time too.
 
         Brokers end a transaction that lasts, and the same batch would come again, and last as long, for ever.
@@ -137,9 +138,11 @@ class Processor:
             step = partition.steps[record.topic]
             touched[step] = partition
             if refusal is not None:
-                step.refuse(record, refusal)
+                step.refuse(record, refusal, whole=whole)
             elif record.offset < 0:
                 step.fire(record)
+            elif UNREADABLE in record.headers:
+                step.refuse(record, RecordError(record.headers[UNREADABLE].decode()), whole=record.value is not None)
             elif self._tracing.on:
                 with self._tracing.span(self._name, record.headers):
                     step.handle(record)
@@ -212,7 +215,13 @@ class Processor:
             self._transaction.drop()  # librdkafka counts the refused records, and the broker does not
             self._transaction.start(_START_TIMEOUT)
             if len(records) == 1:
-                self._transact(records, error)
+                try:
+                    self._transact(records, error)
+                except RecordTooLarge:  # the dead letter is, or the answer: by reference it always fits
+                    self._abort()
+                    self._transaction.drop()
+                    self._transaction.start(_START_TIMEOUT)
+                    self._transact(records, error, whole=False)
         except (RecordTooLarge, CommitOutcomeUnknown, KafkaException) as doubt:
             self._doubt(doubt)
             return False

@@ -13,7 +13,8 @@ def headers_of(message: Message) -> dict[str, bytes]:
     try:
         found: list[tuple[str, bytes]] = message.headers() or []  # type: ignore[assignment]
     except Exception as error:
-        return {UNREADABLE: (str(error) or type(error).__name__).encode(errors="replace")[:200]}
+        why = f"a header's name is not UTF-8: {error.__cause__ or error}"
+        return {UNREADABLE: why.encode(errors="replace")[:500]}
     headers = dict(found)
     return (
         {name: value for name, value in headers.items() if value is not None} if None in headers.values() else headers

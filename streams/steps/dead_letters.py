@@ -29,6 +29,8 @@ from headrace.topology.inspection import ComponentSpec
 from headrace.topology.inspection.spec import Replay
 from headrace.topology.names import Names
 
+_LARGEST = 15 * 1024 * 1024
+"""Bytes of an input that a dead letter holds whole; its topic takes 16 MB."""
 _EXPECTED = (Rejected, ValueError, LookupError, TooLarge)
 """Errors whose text says all; of any other one the traceback is kept."""
 
@@ -42,11 +44,16 @@ class DeadLetters:
         self._open = [context.names.topic(context.edition, name, kind) for kind in ("commands", "facts")]
         """Inputs of anyone, who does not say how often something was tried."""
 
-    def add(self, record: Record, error: BaseException) -> None:
-        """Keep a record, and why it could not be handled."""
+    def add(self, record: Record, error: BaseException, *, whole: bool = True) -> None:
+        """Keep a record, and why it could not be handled; one that is too large by reference to where it was read."""
         detail = "" if isinstance(error, _EXPECTED) else "".join(traceback.format_exception(error))
         tried = 0 if record.topic in self._open else attempts(record)
-        value = dead_letter(record, error, self._component, tried, detail)
+        omitted = 0
+        if not whole or _size(record) > _LARGEST:
+            omitted = -1 if record.value is None else len(record.value)
+            short = {name: value for name, value in record.headers.items() if value and len(value) <= LONGEST}
+            record = record._replace(value=None, key=(record.key or b"")[:LONGEST], headers=short)
+        value = dead_letter(record, error, self._component, tried, detail, omitted)
         headers = self._envelope.headers("headrace.v1.DeadLetter")
         headers.append((ID, str(reference(record))))
         headers.append((TIME, rfc3339(record.timestamp)))
@@ -63,7 +70,9 @@ class DeadLetters:
         self._batch.outputs.append((self.topic, value, record.key, self._partition, headers))
 
 
-def dead_letter(record: Record, error: BaseException, component: str, tried: int, detail: str = "") -> bytes:
+def dead_letter(
+    record: Record, error: BaseException, component: str, tried: int, detail: str = "", omitted: int = 0
+) -> bytes:
     """The input whole, why it could not be handled, and that it was tried once more than `tried` times."""
     dead_letter = DeadLetter(
         topic=record.topic,
@@ -81,6 +90,7 @@ def dead_letter(record: Record, error: BaseException, component: str, tried: int
         attempts=tried + 1,
         first_failed=record.timestamp,
         last_failed=record.timestamp,
+        omitted=omitted,
     )
     for key, value in record.headers.items():
         if key != ATTEMPTS or not tried:  # else it is in `attempts`
@@ -117,6 +127,8 @@ def settling(
 
     None for one whose input cannot be sent again, as `spec` says; that one can only be discarded.
     """
+    if dead_letter.omitted and not discard:
+        return None
     value = None if dead_letter.value_missing else dead_letter.value
     key = None if dead_letter.key_missing else dead_letter.key
     input_headers = {header.key: header.value for header in dead_letter.headers}
@@ -150,6 +162,11 @@ def error_text(error: BaseException) -> str:
         return _storable(str(error)[:4_000])
     except Exception:
         return "its text could not be made"
+
+
+def _size(record: Record) -> int:
+    headers = sum([len(name) + len(value or b"") for name, value in record.headers.items()])
+    return len(record.value or b"") + len(record.key or b"") + headers
 
 
 def _storable(text: str) -> str:

@@ -87,10 +87,10 @@ class ProcessManagerStep(Step):
             self.batch.count("timeouts")
             self.attempt(record)
 
-    def refuse(self, record: Record, error: Exception) -> None:
+    def refuse(self, record: Record, error: Exception, *, whole: bool = True) -> None:
         if record.offset < 0:
             self._timers.cancel(record.key or b"", timer_name(record))
-        super().refuse(record, error)
+        super().refuse(record, error, whole=whole)
 
     def finish(self, now: int) -> Staged:
         self._writer.finish()

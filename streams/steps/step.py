@@ -79,9 +79,13 @@ class Step:
         """Bring a time-out that is due."""
         raise NotImplementedError
 
-    def refuse(self, record: Record, error: Exception) -> None:
-        """Send a record to the dead letters unhandled."""
-        self._fail(record, error)
+    def refuse(self, record: Record, error: Exception, *, whole: bool = True) -> None:
+        """Send a record to the dead letters unhandled; by reference where it is too large to be kept `whole`."""
+        if whole:
+            self._fail(record, error)
+        else:
+            self.batch.count("failed")
+            self._dead_letters.add(record, error, whole=False)
 
     def _all_or_nothing(self, record: Record, attempt: Callable[[Record], bool | None]) -> bool:
         """What an attempt at a record answers; False if it fails: then nothing stays of it but a dead letter.

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 
 from headrace.schemas.headrace_v1_pb2 import DeadLetter
 from headrace.streams.client import Client
 from headrace.streams.state.topic_reader import read
+from headrace.topology.partitioner import partition_of
 from headrace.topology.reply import Reply
 from tests.support import bank_pb2 as pb
 from tests.support.deployment import Deployment, Worker, deployed, until
@@ -42,7 +44,7 @@ def test_a_header_name_that_is_not_utf_8(bank: Deployment) -> None:
     assert execute(bank, pb.Deposit(amount=2))[0].accepted
     until(lambda: list(read(bank.settings, bank.topic("dead-letters"))), "the odd one was a dead letter")
     (message,) = read(bank.settings, bank.topic("dead-letters"))
-    assert "a name is not UTF-8" in DeadLetter.FromString(message.value() or b"").error
+    assert "name is not UTF-8" in DeadLetter.FromString(message.value() or b"").error
     worker.stop()
     worker.start().await_ready()
     assert execute(bank, pb.Deposit(amount=3))[0].sequence == 1
@@ -131,4 +133,44 @@ def test_damaged_files_are_made_anew_once(pattern: str, bank: Deployment) -> Non
         assert all(execute(bank, pb.Deposit(amount=1), root=root)[0].sequence == 1 for root in roots)
     assert worker.said("a store is damaged, and made anew from the log")
     assert not bank.log().verify().dead_letters
+    assert worker.ready
+
+
+def produce(bank: Deployment, *values: bytes, compression: str) -> None:
+    """Records with keys and nothing else that is right, compressed."""
+    config = {
+        "compression.type": compression,
+        "message.max.bytes": 500_000_000,
+        "queue.buffering.max.kbytes": 1_000_000,
+    }
+    producer = Producer(bank.settings.producer(enable_idempotence=True) | config | {"linger.ms": 200})
+    failed: list[object] = []
+    for value in values:
+        producer.produce(bank.topic("commands"), value, b"r", 0, on_delivery=lambda e, _: failed.append(e))
+    assert producer.flush(60) == 0
+    assert failed == [None] * len(values)
+
+
+@pytest.mark.parametrize("compression", ["zstd", "gzip"])
+def test_a_small_record_of_many_zeros(compression: str, bank: Deployment) -> None:
+    """The client cannot unpack it and comes no further by itself; it is kept by reference."""
+    worker = bank.worker().start().await_ready()
+    produce(bank, bytes(120_000_000), compression=compression)
+    root = next(f"root-{n}" for n in range(100) if partition_of(f"root-{n}".encode(), bank.settings.partitions) == 0)
+    assert execute(bank, pb.Deposit(amount=2), root=root)[0].accepted
+    (message,) = read(bank.settings, bank.topic("dead-letters"))
+    dead_letter = DeadLetter.FromString(message.value() or b"")
+    assert (dead_letter.offset, dead_letter.value) == (0, b"")
+    assert worker.ready
+
+
+def test_a_value_larger_than_a_dead_letter_may_be(bank: Deployment) -> None:
+    """Packed it is small; whole it would be above the limit of its dead letter, again and again."""
+    worker = bank.worker().start().await_ready()
+    produce(bank, b"packs well" * 3_000_000, compression="zstd")
+    root = next(f"root-{n}" for n in range(100) if partition_of(f"root-{n}".encode(), bank.settings.partitions) == 0)
+    assert execute(bank, pb.Deposit(amount=2), root=root)[0].accepted
+    (message,) = read(bank.settings, bank.topic("dead-letters"))
+    dead_letter = DeadLetter.FromString(message.value() or b"")
+    assert (dead_letter.omitted, dead_letter.value) == (30_000_000, b"")
     assert worker.ready

@@ -2,8 +2,9 @@
 
 import pytest
 
-from headrace.schemas.headers import UNREADABLE
+from headrace import Names
 from headrace.schemas.headrace_v1_pb2 import Reply
+from headrace.streams.steps.dead_letters import settling
 from headrace.streams.steps.store import StoreFailed
 from headrace.testing.memory_store import MemoryStore
 from tests.support import bank_pb2 as pb
@@ -56,11 +57,14 @@ def test_memory_that_is_full_makes_no_dead_letters() -> None:
     assert fixture.step.outputs == []
 
 
-def test_headers_that_cannot_be_read_are_a_dead_letter() -> None:
+def test_what_is_too_large_to_be_kept_is_kept_by_reference() -> None:
+    """A dead letter that is too large itself would be written, and refused, again and again."""
     fixture = StepFixture()
-    record = fixture.record(pb.Deposit(amount=1))._replace(headers={UNREADABLE: b"invalid start byte"})
-    outcome = fixture.run(record, fixture.record(pb.Deposit(amount=2)))
+    large = fixture.record(pb.Burst(how="raise"), value=b"\x00" * 17_000_000)
+    outcome = fixture.run(large, fixture.record(pb.Deposit(amount=2)))
     (dead_letter,) = outcome.dead
-    assert "the headers cannot be read, a name is not UTF-8: invalid start byte" in dead_letter.error
-    assert (dead_letter.key, dead_letter.value) == (record.key, record.value)
+    assert (dead_letter.value, dead_letter.omitted) == (b"", 17_000_000)
+    assert (dead_letter.topic, dead_letter.offset) == (large.topic, large.offset)
+    assert settling("id", dead_letter, fixture.spec, Names(), "main", discard=False) is None
+    assert settling("id", dead_letter, fixture.spec, Names(), "main", discard=True) is not None
     assert fixture.state().balance == 2
