@@ -1,4 +1,4 @@
-"""What a domain author declares: an aggregate, its handlers, and how it says no."""
+"""What the author of a domain declares: an aggregate, its handlers, and how it rejects a command."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ S = TypeVar("S", bound=Message)
 
 
 class Rejected(Exception):
-    """Raised by a handler to refuse a command: nothing is written, the caller is told why.
+    """Raised by a handler to reject a command: no event is written, and the caller is told why.
 
-    `code` is a word for programs; `retryable` says that the same request may succeed later.
+    `code` is for programs; `retryable` says that the same command may succeed later.
     """
 
     def __init__(self, reason: str, *, code: str = "rejected", retryable: bool = False) -> None:
@@ -27,10 +27,10 @@ class Rejected(Exception):
 
 
 class Aggregate(Generic[S]):
-    """Decides commands into events, from state folded out of its own events. Handlers must be pure.
+    """Turns commands into events, given a state that is folded from its own events. Handlers must be pure.
 
     A subclass names its `domain` and its state message, and marks methods with `@handles` and `@applies`;
-    which messages they take is read from their annotations.
+    their annotations say which messages they take.
     """
 
     domain: ClassVar[str]
@@ -64,20 +64,20 @@ def records(function: F) -> F:
 def compensates(function: F) -> F:
     """Marks `method(self, state, command, rejection) -> event | list of events | Flag`.
 
-    Called when `command`, which a saga or process manager sent because of an event of this aggregate, was refused.
+    Called when `command`, which a saga or process manager sent because of an event of this aggregate, was rejected.
     """
     return mark(function, Mark("compensates"))
 
 
 class Flag(Enum):
-    """What a compensation can answer with instead of events."""
+    """What a compensation can return instead of events."""
 
     REVOKE = "revoke"
     """Write a `headrace.v1.Revoked` event: what the event led to is void."""
     DEAD_LETTER = "dead-letter"
-    """Keep the rejection in the dead letters, for a person."""
+    """Keep the rejection in the dead letters, for a person to look at."""
     ESCALATE = "escalate"
-    """As DEAD_LETTER, and tell a person now: a log line and the webhook."""
+    """As DEAD_LETTER, and tell a person now, by a log line and the webhook."""
     ABORT = "abort"
     """Write a `headrace.v1.Aborted` event: sagas handle nothing more of this root until a person decides."""
 
@@ -89,9 +89,9 @@ class Rejection:
     reason: str
     code: str
     component: str
-    """That refused."""
+    """The component that rejected the command."""
     root: str
-    """That the command was for."""
+    """The root that the command was for."""
     command_id: str
     sequence: int
-    """Of the event of this root that the command was sent for; -1 when it was another root's."""
+    """Sequence of the event of this root that the command was sent for; -1 if it was an event of another root."""

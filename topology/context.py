@@ -1,4 +1,4 @@
-"""What handlers may know besides state and message: the same whenever the same record is handled again."""
+"""What handlers may know in addition to state and message: the same each time that the same record is handled."""
 
 import random
 from collections.abc import Mapping
@@ -12,40 +12,40 @@ _IDS = UUID("6f0d1e86-2f7c-5b0e-9a53-6a5f2a1d9c11")
 
 @dataclass(slots=True)
 class Context:
-    """What a handler may know besides state and command; the same at each replay of the same command."""
+    """What a handler may know in addition to state and command; the same each time that the command is handled."""
 
     root: str
     command_id: str
     correlation_id: str
     sequence: int
-    """Of the root's last event before this command; -1 when there is none."""
+    """Sequence of the root's last event before this command; -1 if there is none."""
     now: datetime
-    """When the command was sent, UTC."""
+    """The time of the command's record, UTC: when the brokers received it."""
     edition: str = "main"
     _random: random.Random | None = field(default=None, repr=False)
     _ids: int = field(default=0, repr=False)
 
     @property
     def random(self) -> random.Random:
-        """A source of chance seeded by the root and the command's id."""
+        """A random number generator, seeded by the root and the command's id."""
         if self._random is None:
             self._random = random.Random(f"{self.root}/{self.command_id}")
         return self._random
 
     def new_id(self) -> str:
-        """A UUID that depends on the root, the command's id, and how many were asked for before."""
+        """A new UUID. It depends on the root, the command's id, and how many ids this handler has asked for before."""
         self._ids += 1
         return str(uuid5(_IDS, f"{self.root}/{self.command_id}/{self._ids}"))
 
 
 @dataclass(slots=True)
 class EventContext:
-    """What a reaction may know besides the event; the same at each replay."""
+    """What a reaction may know in addition to the event; the same each time that the event is handled."""
 
     root: str
     sequence: int
     event_id: str
-    """The event's source, a slash and its id; unlike any other event's."""
+    """The event's source, a slash and its id; unique in the deployment."""
     correlation_id: str
     now: datetime
     """When the event happened, UTC."""
@@ -54,7 +54,7 @@ class EventContext:
 
 @dataclass(frozen=True, slots=True)
 class StateOf:
-    """The state of another root, which a reaction wants to read: for `@reacts(reads=…)`."""
+    """Names the state of another root that a reaction reads: for `@reacts(reads=…)`."""
 
     domain: str
     root: str
@@ -62,7 +62,7 @@ class StateOf:
 
 @dataclass(frozen=True, slots=True)
 class RootState:
-    """What was read of another root: its state (None when it has no events) and the sequence it was read at."""
+    """What was read of another root: its state (None if it has no events), and the sequence at which it was read."""
 
     state: Any
     sequence: int
@@ -70,7 +70,7 @@ class RootState:
 
 @dataclass(slots=True)
 class ProcessContext(EventContext):
-    """What a reaction of a process manager may know besides state and event."""
+    """What a reaction of a process manager may know in addition to state and event."""
 
     states: Mapping[StateOf, RootState] = field(default_factory=dict)
     """The states that `reads` named."""

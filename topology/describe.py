@@ -1,4 +1,4 @@
-"""What a topology is, to look at: one model, rendered as lines of text, as a Mermaid flowchart, and for JSON."""
+"""A topology for people to read: one model, rendered as lines of text, as a Mermaid flowchart, and for JSON."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Reads:
     """What a component reads of one topic."""
 
     component: str
-    """Whose topic it is; empty for time-outs, which are on none."""
+    """The component that the topic belongs to; empty for time-outs, which are on no topic."""
     kind: str
     routes: tuple[Route, ...]
 
@@ -38,7 +38,7 @@ class Description:
     """Its state's type; empty where it has none."""
     note: str
     shape: tuple[str, str]
-    """Around its class in a flowchart."""
+    """Brackets around its class in a flowchart."""
     reads: Sequence[Reads]
     writes: Sequence[str]
     """Kinds of topics."""
@@ -72,7 +72,7 @@ def text(components: Descriptions, names: Names, edition: str) -> Iterator[str]:
 
 
 def mermaid(components: Descriptions, names: Names, edition: str) -> Iterator[str]:
-    """Topics and components with the ways of the records between them."""
+    """Topics and components, with arrows for the records between them."""
     yield "flowchart LR"
     for name, component in components.items():
         node, (left, right) = _node(name), component.shape
@@ -101,7 +101,7 @@ def _topic(node: str, name: str, kind: str, names: Names, edition: str) -> Itera
 
 
 def _receivers(component: Description, components: Descriptions) -> list[str]:
-    """Components that handle what the reactions say that they send."""
+    """Components that handle the commands which the reactions declare."""
     return [
         name
         for name, other in components.items()

@@ -1,4 +1,4 @@
-"""What a decorator leaves on a method of an author's class, to be read when a topology is checked."""
+"""What a decorator attaches to a method of an author's class; it is read when a topology is checked."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

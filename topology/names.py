@@ -10,13 +10,13 @@ _PREFIX = re.compile(r"([a-zA-Z0-9_-]+\.)*")
 
 
 def is_name(text: str) -> bool:
-    """Whether `text` can name an edition or a domain: a small letter, then small letters, digits, hyphens."""
+    """Whether `text` can name an edition or a domain: a lower-case letter, then such letters, digits and hyphens."""
     return _WORD.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """Topic names of one deployment; `prefix` (empty, or ending in a dot) stands before each of them."""
+    """Topic names of one deployment; each begins with `prefix`, which is empty or ends in a dot."""
 
     prefix: str = ""
 
@@ -25,7 +25,7 @@ class Names:
             raise ValueError(f"topic prefix {self.prefix!r} must be empty, or words that each end in a dot")
 
     def topic(self, edition: str, domain: str, kind: str) -> str:
-        """`{prefix}{edition}.{domain}.{kind}`; ValueError when one of them is not a legal name."""
+        """`{prefix}{edition}.{domain}.{kind}`; ValueError if one of them is not valid."""
         if not is_name(edition) or not is_name(domain):
             raise ValueError(f"edition {edition!r} and domain {domain!r} must match [a-z][a-z0-9-]*")
         if kind not in KINDS:
@@ -43,10 +43,10 @@ class Names:
 
     @property
     def replies(self) -> str:
-        """The one topic for answers to clients."""
+        """The one topic for replies to clients."""
         return f"{self.prefix}headrace.replies"
 
 
 def source(edition: str, domain: str) -> str:
-    """The `ce_source` of what a domain writes."""
+    """The `ce_source` of the records that a domain writes."""
     return f"/{edition}/{domain}"

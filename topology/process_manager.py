@@ -1,4 +1,4 @@
-"""What a workflow author declares: process managers, and what they can ask for besides commands."""
+"""What the author of a workflow declares: process managers, and the time-outs that they schedule and cancel."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -13,9 +13,9 @@ S = TypeVar("S", bound=Message)
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Delivers `message` to this process after `delay`; another one of the same name replaces the first.
+    """Delivers `message` to this process after `delay`: a time-out. Another one with the same name replaces it.
 
-    `name` is the message's type where it is left out.
+    If `name` is left out, it is the message's type.
     """
 
     delay: timedelta
@@ -29,7 +29,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Forgets the time-out of a name, or of a message type; nothing happens when there is none."""
+    """Cancels the time-out with a name, or of a message type; does nothing if there is none."""
 
     name: str
 
@@ -38,11 +38,10 @@ class Cancel:
 
 
 class ProcessManager(Generic[S]):
-    """A workflow with a state of its own, across domains; its root is the correlation id.
+    """A workflow across domains, with a state of its own; its root is the correlation id.
 
-    `name` names its topics and group. Reactions must be pure; what they yield is done in one transaction with the
-    state. Which domains it listens to follows from the events that its reactions take; `begin` is as
-    that of a saga.
+    `name` names its topics and group. Reactions must be pure; what they yield is committed in one transaction with the
+    state. Its reactions determine from which domains it reads events; `begin` is as for a saga.
     """
 
     name: ClassVar[str]
@@ -50,5 +49,5 @@ class ProcessManager(Generic[S]):
     on_rejection: ClassVar[Cascade] = Cascade.COMPENSATE
 
     def finished(self, state: S) -> bool:
-        """Whether the workflow is over, so that time-outs that still come are ignored."""
+        """Whether the workflow is over, so that its remaining time-outs are ignored."""
         return False

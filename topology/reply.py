@@ -1,4 +1,4 @@
-"""What comes back to whoever sends a command, states a fact or reads a root: from a client and from the test driver."""
+"""What a caller gets that sends a command, states a fact or reads a root, from a client or from the test driver."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,7 +22,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event of a root. `data` is None when this program does not know its type; `raw` are its bytes always."""
+    """One event of a root. `data` is None if this program does not know its type; `raw` always has its bytes."""
 
     sequence: int
     type: str
@@ -35,7 +35,7 @@ class Event:
 
     @classmethod
     def read(cls, event: WireEvent, spec: ComponentSpec) -> Self:
-        """The event with its message decoded, if `spec` applies such messages."""
+        """The event, with its message decoded if `spec` applies messages of this type."""
         known = spec.appliers.get(event.type)
         data = None if known is None else codecs.decode(event.data, known[0], event.content_type or None)
         return cls(
@@ -52,21 +52,21 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The answer to a command. `sequence` is the root's last event's; -1 when it has none or is not known."""
+    """The answer to a command. `sequence` is that of the root's last event; -1 if it has none, or it is not known."""
 
     command_id: str
     status: Status
     root: str
     sequence: int
     events: tuple[Event, ...] = ()
-    """Those of an accepted command; after a sequence conflict, those since the expected one."""
+    """For an accepted command, its events; for a sequence conflict, the events since the expected sequence."""
     reason: str = ""
     code: str = ""
     retryable: bool = False
     already_processed: bool = False
-    """This answer was given before: an earlier call had sent the command, or stated the fact, already.
+    """Whether an earlier call had already sent the command, or stated the fact, and this is its answer.
 
-    Of a command whose id the caller chose, it may have been an earlier attempt of this call whose answer was lost.
+    If the caller chose the command's id, this may be the answer to an earlier attempt of the same call.
     """
     correlation_id: str = ""
 
@@ -77,7 +77,7 @@ class Reply:
 
     @property
     def messages(self) -> list[Any]:
-        """The messages of `events`; None for each whose type this program does not know."""
+        """The messages of `events`; None in place of each whose type this program does not know."""
         return [event.data for event in self.events]
 
     @classmethod
@@ -98,7 +98,7 @@ class Reply:
 
     @classmethod
     def too_large(cls, command_id: str, root: str, reason: str) -> Self:
-        """A command that never left, since no broker takes one as large."""
+        """The reply to a command that was not sent, because it is too large for the brokers."""
         return cls(command_id, Status.FAILED, root, -1, reason=reason, code="too-large")
 
     def data(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a workflow author declares: sagas, and the commands that they send."""
+"""What the author of a workflow declares: sagas, and the commands that they send."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,27 +14,27 @@ Begin = Literal["oldest", "now", ""]
 
 
 class Cascade(Enum):
-    """What a refusal of a saga's command does, beyond reaching the aggregate that caused it."""
+    """What happens when a saga's command is rejected. The source is the aggregate whose event caused the command."""
 
     COMPENSATE = "compensate"
-    """The source compensates; without a handler the rejection goes to its dead letters."""
+    """The source compensates; without a handler, the rejection goes to its dead letters."""
     CONTINUE = "continue"
-    """The source may compensate; without a handler the rejection is counted, no more."""
+    """The source may compensate; without a handler, the rejection is only counted."""
     DEAD_LETTER = "dead-letter"
-    """Besides, the refused command goes to the dead letters of the aggregate that refused it."""
+    """As COMPENSATE, and the rejected command goes to the dead letters of the aggregate that rejected it."""
     FAIL_FAST = "fail-fast"
-    """The source may compensate; without a handler its root is aborted."""
+    """The source may compensate; without a handler, its root is aborted."""
 
 
 class Transient(Exception):
-    """Raised by a reaction that may succeed a little later; it is tried again before it is dead."""
+    """Raised by a reaction that may succeed a little later: it is tried again before its event is a dead letter."""
 
 
 @dataclass(frozen=True, slots=True)
 class Send(Generic[M]):
     """A command for a root of another domain.
 
-    Only a process manager, which may know it, gives the sequence that it expects the root to be at.
+    Only a process manager sets `expected_sequence`, because it can read the sequence of the root.
     """
 
     domain: str
@@ -44,10 +44,11 @@ class Send(Generic[M]):
 
 
 class Saga:
-    """Turns events of one domain into commands for others; keeps no state. Reactions must be pure.
+    """Turns events of one domain into commands for others; has no state. Reactions must be pure.
 
     `name` names its consumer group and topics; `source` is the domain whose events it reads. `begin` says where it
-    begins: with the oldest event, or with what comes now. It has to be said where there are events when it first runs.
+    begins to read: with the oldest event, or with events from now on. It is required if there are events when the saga
+    runs for the first time.
     """
 
     name: ClassVar[str]
@@ -63,11 +64,12 @@ def reacts(*, reads: Callable[..., Any] | None = None, from_inbox: bool = False)
 def reacts(function: Any = None, *, reads: Callable[..., Any] | None = None, from_inbox: bool = False) -> Any:
     """Marks `method(self, event[, context]) -> Send | iterable of Send | None` of a saga.
 
-    Annotated as `Iterator[Send[SomeCommand | OtherCommand]]`, it is checked at start-up that somebody handles them.
-    A process manager's is `method(self, state, event[, context])`, and yields events of its own, `Schedule` and
-    `Cancel` as well; `reads(state, event)` names the states of other roots (`StateOf`) that it finds in the context.
-    With `from_inbox` it takes only events of commands that a saga or process manager has sent: a client, which chooses
-    its own correlation id, cannot cause them in another's process.
+    If it is annotated as `Iterator[Send[SomeCommand | OtherCommand]]`, the topology checks that the domains of this
+    deployment handle these commands. A process manager's reaction is `method(self, state, event[, context])`, and may
+    also yield events of its own, `Schedule` and `Cancel`; `reads(state, event)` names the states of other roots
+    (`StateOf`) that it finds in the context. With `from_inbox` it takes only events of commands that a saga or process
+    manager has sent. A client cannot cause such events in another client's process, although it chooses its own
+    correlation id.
     """
 
     found = Mark("reacts", reads=reads, from_inbox=from_inbox)

@@ -1,4 +1,4 @@
-"""The checked whole of what a deployment runs: its components, their topics, and the graph of it to look at."""
+"""What a deployment runs, checked as a whole: its components, their topics, and a graph of them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,13 +12,13 @@ from headrace.topology.inspection import ComponentSpec, inspect_component, type_
 from headrace.topology.names import MAIN, Names
 
 Domain = str | type[Aggregate[Any]] | None
-"""How a caller names an aggregate: by its domain or its class, or not at all where only one can be meant."""
+"""How a caller names an aggregate: by its domain or its class, or not at all if only one is possible."""
 _PLAIN = Names()
 _DAY = 24 * 60 * 60 * 1000
 _COMPACT = {"cleanup.policy": "compact"}
 _WEEK = {"cleanup.policy": "delete", "retention.ms": str(7 * _DAY)}
 _LARGE = {"max.message.bytes": str(16 * 1024 * 1024)}  # a dead letter holds a whole record, which may be at its limit
-_INPUT = {**_WEEK, "message.timestamp.type": "LogAppendTime"}  # else a sender's clock says what retention deletes
+_INPUT = {**_WEEK, "message.timestamp.type": "LogAppendTime"}  # a sender's clock must not decide what retention deletes
 _CONFIGS = {
     "commands": _INPUT,
     "facts": _INPUT,
@@ -30,7 +30,7 @@ _CONFIGS = {
 
 
 class TopologyError(ValueError):
-    """All mistakes in a topology's declarations at once; `mistakes` holds a line each."""
+    """All mistakes in a topology's declarations at once; `mistakes` has a line for each."""
 
     def __init__(self, mistakes: list[str]) -> None:
         super().__init__(f"{len(mistakes)} mistake(s) in the topology:\n" + "\n".join(f"  - {m}" for m in mistakes))
@@ -39,7 +39,7 @@ class TopologyError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
-    """A topic that must be there, with the settings that matter for it."""
+    """A topic that must exist, with the settings that matter for it."""
 
     name: str
     partitions: int
@@ -47,12 +47,12 @@ class TopicSpec:
 
 
 def replies_topic(names: Names, partitions: int) -> TopicSpec:
-    """The deployment's topic for answers; an answer is of use for minutes only."""
+    """The deployment's topic for replies. They are kept for an hour, since they are useful only for minutes."""
     return TopicSpec(names.replies, partitions, {"cleanup.policy": "delete", "retention.ms": str(60 * 60 * 1000)})
 
 
 class Topology:
-    """What a deployment runs. Raises TopologyError, with all mistakes, when the declarations do not fit."""
+    """What a deployment runs. Raises TopologyError, with all mistakes, if the declarations are wrong."""
 
     def __init__(self, *components: type[Any]) -> None:
         self.components: dict[str, ComponentSpec] = {}
@@ -71,7 +71,7 @@ class Topology:
 
     @property
     def aggregates(self) -> dict[str, ComponentSpec]:
-        """Components that take commands of clients, by domain."""
+        """Components that take commands from clients, by domain."""
         return {name: spec for name, spec in self.components.items() if spec.takes_commands}
 
     @property
@@ -94,12 +94,12 @@ class Topology:
         return spec
 
     def domain_of(self, command: type[Message]) -> str:
-        """The one domain that handles a command type; LookupError when none or several do."""
+        """The one domain that handles a command type; LookupError if none or several do."""
         name = type_name(command)
         return _only(name, [domain for domain, spec in self.aggregates.items() if name in spec.commands])
 
     def recorder_of(self, fact: type[Message]) -> str:
-        """The one domain that records a fact type; LookupError when none or several do."""
+        """The one domain that records a fact type; LookupError if none or several do."""
         name = type_name(fact)
         return _only(name, [domain for domain, spec in self.aggregates.items() if name in spec.facts])
 
@@ -112,7 +112,7 @@ class Topology:
         return self.aggregate(_name(domain) or self.recorder_of(fact))
 
     def only_aggregate(self) -> str:
-        """The domain of the only aggregate; LookupError when there are others."""
+        """The domain of the only aggregate; LookupError unless there is exactly one."""
         if len(self.aggregates) != 1:
             raise LookupError(f"name the domain with domain=…; this topology has: {', '.join(self.aggregates)}")
         return next(iter(self.aggregates))
@@ -122,13 +122,13 @@ class Topology:
         return [names.topic(edition, component, kind) for component, kind in self.component(name).inputs]
 
     def subscription(self, name: str, names: Names, edition: str) -> str:
-        """The topic whose partitions a component's group shares out among its members."""
+        """The topic whose partitions a component's group distributes to its members."""
         return names.topic(edition, *self.component(name).subscription)
 
     def topics(
         self, names: Names, partitions: int, edition: str = MAIN, components: Iterable[str] | None = None
     ) -> list[TopicSpec]:
-        """Topics that these components have in an edition; `partitions` is the count of each of them."""
+        """Topics that these components have in an edition, each with so many `partitions`."""
         return [
             TopicSpec(names.topic(edition, name, kind), partitions, dict(_CONFIGS[kind]))
             for name in (self.components if components is None else components)
@@ -142,7 +142,7 @@ class Topology:
         return {name: description for name, description in found.items() if description is not None}
 
     def text(self, names: Names = _PLAIN, edition: str = MAIN) -> str:
-        """The graph as indented lines: what each component reads, what that may lead to, and its topics."""
+        """The graph as indented lines: what each component reads, what that may lead to, and the topics it writes."""
         return "\n".join(describe.text(self.descriptions, names, edition))
 
     def mermaid(self, names: Names = _PLAIN, edition: str = MAIN) -> str:

@@ -59,7 +59,7 @@ class AggregateSpec(ComponentSpec):
 
 
 def handler_route(name: str, handler: AnyHandler, note: str = "") -> Route:
-    """A handler, to look at; its merge strategy where there is no other note."""
+    """A handler as a description shows it; with its merge strategy if there is no other note."""
     events = tuple(type_name(event) for event in handler.events)
     return Route(name, events, f"  [{note or handler.merge.value}]", (("merge", handler.merge.value),))
 

@@ -1,4 +1,4 @@
-"""Reads the declaration of a process manager, and of the feed that brings it events."""
+"""Reads the declaration of a process manager, and derives the feed that brings events to it."""
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
@@ -102,7 +102,7 @@ class ProcessManagerSpec(ComponentSpec):
 
 @dataclass(slots=True, kw_only=True)
 class FeedSpec(ComponentSpec):
-    """What brings events of aggregates to a process manager's inbox."""
+    """The component that forwards events of aggregates to a process manager's inbox."""
 
     process: ProcessManagerSpec
 
@@ -117,7 +117,7 @@ class FeedSpec(ComponentSpec):
 
     @property
     def subscription(self) -> tuple[str, str]:
-        return self.name, "snapshots"  # its own: what it reads may change with a release
+        return self.name, "snapshots"  # its own topic, because what it reads may change with a release
 
     def describe(self) -> None:
         return None
@@ -146,7 +146,7 @@ def inspect_process_manager(process: type[ProcessManager[Message]], mistakes: li
     for method in marked_methods(instance, ["reacts", "applies", "compensates"], mistakes):
         if method.mark.role == "applies":
             add_applier(spec, method, mistakes)
-        elif method.mark.role == "compensates":  # it may yield commands and time-outs besides events
+        elif method.mark.role == "compensates":  # it may yield commands and time-outs as well as events
             add_handler(spec, spec.compensators, method, Merge.AGGREGATE_HANDLES, mistakes)
         else:
             check_state(spec, method, mistakes)

@@ -62,12 +62,12 @@ class SagaSpec(ComponentSpec):
 
 
 def reaction_route(name: str, reaction: Reaction) -> Route:
-    """A reaction, to look at."""
+    """A reaction as a description shows it."""
     return Route(name, tuple(type_name(command) for command in reaction.sends))
 
 
 def sent_types(reactions: Mapping[str, Reaction]) -> frozenset[str]:
-    """Types of commands that reactions say they send."""
+    """Types of commands that reactions declare."""
     return frozenset(type_name(command) for reaction in reactions.values() for command in reaction.sends)
 
 

@@ -53,7 +53,7 @@ class Method:
 
 
 def component_name(component: type, attribute: str, mistakes: list[str]) -> str | None:
-    """The name in a class attribute; None, and a mistake, where it can name no component."""
+    """The name in a class attribute; None, and a mistake, if a component cannot have that name."""
     name = getattr(component, attribute, None)
     if isinstance(name, str) and is_name(name):
         return name
@@ -62,7 +62,7 @@ def component_name(component: type, attribute: str, mistakes: list[str]) -> str 
 
 
 def state_type(component: type, declaration: type, mistakes: list[str]) -> MessageType | None:
-    """The message in `declaration[…]`, which a class names as its base; None, and a mistake, where it names none."""
+    """The message in `declaration[…]`, the base of a class; None, and a mistake, if there is no such base."""
     for cls in component.__mro__:
         for base in getattr(cls, "__orig_bases__", ()):
             if typing.get_origin(base) is declaration:
@@ -75,7 +75,7 @@ def state_type(component: type, declaration: type, mistakes: list[str]) -> Messa
 
 
 def instance_of(component: type[T], mistakes: list[str]) -> T | None:
-    """One of an author's class; None, and a mistake, where it cannot be made."""
+    """An instance of an author's class; None, and a mistake, if it cannot be created."""
     try:
         return component()
     except Exception as error:
@@ -116,7 +116,7 @@ def by_position(where: str, function: Callable[..., object], mistakes: list[str]
 
 
 def check_number(where: str, function: Callable[..., object], form: str, mistakes: list[str]) -> None:
-    """A function takes as many arguments as `form` has."""
+    """Adds a mistake unless a function takes as many arguments as `form` has."""
     number = len(inspect.signature(function).parameters)
     if number != form.count(",") + 1:
         mistakes.append(f"{where}: takes {number} arguments; it takes {form}")
@@ -125,7 +125,7 @@ def check_number(where: str, function: Callable[..., object], form: str, mistake
 def add_handler(
     spec: ComponentSpec, table: dict[str, AnyHandler], method: Method, merge: Merge, mistakes: list[str]
 ) -> None:
-    """Enter a method that decides on commands, facts or rejected commands into `table`."""
+    """Adds a method that decides on commands, facts or rejected commands to `table`."""
     where, parameters, role = method.where, method.parameters, method.mark.role
     form, third = _FORMS[role]
     if len(parameters) not in ((3,) if role == "compensates" else (2, 3)):
@@ -149,7 +149,7 @@ def add_handler(
 
 
 def check_returns_events(method: Method, mistakes: list[str]) -> None:
-    """A handler returns an event, several or none; a compensation may return a Flag, too."""
+    """Adds a mistake unless a handler returns an event, several or none; a compensation may also return a Flag."""
     besides = (Flag,) if method.mark.role == "compensates" else ()
     if _returns_others(method.returned, besides):
         text = as_text(method.returned)
@@ -157,7 +157,7 @@ def check_returns_events(method: Method, mistakes: list[str]) -> None:
 
 
 def add_applier(spec: ComponentSpec, method: Method, mistakes: list[str]) -> None:
-    """Enter a method that applies events."""
+    """Adds a method that applies events."""
     where, parameters = method.where, method.parameters
     if len(parameters) != 2:
         mistakes.append(f"{where}: takes {len(parameters)} arguments; @applies takes {_FORMS['applies'][0]}")
@@ -179,7 +179,7 @@ def add_applier(spec: ComponentSpec, method: Method, mistakes: list[str]) -> Non
 def add_reaction(
     reactions: dict[str, Reaction], method: Method, before: int, context: type, mistakes: list[str]
 ) -> None:
-    """Enter a method that reacts to events, which it takes after `before` other arguments, and before a context."""
+    """Adds a method that reacts to events: it takes `before` arguments, then the event, then perhaps a context."""
     where, parameters = method.where, method.parameters
     if len(parameters) not in (before + 1, before + 2):
         form = "(state, event[, context])" if before else "(event[, context])"
@@ -213,7 +213,7 @@ def add_reaction(
 
 
 def begin_of(component: type, mistakes: list[str]) -> str:
-    """Where a component begins to read, as its author has said; empty if not."""
+    """Where a component begins to read, as its author has declared; empty if not declared."""
     begin: object = getattr(component, "begin", "")
     if begin not in ("", "oldest", "now"):
         mistakes.append(f'{component.__name__}: begin is {begin!r}; it is "oldest" or "now"')
@@ -223,7 +223,7 @@ def begin_of(component: type, mistakes: list[str]) -> str:
 def check_sends(
     reactions: Mapping[str, Reaction], components: Mapping[str, ComponentSpec], mistakes: list[str]
 ) -> None:
-    """Somebody handles each command that the reactions say they send."""
+    """Adds a mistake for each command that the reactions declare and nobody handles."""
     handled = {name for spec in components.values() for name in spec.commands}
     for reaction in reactions.values():
         for command in reaction.sends:
@@ -232,7 +232,7 @@ def check_sends(
 
 
 def missing_applier(state: object, event: object) -> None:
-    """Stands where an event is written that no method applies."""
+    """Stands for the missing method where an event is written and no method applies it."""
     raise LookupError(f"no @applies method for {type(event).__name__}")
 
 
@@ -240,7 +240,7 @@ def missing_applier(state: object, event: object) -> None:
 
 
 def events_in(annotation: object) -> Iterator[MessageType]:
-    """Message types in a return annotation: alone, in unions, and inside lists or iterators."""
+    """Message types in a return annotation: alone, in unions, and in lists or iterators."""
     for member in members(annotation):
         if is_message(member):
             yield member
@@ -250,7 +250,7 @@ def events_in(annotation: object) -> Iterator[MessageType]:
 
 
 def members(annotation: object) -> Sequence[object]:
-    """The parts of a union, or the one annotation that is none."""
+    """The parts of a union; the annotation itself if it is not a union."""
     if typing.get_origin(annotation) in (Union, types.UnionType):
         return typing.get_args(annotation)
     return (annotation,)
@@ -262,7 +262,7 @@ def is_message(annotation: object) -> TypeGuard[MessageType]:
 
 
 def as_text(annotation: object) -> str:
-    """As an author writes it."""
+    """An annotation as an author writes it."""
     if isinstance(annotation, type) and typing.get_origin(annotation) is None:
         return annotation.__name__
     return str(annotation)
@@ -285,7 +285,7 @@ def _is_iterable(annotation: object) -> bool:
 
 
 def _sent(annotation: object) -> Iterator[MessageType]:
-    """Command types named inside `Send[…]`, wherever it stands in a return annotation."""
+    """Command types named in `Send[…]`, anywhere in a return annotation."""
     if typing.get_origin(annotation) is Send:
         yield from (m for a in typing.get_args(annotation) for m in members(a) if is_message(m))
     else:
@@ -294,7 +294,7 @@ def _sent(annotation: object) -> Iterator[MessageType]:
 
 
 def check_state(spec: ComponentSpec, method: Method, mistakes: list[str]) -> None:
-    """The first parameter is the component's state."""
+    """Adds a mistake unless the first parameter is the component's state."""
     if method.parameters and method.parameters[0] is not spec.state:
         have, own = as_text(method.parameters[0]), as_text(spec.state)
         mistakes.append(f"{method.where}: takes state {have}; {spec.class_name}'s is {own}")
@@ -315,7 +315,7 @@ def _marks(component: type) -> Iterator[tuple[str, Mark]]:
     seen: set[str] = set()
     for cls in component.__mro__:
         for name, value in vars(cls).items():
-            # of a staticmethod, which is refused, the one or the other is marked
+            # a staticmethod, which is a mistake, is marked either itself or in its function
             marks = (getattr(one, "__headrace__", None) for one in (value, getattr(value, "__func__", None)))
             if name not in seen and (mark := next(filter(None, marks), None)) is not None:
                 yield name, mark

@@ -1,7 +1,7 @@
-"""What the engine asks of a component, whatever its kind, and the kinds there are.
+"""What the engine asks of any kind of component, and the registry of kinds.
 
 A kind of component is a declaration (such as `headrace.topology.saga`), an inspection of it here, which makes a spec,
-and a step in `headrace.streams.steps`. Everything else asks the spec and never its class.
+and a step in `headrace.streams.steps`. Everything else asks the spec, and never what class it is.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +21,7 @@ C = TypeVar("C", bound=Message)
 
 
 def type_name(message: MessageType) -> str:
-    """Full protobuf name of a message type; it is the `ce_type` of its records."""
+    """Full protobuf name of a message type, which is the `ce_type` of its records."""
     return message.DESCRIPTOR.full_name
 
 
@@ -31,7 +31,7 @@ class Handler(Generic[S, C]):
 
     message: type[C]
     call: Callable[..., object]
-    """Takes a state, the message and, if `wants_context`, what else it may know."""
+    """Takes a state, the message and, if `wants_context`, the context."""
     events: tuple[MessageType, ...]
     merge: Merge
     wants_context: bool
@@ -72,9 +72,9 @@ class Replay(Enum):
     BY_KEY = "key"
     """With its own key, which is the root."""
     BY_ROOT = "root"
-    """With the root that the input is about: its key is an event's."""
+    """With the root as key, because the key of the input is that of an event."""
     NEVER = "never"
-    """Nowhere; it can only be discarded."""
+    """It cannot be sent again, only discarded."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -85,11 +85,11 @@ class ComponentSpec:
     """Names its consumer group and topics: an aggregate's domain, a saga's name."""
     class_name: str
     state: MessageType | None = None
-    """What it folds out of its own events; None where it has no state."""
+    """What it folds from its own events; None if it has no state."""
     appliers: dict[str, Applier] = field(default_factory=dict)
     """By event type name: the events that it writes."""
     begin: str = ""
-    """Where it begins to read other components' events, if it never has: oldest, now, or unsaid."""
+    """Where it begins to read other components' events the first time: oldest, now, or empty if not declared."""
     commands: dict[str, AnyHandler] = field(default_factory=dict)
     """By command type name."""
     facts: dict[str, AnyHandler] = field(default_factory=dict)
@@ -97,7 +97,7 @@ class ComponentSpec:
 
     kind: ClassVar[str]
     topics: ClassVar[tuple[str, ...]]
-    """Kinds of topics that are its own."""
+    """Kinds of topics that it owns."""
     has_timers: ClassVar[bool] = False
     sends: ClassVar[bool] = False
     """Whether it writes to topics of other components."""
@@ -105,14 +105,14 @@ class ComponentSpec:
 
     @property
     def state_type(self) -> MessageType:
-        """The type of its state; LookupError where it has none."""
+        """The type of its state; LookupError if it has none."""
         if self.state is None:
             raise LookupError(f"{self.name} has no state of its own")
         return self.state
 
     @property
     def takes_commands(self) -> bool:
-        """Whether clients may send to it."""
+        """Whether clients may send commands to it."""
         return "commands" in self.topics
 
     @property
@@ -122,19 +122,19 @@ class ComponentSpec:
 
     @property
     def subscription(self) -> tuple[str, str]:
-        """Component and kind of the topic whose partitions its group shares out; the same in all releases."""
+        """Component and kind of the topic whose partitions its group distributes; the same in all releases."""
         return self.inputs[0]
 
     @property
     def parts(self) -> Iterable["ComponentSpec"]:
-        """Further components that this one brings along."""
+        """Further components that this one needs, such as the feed of a process manager."""
         return ()
 
     def resolve(self, components: Mapping[str, "ComponentSpec"], mistakes: list[str]) -> None:
-        """Find what it needs of the other components; what is missing is appended to `mistakes`, a line each."""
+        """Look up what it needs from the other components; append a line to `mistakes` for each thing missing."""
 
     def describe(self) -> Description | None:
-        """What it reads and leads to, for a person; None for a part of another component."""
+        """What it reads and leads to, for people to read; None for a part of another component."""
         raise NotImplementedError
 
 
@@ -143,7 +143,7 @@ _KINDS: dict[type, Inspect] = {}
 
 
 def inspects(declaration: type) -> Callable[[Inspect], Inspect]:
-    """Registers what makes a spec out of subclasses of `declaration`; it appends a line to `mistakes` for each."""
+    """Registers a function that makes a spec of a subclass of `declaration` and appends a line per mistake."""
 
     def register(inspect: Inspect) -> Inspect:
         _KINDS[declaration] = inspect
@@ -153,7 +153,7 @@ def inspects(declaration: type) -> Callable[[Inspect], Inspect]:
 
 
 def inspect_component(component: object, mistakes: list[str]) -> ComponentSpec | None:
-    """The spec of an author's class; None when that cannot be made, and then `mistakes` says why."""
+    """The spec of an author's class; None if there are mistakes that prevent it, which are then in `mistakes`."""
     for declaration, inspect in _KINDS.items():
         if isinstance(component, type) and issubclass(component, declaration):
             return inspect(component, mistakes)
