@@ -1,4 +1,4 @@
-"""What authors test with: given-when-then for one component, and a driver for a whole topology. Needs no Kafka."""
+"""What authors use for tests: given-when-then for one component, and a driver for a whole topology. Needs no Kafka."""
 
 from headrace.testing.client import DriverClient
 from headrace.testing.driver import TopologyDriver

@@ -1,4 +1,4 @@
-"""One component without the topology around it: its step, and what its methods yield."""
+"""One component, without its topology, in a test: its step, and what its methods yield."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -29,7 +29,7 @@ _SPECS: dict[type[Any], ComponentSpec] = {}  # a test suite asks for the same fe
 
 
 def spec_of(component: type[Any]) -> ComponentSpec:
-    """The component's own declaration; TopologyError for mistakes that can be seen without the other components."""
+    """The spec of a component; TopologyError for mistakes that can be found without the other components."""
     if component not in _SPECS:
         mistakes: list[str] = []
         spec = inspect_component(component, mistakes)
@@ -40,9 +40,9 @@ def spec_of(component: type[Any]) -> ComponentSpec:
 
 
 class Alone:
-    """A component whose surroundings a test plays. Each input is handled twice, and must lead to the same both times.
+    """A component whose inputs come from a test. Each input is handled twice, and both times must give the same.
 
-    What its reactions and compensations yield is in `items`, as its author wrote it.
+    `items` has what its reactions and compensations yield, as its author wrote it.
     """
 
     def __init__(self, spec: ComponentSpec) -> None:
@@ -54,9 +54,9 @@ class Alone:
         self._routes: dict[str, set[str]] = {}
 
     def run(self, feed: Callable[[Step], object], now: int) -> Step:
-        """Have the step do something, and keep what comes of it; raises what would be dead-lettered.
+        """Call `feed` with the step, and store the result; raises what would otherwise become a dead letter.
 
-        HandlerError when its outcome differs the second time.
+        HandlerError if the outcome differs the second time.
         """
         self.items = []
         first = self._step()
@@ -81,22 +81,22 @@ class Alone:
         return step
 
     def state(self, snapshot: bytes | None) -> Any:
-        """The state in a snapshot; one without any field set where there is none."""
+        """The state in a snapshot; a state with no field set if there is no snapshot."""
         return self.spec.state_type.FromString(Snapshot.FromString(snapshot or b"").state)
 
     def due(self, now: int) -> bool:
-        """Whether time-outs have come by now."""
+        """Whether there are time-outs that are due by now."""
         return any(True for _ in self._step().due(now))
 
     def _step(self) -> Step:
         step = make_step(_Around(self.spec, self.states, self._routes), self.spec.name, self.store, CONTEXT)
-        step.raises = step.enforce_state_size = True  # so that a state too large is the fault of its input
+        step.raises = step.enforce_state_size = True  # so that the input which makes a state too large fails
         return step
 
     # ---- what its methods yield
 
     def _recorded(self, spec: ComponentSpec) -> ComponentSpec:
-        """The same component; it tells of what its reactions and compensations yield."""
+        """The same component; what its reactions and compensations yield is added to `items`."""
         changes: dict[str, Any] = {}
         for table in ("reactions", "compensators"):
             methods: Mapping[str, Any] = getattr(spec, table, {})
@@ -116,7 +116,7 @@ class Alone:
             self.items.extend(items)
             for item in items:
                 if isinstance(item, Send):
-                    # whether somebody handles it is what `Topology` checks
+                    # here any command may be sent; `Topology` checks whether somebody handles it
                     self._routes.setdefault(item.domain, set()).add(type_name(type(item.message)))
             return items if isinstance(result, Iterator) else result
 
@@ -136,7 +136,7 @@ class Alone:
 
 
 class _Around(Topology):
-    """What a step asks of the topology: routes to whatever is sent, and types of states that are read."""
+    """What a step needs of the topology: routes for commands that it sends, and types of states that it reads."""
 
     def __init__(self, spec: ComponentSpec, states: Mapping[StateOf, RootState], routes: dict[str, set[str]]) -> None:
         self._routes = routes

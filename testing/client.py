@@ -19,7 +19,7 @@ from headrace.topology.topology import Domain
 
 
 class DriverClient:
-    """Has the verbs of `headrace.Client` and hands them on to a driver; time limits do not matter here."""
+    """Has the methods of `headrace.Client` and passes calls on to a driver; timeouts have no effect here."""
 
     def __init__(self, driver: TopologyDriver) -> None:
         self._driver = driver
@@ -43,7 +43,7 @@ class DriverClient:
         correlation_id: str | None = None,
         domain: Domain = None,
     ) -> Reply:
-        """Send a command; its answer, after all that follows from it has been handled."""
+        """Send a command and return its reply, after everything that follows from it has been handled."""
         return self._driver.execute(
             command,
             root,
@@ -63,7 +63,7 @@ class DriverClient:
         correlation_id: str | None = None,
         domain: Domain = None,
     ) -> str:
-        """Send a command that nobody waits for; its id. A rejected one goes to the dead letters."""
+        """Send a command without waiting for its reply, and return its id. If rejected, it goes to the dead letters."""
         return self._driver.send(
             command,
             root,
@@ -83,13 +83,13 @@ class DriverClient:
         timeout: float = 60.0,
         correlation_id: str | None = None,
     ) -> Reply:
-        """Tell of something that has happened outside; it is recorded once for each `external_id`."""
+        """State that something has happened outside; it is recorded once per `external_id`."""
         return self._driver.record_fact(
             fact, root, external_id=external_id, correlation_id=correlation_id, domain=domain
         )
 
     async def flush(self) -> None:
-        """Nothing: all that was sent has been handled."""
+        """Does nothing: everything that was sent has been handled."""
 
     async def state(self, root: str, domain: Domain = None, *, timeout: float = 60.0) -> Any:
         """The root's state; None if it has no events."""

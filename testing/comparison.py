@@ -1,4 +1,4 @@
-"""How tests of components fail: what was expected and what came, side by side."""
+"""Messages of failed tests: what was expected and what was there, side by side."""
 
 from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
@@ -15,7 +15,7 @@ from headrace.topology.saga import Send
 
 
 def comparison(expected: Iterable[object], got: Iterable[object], one: str = "expected", other: str = "got") -> str:
-    """Both lists side by side, item by item; where two items of one type differ, the fields that do."""
+    """Both lists side by side, item by item; if two items of one type differ, the fields that differ."""
     lines: list[str] = []
     for number, (want, have) in enumerate(zip_longest(expected, got), 1):
         if want == have:

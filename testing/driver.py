@@ -1,7 +1,7 @@
-"""A whole topology in memory, with a clock that only moves when told to: for tests without Kafka.
+"""A whole topology in memory, with a clock that a test sets: for tests without Kafka.
 
-The steps are those of production; topics are lists here, and a command is handled before `execute` returns. One
-driver is one edition; ids are counted, so that each run of a test writes the same records.
+The steps are those of production; topics are lists, and a command is handled before `execute` returns. Each driver has
+one edition. Ids are numbered, so that each run of a test writes the same records.
 """
 
 from collections import Counter, defaultdict, deque
@@ -33,13 +33,13 @@ from headrace.topology.topology import Domain, Topology
 
 # a component's name, and its step and store in one partition
 Worker = tuple[str, Step, MemoryStore]
-_ENDLESS = 10_000  # records that one input may lead to; more means that components answer each other for ever
+_ENDLESS = 10_000  # records that one input may lead to; more means that components answer each other forever
 
 
 class TopologyDriver:
-    """Runs the topology of one edition; `names` and `partitions` are those of the deployment played.
+    """Runs the topology of one edition, with the `names` and `partitions` of a deployment.
 
-    Its verbs are those of `headrace.Client`, without `await`; `DriverClient` gives them with it.
+    It has the methods of `headrace.Client`, without `await`; `DriverClient` has them with `await`.
     """
 
     def __init__(
@@ -53,16 +53,16 @@ class TopologyDriver:
     ) -> None:
         self.clock = Clock(start, self._run)
         self.escalations: list[dict[str, str]] = []
-        """What a person was told of, in order."""
+        """Escalations that a person would have been told of, in order."""
         self.counts: dict[str, Counter[str]] = defaultdict(Counter)
-        """By component, the outcomes of its inputs; a worker's metrics have the same."""
+        """The outcomes of inputs, by component, as in a worker's metrics."""
         self._topology, self._edition, self._partitions = topology, edition, partitions
         self._names = names or Names()
         self._log: dict[str, list[Record]] = defaultdict(list)
         self._offsets: dict[tuple[str, int], int] = defaultdict(int)
         self._due: deque[Record] = deque()  # records on input topics that are not handled yet
         self._sent = 0
-        # what reads a topic: a step and its store for each partition, of each component
+        # for each topic, the components that read it: a step and its store per partition
         self._workers: dict[str, list[list[Worker]]] = defaultdict(list)
         self._stores: dict[str, list[MemoryStore]] = {}
         self._timed: list[Worker] = []
@@ -104,9 +104,9 @@ class TopologyDriver:
         correlation_id: str | None = None,
         domain: Domain = None,
     ) -> Reply:
-        """Send a command; its answer, after all that follows from it has been handled.
+        """Send a command and return its reply, after everything that follows from it has been handled.
 
-        `domain` is only needed when several handle the command; LookupError when none does.
+        `domain` is only needed if several domains handle the command; LookupError if none does.
         """
         spec = self._topology.handler_of(type(command), domain)
         record = request(
@@ -131,7 +131,7 @@ class TopologyDriver:
         correlation_id: str | None = None,
         domain: Domain = None,
     ) -> str:
-        """Send a command that nobody waits for; its id. A rejected one goes to the dead letters."""
+        """Send a command without waiting for its reply, and return its id. If rejected, it goes to the dead letters."""
         spec = self._topology.handler_of(type(command), domain)
         command_id = command_id or self._next_id("command")
         record = request(
@@ -155,7 +155,7 @@ class TopologyDriver:
         correlation_id: str | None = None,
         domain: Domain = None,
     ) -> Reply:
-        """Tell of something that has happened outside; it is recorded once for each `external_id`."""
+        """State that something has happened outside; it is recorded once per `external_id`."""
         spec = self._topology.recorder_for(type(fact), domain)
         record = request(
             self.topic(spec.name, "facts"),
@@ -170,13 +170,13 @@ class TopologyDriver:
         return self._answer(record, spec)
 
     def state(self, root: str, domain: str | type[Any] | None = None) -> Any:
-        """The root's state, a copy; None if it has no events. A process manager may be named too."""
+        """A copy of the root's state; None if it has no events. `domain` may also name a process manager."""
         spec = self._folded(domain)
         stored = self._store(spec, root).snapshot(root.encode())
         return None if stored is None else spec.state_type.FromString(Snapshot.FromString(stored).state)
 
     def events(self, root: str, from_sequence: int = 0, domain: str | type[Any] | None = None) -> list[Event]:
-        """The root's events in order, from a sequence on. A process manager may be named too."""
+        """The root's events in order, from a sequence on. `domain` may also name a process manager."""
         spec = self._folded(domain)
         stored = self._store(spec, root).history(root.encode(), from_sequence, 1 << 62)
         return [Event.read(event, spec) for event in to_events(stored, from_sequence)]
@@ -188,7 +188,7 @@ class TopologyDriver:
     # ---- dead letters
 
     def dead_letters(self, component: str) -> list[DeadLetter]:
-        """What of a component's inputs could not be handled, and why; settled ones too."""
+        """The dead letters of a component, including settled ones."""
         self._topology.component(component)
         dead_letters = self._log[self.topic(component, "dead-letters")]
         return [
@@ -196,14 +196,14 @@ class TopologyDriver:
         ]
 
     def replay(self, component: str, dead_letter: DeadLetter | None = None) -> None:
-        """Send the input of one dead letter again, or those of all that are open, oldest first.
+        """Send the input of one dead letter again, or the inputs of all open ones, oldest first.
 
-        ValueError for one that can only be discarded.
+        ValueError for a dead letter that can only be discarded.
         """
         self._settle(component, dead_letter, discard=False)
 
     def discard(self, component: str, dead_letter: DeadLetter | None = None) -> None:
-        """Give up one dead letter, or all that are open; what waits behind it goes on."""
+        """Discard one dead letter, or all open ones; the events that wait behind it are handled."""
         self._settle(component, dead_letter, discard=True)
 
     def _settle(self, component: str, dead_letter: DeadLetter | None, *, discard: bool) -> None:
@@ -234,7 +234,7 @@ class TopologyDriver:
         headers: Iterable[tuple[str, str | bytes | None]] = (),
         partition: int | None = None,
     ) -> None:
-        """Write a record as it is, to the partition of its key unless another is given, and handle what follows.
+        """Write a record unchanged, to the partition of its key unless another is given, and handle what follows.
 
         LookupError for a topic that no component reads.
         """
@@ -246,7 +246,7 @@ class TopologyDriver:
         self._run()
 
     def records(self, topic: str) -> list[Record]:
-        """All records of a topic in the order they were written, inputs as well as outputs."""
+        """All records of a topic, inputs and outputs, in the order in which they were written."""
         return list(self._log.get(topic, ()))
 
     # ---- inside
@@ -289,7 +289,7 @@ class TopologyDriver:
 
     def _run(self) -> None:
         """Handle records until none is left; what they lead to may be input again."""
-        if self._running:  # a step lets time pass while it waits
+        if self._running:  # a step that waits lets time pass, which calls this again
             return
         self._running = True
         try:
@@ -304,7 +304,7 @@ class TopologyDriver:
         raise RuntimeError(f"one input led to {_ENDLESS} records and no end; the last was {self._due[0]}")
 
     def _fire(self) -> bool:
-        """Bring time-outs that are due; whether that gave something to do."""
+        """Deliver time-outs that are due; whether there are records to handle now."""
         for worker in self._timed:
             for record in worker[1].due(self.clock.milliseconds):
                 self._handle(record, *worker, timed=True)

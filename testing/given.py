@@ -30,10 +30,10 @@ def given(
 @overload
 def given(component: type[Saga], *, root: str = "root-1", now: datetime = Y2K) -> SagaScenario: ...
 def given(component: type[Any], *events: Message, root: str = "root-1", now: datetime = Y2K) -> Any:
-    """A root of an aggregate or process manager with these events of its own, which are on its log; or a saga.
+    """A root of an aggregate or process manager that has these events in its history; or a saga.
 
-    A process manager's root is the correlation id. `now` is the time of what comes, until the test says otherwise.
-    Raises TopologyError when the component is declared wrongly, LookupError when it does not apply an event.
+    A process manager's root is the correlation id. `now` is the time of inputs until the test sets another.
+    Raises TopologyError if the declaration of the component is wrong, LookupError if it does not apply an event.
     """
     spec = spec_of(component)
     alone = Alone(spec)

@@ -13,7 +13,7 @@ from headrace.topology.inspection import ComponentSpec, type_name
 
 
 def history(spec: ComponentSpec, root: bytes, events: Iterable[Message], time: int) -> Staged:
-    """What the store of a root with these events holds; LookupError for an event that `spec` does not apply."""
+    """What the store holds for a root with these events; LookupError for an event that `spec` does not apply."""
     staged, state, sequence = Staged(), spec.state_type(), -1
     for sequence, event in enumerate(events):
         if not isinstance(event, Message):

@@ -40,7 +40,7 @@ class MemoryStore:
         return []
 
     def put(self, staged: Staged) -> None:
-        """Take what a batch staged."""
+        """Store what a batch staged."""
         self.snapshots.update(staged.snapshots)
         self.results.update(staged.results)
         for key, entry in staged.entries.items():

@@ -1,9 +1,9 @@
-"""When an event, then commands: tests of one saga or process manager, without Kafka and without a clock.
+"""When this event comes, then these commands follow: tests of one saga or process manager, without Kafka or a clock.
 
     given(Dealer).when(HandOpened(hand="h"), root="table-1").then(Send("hand", "h", StartHand()))
     given(TurnClock, Watched(hand="h")).when(TurnStarted(player="anna")).then(Schedule(MINUTE, TurnOver()))
 
-The real step runs. What the reactions yield is compared with what is expected, in the order in which they yield it.
+The step is that of production. What reactions yield is compared with what a test expects, in the order of yielding.
 """
 
 from collections.abc import Iterable, Mapping
@@ -48,19 +48,19 @@ class _Yields:
 
     @property
     def items(self) -> list[object]:
-        """What the last input led to, in order: `Send` and, of a process manager, events, `Schedule` and `Cancel`."""
+        """What the last input led to, in order: `Send`; for a process manager also events, `Schedule` and `Cancel`."""
         assert self._items is not None, "no event yet; call when(event) first"
         return list(self._items)
 
     def then(self, *items: Message | Send[Any] | Schedule | Cancel | Flag) -> Self:
-        """The last input led to exactly this, in this order."""
+        """Check that the last input led to exactly this, in this order."""
         __tracebackhide__ = True
         if list(items) != self.items:
             raise AssertionError(f"something else than expected\n{comparison(items, self.items)}")
         return self
 
     def then_nothing(self) -> Self:
-        """The last input led to nothing."""
+        """Check that the last input led to nothing."""
         __tracebackhide__ = True
         return self.then()
 
@@ -103,10 +103,10 @@ class SagaScenario(_Yields):
         correlation_id: str = "correlation-1",
         now: datetime | None = None,
     ) -> Self:
-        """An event of `root` happens; `now` holds for the later ones too.
+        """An event of `root` happens; `now` is also the time of later ones.
 
-        What would go to the dead letters is raised here: errors of reactions as they are, HandlerError when one breaks
-        its contract, LookupError for an event that the saga does not react to.
+        Raises what would otherwise become a dead letter: errors of reactions unchanged, HandlerError if a reaction
+        breaks its contract, LookupError for an event that the saga does not react to.
         """
         self._now, self._root = now or self._now, root or self._root
         about = self._event(event, self._source, self._root, correlation_id)
@@ -127,28 +127,28 @@ class ProcessScenario(_Yields, Generic[S]):
         alone.store.put(history(spec, self._key, events, since_epoch(now)))
 
     def with_state(self, of: StateOf, state: Message | None, *, sequence: int = 0) -> Self:
-        """What a reaction finds when it reads another root: its state at a sequence; None for one without events."""
+        """Set what a reaction gets when it reads another root: a state and its sequence; None if it has no events."""
         self._alone.states[of] = RootState(state, -1 if state is None else sequence)
         return self
 
     @property
     def state(self) -> S:
-        """State of the process now, a copy."""
+        """A copy of the current state of the process."""
         state: S = self._alone.state(self._alone.store.snapshot(self._key))
         return state
 
     def then_state(self, **fields: Any) -> Self:
-        """These fields of the state have these values; maps are compared as dict, repeated fields as list."""
+        """Check that these fields of the state have these values; maps are compared as dict, lists as list."""
         __tracebackhide__ = True
         check_state(self.state, fields)
         return self
 
     def when(self, event: Message, *, root: str = "source-1", domain: str = "source") -> Self:
-        """An event of another domain's `root` reaches this process; time passes by `after`.
+        """An event of another domain's `root` reaches this process. Time passes only by `after`.
 
-        What would go to the dead letters is raised here: errors of reactions as they are, HandlerError when one breaks
-        its contract, LookupError for an event that it does not react to and for a state that `with_state` does not
-        give.
+        Raises what would otherwise become a dead letter: errors of reactions unchanged, HandlerError if a reaction
+        breaks its contract, LookupError for an event that it does not react to, or for a state that `with_state` has
+        not set.
         """
         return self._bring(self._event(event, domain, root, self._root))
 
@@ -161,7 +161,7 @@ class ProcessScenario(_Yields, Generic[S]):
         root: str = "target-1",
         domain: str = "target",
     ) -> Self:
-        """A command that the process has sent, to `root`, was rejected. LookupError when it does not compensate it."""
+        """A command that the process sent to `root` was rejected. LookupError if the process does not compensate it."""
         name = type_name(type(command))
         if name not in self._spec.compensators:
             known = ", ".join(self._spec.compensators) or "none"
@@ -181,7 +181,7 @@ class ProcessScenario(_Yields, Generic[S]):
         )
 
     def after(self, time: timedelta) -> Self:
-        """Let time pass; time-outs that come due by then come. What they lead to is what `then` compares."""
+        """Let time pass; time-outs that are then due are delivered, and `then` checks what they lead to."""
         self._now += time
         now = since_epoch(self._now)
         items: list[object] = []
@@ -211,7 +211,7 @@ class ProcessScenario(_Yields, Generic[S]):
         return self
 
     def _answer_reads(self, step: Step) -> None:
-        """Answer what a reaction has asked of other roots, which lets it go on."""
+        """Answer the queries of a reaction for states of other roots, so that it can run."""
         outputs, step.outputs[:] = list(step.outputs), []
         for topic, value, key, partition, headers in outputs:
             about = raw(headers or [])

@@ -26,7 +26,7 @@ def request(
 ) -> Record:
     """The record of a command sent at `time`, in milliseconds since 1970; its partition and offset are 0.
 
-    With an `external_id` it is that of a fact.
+    With an `external_id` it is the record of a fact.
     """
     if not isinstance(command, Message):
         raise TypeError(f"a command is a protobuf message, not {command!r}")
@@ -49,12 +49,12 @@ def request(
 
 
 def raw(headers: Headers) -> dict[str, bytes]:
-    """Headers to write as they are read: text becomes UTF-8, and of several with one name the last one stays."""
+    """Headers to write, as a reader gets them: text becomes UTF-8; if a name occurs twice, the last one counts."""
     return {name: value.encode() if isinstance(value, str) else value or b"" for name, value in headers}
 
 
 def since_epoch(moment: datetime) -> int:
-    """Milliseconds since 1970; ValueError for a time without a zone, which would be another one elsewhere."""
+    """Milliseconds since 1970; ValueError for a time without a time zone, which depends on the machine."""
     if moment.tzinfo is None:
         raise ValueError(f"{moment!r} names no time zone; add tzinfo=UTC")
     return (moment - _EPOCH) // timedelta(milliseconds=1)

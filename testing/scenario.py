@@ -1,10 +1,10 @@
-"""Given events, when a command, then events: tests of one aggregate, without Kafka and without a clock.
+"""Given these events, when this command comes, then these events follow: tests of one aggregate, without Kafka.
 
     given(Door, Built()).when(Open(by="Ann")).then(Opened(by="Ann")).then_state(open=True)
 
-The real step runs, so what passes here passes in production. Besides, handlers are watched: one that changes the
-state it was given, returns something else than events, or decides differently the second time, fails the test (each
-command is decided twice for it).
+The step is that of production, so what passes here passes there. The handlers are checked too: a handler that changes
+the state it was given, returns something else than events, or decides differently the second time, fails the test.
+(For this, each command is decided twice.)
 """
 
 from collections.abc import Iterable
@@ -52,11 +52,11 @@ class Scenario(Generic[S]):
         correlation_id: str | None = None,
         now: datetime | None = None,
     ) -> Self:
-        """Send a command; `now` holds for the later ones too.
+        """Send a command; `now` is also the time of later ones.
 
-        What would go to the dead letters is raised here: errors of handlers as they are, HandlerError when a handler
-        breaks its contract, LookupError for a command that the aggregate does not handle. AssertionError when the
-        command before was rejected and nobody has looked.
+        Raises what would otherwise become a dead letter: errors of handlers unchanged, HandlerError if a handler breaks
+        its contract, LookupError for a command that the aggregate does not handle. AssertionError if the command before
+        was rejected and the test has not checked it.
         """
         __tracebackhide__ = True
         self._next(now)
@@ -82,9 +82,9 @@ class Scenario(Generic[S]):
         correlation_id: str | None = None,
         now: datetime | None = None,
     ) -> Self:
-        """Tell of something that has happened outside; one with an `external_id` that was told before changes nothing.
+        """State that something has happened outside; a known `external_id` changes nothing.
 
-        Raises as `when` does, and HandlerError when the handler rejects the fact.
+        Raises as `when` does, and HandlerError if the handler rejects the fact.
         """
         __tracebackhide__ = True
         self._next(now)
@@ -114,7 +114,7 @@ class Scenario(Generic[S]):
     ) -> Self:
         """A command to `root`, sent because of an event of this root, was rejected; `then` takes events or a `Flag`.
 
-        The event is the last one unless its `sequence` is given. LookupError when there is no compensation for it.
+        The event is the last one unless its `sequence` is given. LookupError if there is no compensation for it.
         """
         __tracebackhide__ = True
         name, compensators = type_name(type(command)), getattr(self._spec, "compensators", {})
@@ -149,7 +149,7 @@ class Scenario(Generic[S]):
         answers: list[tuple[Reply | None, list[Any]]] = []
 
         def decide(step: Any) -> None:
-            step.attempt(record)  # which raises what would be dead-lettered
+            step.attempt(record)  # raises what would otherwise become a dead letter
             replies = [value for topic, value, *_ in step.outputs if topic == NAMES.replies]
             reply = Reply.FromString(replies[0] or b"") if replies else None
             events = list(self._alone.items) if reply is None else [self._message(event) for event in reply.events]
@@ -170,18 +170,18 @@ class Scenario(Generic[S]):
     def _message(self, event: Event) -> Message:
         return self._spec.appliers[event.type].message.FromString(event.data)
 
-    # ---- what came of it
+    # ---- results
 
     @property
     def reply(self) -> Reply:
-        """The answer to the last command or fact, without its events' bytes."""
+        """The reply to the last command or fact, without the bytes of its events."""
         assert self._reply is not None, "no command yet; call when(command) first"
         self._unread = False
         return self._reply
 
     @property
     def events(self) -> list[Message]:
-        """Events of the last command or fact, or what a compensation gave; AssertionError when it was rejected."""
+        """Events of the last command or fact, or what a compensation returned; AssertionError if it was rejected."""
         __tracebackhide__ = True
         assert self._events is not None, "no command yet; call when(command) first"
         self._unread = False
@@ -191,12 +191,12 @@ class Scenario(Generic[S]):
 
     @property
     def state(self) -> S:
-        """State of the root now, a copy."""
+        """A copy of the current state of the root."""
         state: S = self._alone.state(self._alone.store.snapshot(self._key))
         return state
 
     def then(self, *events: Message | Flag) -> Self:
-        """The last command led to exactly these events, in this order."""
+        """Check that the last command led to exactly these events, in this order."""
         __tracebackhide__ = True
         try:
             got = self.events
@@ -209,12 +209,12 @@ class Scenario(Generic[S]):
         return self
 
     def then_nothing(self) -> Self:
-        """The last command was accepted and led to no event."""
+        """Check that the last command was accepted and led to no event."""
         __tracebackhide__ = True
         return self.then()
 
     def then_rejected(self, reason: str = "", *, code: str | None = None, retryable: bool | None = None) -> Self:
-        """The last command was rejected, and `reason` is part of why; `code` and `retryable` are as given, if given."""
+        """Check that the last command was rejected: `reason` is part of the text; `code` and `retryable` are equal."""
         __tracebackhide__ = True
         reply = self.reply
         if reply.status != Reply.REJECTED:
@@ -233,7 +233,7 @@ class Scenario(Generic[S]):
         return self
 
     def then_state(self, **fields: Any) -> Self:
-        """These fields of the state have these values; maps are compared as dict, repeated fields as list."""
+        """Check that these fields of the state have these values; maps are compared as dict, lists as list."""
         __tracebackhide__ = True
         check_state(self.state, fields)
         return self
