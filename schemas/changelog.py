@@ -8,7 +8,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 RESULTS = b"\0answers|"
-"""Table of the results of commands, one batch per record: a `headrace.v1.CommandResults`."""
+"""Table of the results of commands, one record per batch: a `headrace.v1.CommandResults`."""
 QUEUE = b"\0park|"
 """Table of records that wait behind another one of their root, each a `headrace.v1.DeadLetter`."""
 READS = b"\0need|"
@@ -18,32 +18,32 @@ TIMERS = b"\0timer|"
 TIMER_NAMES = b"\0timer-of|"
 """Table of the timer's key by root and name."""
 FACTS = b"\0fact|"
-"""Table of where a fact's events are, by root and external id."""
+"""Table of the events that record a fact, by root and external id."""
 POSITIONS = b"\0positions|"
 """Key of a component's positions in its inputs: a `headrace.v1.Positions`."""
 LAST_DUE = 9_999_999_999_999
-"""Milliseconds that 13 digits hold, in the year 2286: the last moment that a time-out can be due."""
+"""The largest number of milliseconds with 13 digits, in the year 2286: the latest time at which a time-out is due."""
 DIGEST_SIZE = 8
 _ACCEPTED = struct.Struct(f">c{DIGEST_SIZE}sqi")
 
 
 def result_key(root: bytes, command_id: bytes) -> bytes:
-    """Names the result of a client's command within a batch of them; ids hold no NUL."""
+    """Key of the result of a client's command within the results of its batch; ids contain no NUL."""
     return root + b"\0" + command_id
 
 
 def inbox_result_key(root: bytes, command_id: bytes) -> bytes:
-    """The same of a record from an inbox: no id that a client chooses is that of a saga's command."""
+    """The same for a record from an inbox, so that no id chosen by a client equals that of a saga's command."""
     return root + b"\0\0" + command_id
 
 
 def digest(type_name: bytes, value: bytes | None) -> bytes:
-    """Tells a record that comes again from another one of the same id."""
+    """Distinguishes a record that is sent again from another record with the same id."""
     return blake2b(type_name + b"\0" + (value or b""), digest_size=DIGEST_SIZE).digest()
 
 
 def results_key(milliseconds: int, first: bytes) -> bytes:
-    """Key of one batch's results; sorts by time, and no two batches of a partition share their first command."""
+    """Key of one batch's results. It sorts by time, and is unique: no two batches share their first command."""
     return RESULTS + b"%013d|" % milliseconds + first
 
 
@@ -58,7 +58,7 @@ def fact_key(root: bytes, external_id: bytes) -> bytes:
 
 
 def queue_prefix(root: bytes) -> bytes:
-    """Beginning of the keys of one root's queue."""
+    """Prefix of the keys of one root's queue."""
     return QUEUE + root + b"\0"
 
 
@@ -89,7 +89,7 @@ def timer_due(key: bytes) -> int:
 
 
 def timer_name_key(root: bytes, name: bytes) -> bytes:
-    """Key of the entry that says where a root's time-out is kept."""
+    """Key of the entry that holds the key of a root's time-out."""
     return TIMER_NAMES + root + b"\0" + name
 
 
@@ -97,9 +97,9 @@ class Accepted(NamedTuple):
     """The result of an accepted command, or of a fact: where its events are."""
 
     first: int
-    """Sequence of the first event; one that it would have had when there are none."""
+    """Sequence of the first event; if there are no events, the sequence that it would have had."""
     number: int
-    """Of events."""
+    """Number of events."""
 
 
 def pack_accepted(of: bytes, first: int, number: int) -> bytes:
@@ -113,7 +113,7 @@ def pack_rejected(of: bytes, reply: bytes) -> bytes:
 
 
 def result_digest(value: bytes) -> bytes:
-    """The digest of the record that a stored result is of."""
+    """The digest of the record that a stored result belongs to."""
     return value[1 : 1 + DIGEST_SIZE]
 
 
@@ -123,7 +123,7 @@ def is_rejected(value: bytes) -> bool:
 
 
 def unpack_result(value: bytes) -> Accepted | bytes:
-    """A stored result: where the events are or, of a rejected command, its serialised Reply."""
+    """A stored result: which events there are or, for a rejected command, its serialised Reply."""
     if is_rejected(value):
         return value[1 + DIGEST_SIZE :]
     _, _, first, number = _ACCEPTED.unpack(value)

@@ -1,4 +1,4 @@
-"""A fingerprint of a message type: equal as long as stored bytes of the type mean the same."""
+"""A fingerprint of a message type: it stays the same as long as stored bytes of the type mean the same."""
 
 from functools import cache
 from hashlib import sha256
@@ -14,14 +14,14 @@ _TYPES: dict[int, str] = {number: name for name, number in FieldDescriptorProto.
 def fingerprint(message_type: type[Message] | Descriptor) -> str:
     """16 hex digits that change with the fields of `message_type` and of all types that it uses.
 
-    What counts of a field: number, name, type, whether it is repeated, a map or tells unset from default, and its
-    oneof; of an enum its names and numbers. Comments, order, files and types that are not used do not count.
+    It depends on each field's number, name, type and oneof, on whether it is repeated, a map, or distinguishes unset
+    from default; and on names and numbers of enums. Comments, order, files and unused types do not count.
     """
     return _fingerprint(_descriptor(message_type))
 
 
 def canonical(message_type: type[Message] | Descriptor) -> str:
-    """The text that the fingerprint is taken of: the type itself first, then the types that it uses, by name."""
+    """The text of which the fingerprint is a hash: the type itself, then the types that it uses, by name."""
     descriptor = _descriptor(message_type)
     types: dict[str, Descriptor | EnumDescriptor] = {}
     _collect(descriptor, types)

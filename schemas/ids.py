@@ -1,7 +1,7 @@
-"""Ids that Headrace makes: each with `str` to print it and `parse` to read it back.
+"""Ids that Headrace makes: `str` prints them and `parse` reads them.
 
-Programs in other languages need exactly these forms; `docs/record-format.md` shows them. A root may hold any character
-but control characters, so that each form is read from the end that cannot hold a root.
+Programs in other languages need exactly these forms; `docs/record-format.md` describes them. A root may contain any
+character except control characters, so each form is parsed from the end that cannot contain a root.
 """
 
 from typing import NamedTuple, Self
@@ -19,17 +19,17 @@ class EventRef(NamedTuple):
 
     @property
     def id(self) -> str:
-        """The event's own id, unique for its source: its `ce_id`."""
+        """The event's `ce_id`, unique for its source."""
         return f"{self.root}:{self.sequence}"
 
     @property
     def component(self) -> str:
-        """Aggregate or process manager that wrote it."""
+        """The aggregate or process manager that wrote it."""
         return self.source.rpartition("/")[2]
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """None for a text that names no event."""
+        """None for a text that is not the id of an event."""
         empty, edition, component, rest = (*text.split("/", 3), "", "", "", "")[:4]
         root, colon, number = rest.rpartition(":")
         if empty or not (edition and component and root and colon and number.isdecimal()):
@@ -53,7 +53,7 @@ class CommandRef(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """None for a text that names no such command."""
+        """None for a text that is not the id of such a command."""
         cause, sign, rest = text.rpartition(">")
         component, slash, number = rest.partition("/")
         if not (cause and sign and component and slash and number.isdecimal()):
@@ -62,7 +62,7 @@ class CommandRef(NamedTuple):
 
 
 class ReadRef(NamedTuple):
-    """A state that a process manager asks another root for: `{cause}?{component}/{number}`."""
+    """A query of a process manager for the state of another root: `{cause}?{component}/{number}`."""
 
     cause: str
     component: str
@@ -73,7 +73,7 @@ class ReadRef(NamedTuple):
 
 
 class DeadLetterRef(NamedTuple):
-    """The input that a dead letter holds: `{topic}/{partition}/{offset}`, or its own id if it was on no topic."""
+    """The id of a dead letter: `{topic}/{partition}/{offset}` of its input; for a time-out, its id as the last part."""
 
     topic: str
     partition: int
@@ -84,7 +84,7 @@ class DeadLetterRef(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """None for a text that names no dead letter."""
+        """None for a text that is not the id of a dead letter."""
         topic, partition, place = (*text.split("/", 2), "", "")[:3]
         return cls(topic, int(partition), place) if topic and place and partition.isdecimal() else None
 
@@ -102,7 +102,7 @@ class TimerRef(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """None for a text that names no time-out."""
+        """None for a text that is not the id of a time-out."""
         kind, _, rest = text.partition("/")
         root, name, due = ("", "", *rest.rsplit("/", 2))[-3:]
         return cls(root, name, int(due)) if kind == "timer" and root and due.isdecimal() else None
@@ -118,7 +118,7 @@ class RejectionRef(NamedTuple):
 
 
 class IssuerRef(NamedTuple):
-    """Who is told, in its inbox, that a command was rejected: `{component}:{root}`; the value of `ce_rejectto`."""
+    """Who is notified, in its inbox, that a command was rejected: `{component}:{root}`; the value of `ce_rejectto`."""
 
     component: str
     root: str

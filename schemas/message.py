@@ -4,7 +4,7 @@
         reader: str = field(1)
         tags: list[str] = field(2)
 
-`BookLent` is a real protobuf class, of the same kind and with the same bytes as one that protoc generates from
+`BookLent` is a real protobuf class, with the same behaviour and the same bytes as one that protoc generates from
 
     package library.v1;
     message BookLent {
@@ -13,8 +13,8 @@
     }
 
 A field is a str, bytes, bool, int (int64), float (double), an `Enum` of this module, another message, a `list[…]` of
-these, a `dict[…, …]` (a map), or `… | None` (an optional field, which `has` can tell from an unset one). Messages
-of one module may name each other, in quotes. `reserved=(3,)` keeps the numbers of fields that were dropped.
+these, a `dict[…, …]` (a map), or `… | None` (an optional field: `has` says whether it is set). Messages of one module
+may refer to each other, in quotes. `reserved=(3,)` reserves the numbers of fields that were dropped.
 """
 
 import sys
@@ -31,21 +31,21 @@ __all__ = ["Enum", "Message", "MessageError", "check_complete", "field", "has"]
 
 
 def field(number: int, *, kind: str = "", oneof: str = "") -> Any:
-    """A field and its number, which stands for it in the bytes, for ever.
+    """A field and its number. The number identifies the field in the bytes, so it can never change.
 
-    `kind` is the protobuf type of an int (int32, uint64, sint32, fixed64, …) or a float (float); `oneof` names a group
-    of fields of which at most one is set.
+    `kind` is the protobuf type of an int (int32, uint64, sint32, fixed64, …) or a float (float); `oneof` is the name of
+    a group of fields of which at most one is set.
     """
     return Field(number, kind, oneof)
 
 
 def has(message: ProtobufMessage, name: str) -> bool:
-    """Whether a field is set: one that is optional, in a oneof, or a message; ValueError for any other one."""
+    """Whether a field is set. It must be optional, in a oneof, or a message; ValueError for any other field."""
     return message.HasField(name)
 
 
 class _Meta(type):
-    """Makes protobuf classes out of class bodies."""
+    """Makes protobuf classes from class bodies."""
 
     def __new__(
         mcs,
@@ -60,7 +60,7 @@ class _Meta(type):
             return super().__new__(mcs, name, bases, body)
         outer = body["__qualname__"].rpartition(".")[0]
         if outer and not outer.endswith("<locals>"):
-            return type(name, (), {BODY: Body(name, "", body, reserved)})  # built with the message that it stands in
+            return type(name, (), {BODY: Body(name, "", body, reserved)})  # built with the message that contains it
         if not package:
             raise MessageError(f'{name}: names no package; write class {name}(Message, package="library.v1")')
         return _declare(Body(name, package, body, reserved), local=bool(outer))
@@ -79,15 +79,15 @@ else:
         """Base of messages declared in Python; see the module."""
 
 
-# ---- messages that name each other
+# ---- messages that refer to each other
 
 
 _WAITING: dict[str, dict[str, tuple[Body, type]]] = {}
-"""Bodies that name messages that are not declared yet, with what stands for them, by module and name."""
+"""Bodies that refer to messages that are not declared yet, with their placeholders, by module and name."""
 
 
 def _declare(body: Body, *, local: bool) -> Any:
-    """The class of a body; or what stands for it until those are declared that it names."""
+    """The class of a body; or a placeholder, until the messages that it refers to are declared."""
     waiting = _WAITING.setdefault(body.module, {})
     waiting.pop(body.name, None)
     try:
@@ -99,13 +99,13 @@ def _declare(body: Body, *, local: bool) -> Any:
         waiting[body.name] = body, Waiting(body.name, (), content)
         return _complete(body.module).get(body.name) or waiting[body.name][1]
     if waiting:
-        setattr(sys.modules[body.module], body.name, made)  # those that waited look for it there
+        setattr(sys.modules[body.module], body.name, made)  # bodies that waited for it look it up there
         _complete(body.module)
     return made
 
 
 def _complete(module: str) -> dict[str, Any]:
-    """Build those that wait for no other any more, and put them in the place of what stood for them."""
+    """Build the bodies that wait for nothing any more, and replace their placeholders."""
     waiting = _WAITING[module]
     ready = dict(waiting)
     while ready:
@@ -122,7 +122,7 @@ def _complete(module: str) -> dict[str, Any]:
 
 
 def check_complete(module: str) -> None:
-    """Raises MessageError if a message of a module names another one that is declared nowhere."""
+    """Raises MessageError if a message of a module refers to another one that is not declared."""
     for _, stand_in in _WAITING.get(module, {}).values():
         raise MessageError(stand_in.__doc__)
 
@@ -131,7 +131,7 @@ def check_complete(module: str) -> None:
 
 
 def _build(bodies: Sequence[tuple[Body, type | None]]) -> list[type[ProtobufMessage]]:
-    """The classes of bodies that may name each other, in one file, as protobuf wants it. Raises Undeclared."""
+    """The classes of bodies that may refer to each other, in one file, as protobuf requires. Raises Undeclared."""
     first = bodies[0][0]
     file = FileDescriptorProto(name=f"{first.package}.{first.name}.proto", package=first.package, syntax="proto3")
     builder = Builder(file, {stand_in: body for body, stand_in in bodies if stand_in is not None})
@@ -171,7 +171,7 @@ def _without_json_names(message: DescriptorProto) -> None:
 
 
 def _name(made: type[Any], module: str, qualname: str, doc: str | None) -> None:
-    """Let pickle, and a reader, find the class where it was declared."""
+    """Set where the class was declared, for pickle and for people."""
     made.__module__, made.__qualname__ = module, qualname
     symbol_database.Default().RegisterMessage(made)
     if doc:

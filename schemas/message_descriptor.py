@@ -1,4 +1,4 @@
-"""Bodies of classes that declare messages, as descriptors."""
+"""Makes descriptors from the bodies of classes that declare messages."""
 
 import enum
 import sys
@@ -29,12 +29,12 @@ BODY = "__headrace_body__"
 
 
 class MessageError(TypeError):
-    """A declaration that makes no message; the text says which class and field, why, and what to do."""
+    """A declaration that is wrong; the text says which class and field, why, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """What `field` leaves in the class body."""
+    """What `field` puts into the class body."""
 
     number: int
     kind: str
@@ -46,23 +46,23 @@ class Body(NamedTuple):
 
     name: str
     package: str
-    """Empty for one that stands in another message."""
+    """Empty for a message that is nested in another one."""
     content: Mapping[str, Any]
     reserved: Sequence[int]
 
     @property
     def module(self) -> str:
-        """Name of the module that it stands in."""
+        """Name of its module."""
         return str(self.content["__module__"])
 
     @property
     def nested(self) -> dict[str, type]:
-        """What stands for the messages in it."""
+        """Placeholders of the messages that are nested in it."""
         return {key: one for key, one in self.content.items() if isinstance(one, type) and BODY in vars(one)}
 
 
 class Undeclared(Exception):
-    """A field names what is not declared yet, or never."""
+    """A field refers to something that is not declared, or not yet."""
 
     def __init__(self, name: str, text: str) -> None:
         super().__init__(text)
@@ -71,24 +71,24 @@ class Undeclared(Exception):
 
 
 class Waiting(type):
-    """Type of what stands for a message that names one that is not declared yet; its `__doc__` says which."""
+    """Type of the placeholder of a message that refers to one not declared yet; its `__doc__` says which."""
 
     def __call__(cls, *_: object, **__: object) -> Any:
         raise MessageError(vars(cls)["__doc__"])
 
     def __getattr__(cls, name: str) -> Any:
-        if name.startswith("__"):  # Python itself asks for some
+        if name.startswith("__"):  # Python itself looks up some of these
             raise AttributeError(name)
         raise MessageError(vars(cls)["__doc__"])
 
 
 class Enum(enum.IntEnum):
-    """An enum; its first value is 0, and what a field is before it is set.
+    """An enum; its first value is 0, the default of a field.
 
         class Suit(Enum, package="cards.v1"):
             CLUBS = 0
 
-    Protobuf puts the names of all values of a package into one scope. Fields read as plain ints.
+    In protobuf, the value names of all enums of a package share one scope. Reading a field gives a plain int.
     """
 
     def __init_subclass__(cls, *, package: str = "") -> None:
@@ -96,17 +96,17 @@ class Enum(enum.IntEnum):
 
 
 class Builder:
-    """Builds one file: messages, all that is nested in them, and what they depend on."""
+    """Builds one file: messages, everything nested in them, and the files that they depend on."""
 
     def __init__(self, file: FileDescriptorProto, others: Mapping[type, Body]) -> None:
-        """`others` are the messages of this file, by what stands for them where they name each other."""
+        """`others` are the messages of this file, by their placeholders, with which they refer to each other."""
         self._file = file
         self._names: dict[type, str] = {}
-        """Full names of messages of this file, by what stands for them in annotations."""
+        """Full names of messages of this file, by their placeholders in annotations."""
         self._scope: dict[str, Any] = {body.name: stand_in for stand_in, body in others.items()}
-        """What stands for the messages around the one that is being built."""
+        """Placeholders of the messages that contain the one that is being built."""
         self._top = ""
-        """Name of the message that no other one is around."""
+        """Name of the outermost message."""
         for stand_in, body in others.items():
             full_name = f"{body.package}.{body.name}"
             self._names |= {stand_in: full_name} | {one: f"{full_name}.{key}" for key, one in body.nested.items()}
@@ -117,7 +117,7 @@ class Builder:
         self._top = name if body.package else self._top
         made = DescriptorProto(name=name)
         self._names |= {value: f"{full_name}.{key}" for key, value in nested.items()}
-        own = type(name, (), dict(nested))  # stands for the message in its own annotations
+        own = type(name, (), dict(nested))  # the placeholder of the message in its own annotations
         self._names[own] = full_name
         scope = {**vars(sys.modules[body.module]), **self._scope, **content, name: own}
         outer, self._scope = self._scope, {**self._scope, **nested, name: own}
@@ -215,7 +215,7 @@ class Builder:
             )
 
     def _resolved(self, where: str, annotation: Any, scope: Mapping[str, Any]) -> Any:
-        """An annotation, if it is a text or names a class that comes later, as what it means in its module."""
+        """An annotation; if it is a text or refers to a later class, what that means in its module."""
         text = annotation.__forward_arg__ if isinstance(annotation, ForwardRef) else annotation
         if not isinstance(text, str):
             return annotation
@@ -234,7 +234,7 @@ class Builder:
         return None
 
     def _enum(self, where: str, values: type[Enum]) -> str:
-        """Full name of an enum, which becomes a file of its own when a field first has it."""
+        """Full name of an enum, which becomes a file of its own when a field first uses it."""
         package: str = values.__headrace_package__ or self._file.package  # type: ignore[attr-defined]
         made = EnumDescriptorProto(name=values.__name__)
         for value in values:
@@ -277,7 +277,7 @@ def _check_number(name: str, key: str, number: int, numbers: dict[int, str]) -> 
 
 
 def _optionals_last(made: DescriptorProto) -> None:
-    """Each optional field gets a oneof of its own, behind those that the author names, as protoc does it."""
+    """Give each optional field a oneof of its own, after those that the author names, as protoc does."""
     for one in made.field:
         if one.proto3_optional:
             one.oneof_index = len(made.oneof_decl)
@@ -288,7 +288,7 @@ def _optionals_last(made: DescriptorProto) -> None:
 
 
 def _annotations(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Those of a class body; Python 3.14 keeps them in a function that is called when they are asked for."""
+    """The annotations of a class body; Python 3.14 has a function that returns them."""
     if "__annotations__" in body:
         found: Mapping[str, Any] = body["__annotations__"]
         return found

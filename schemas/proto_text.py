@@ -1,4 +1,4 @@
-"""Messages as the text of a .proto file, and what must not change between two of them."""
+"""Messages as the text of a .proto file, and which changes between two such files are forbidden."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -14,7 +14,7 @@ _Proto = FieldDescriptorProto
 
 
 def proto_text(package: str, messages: Sequence[type[Message]]) -> str:
-    """The .proto file of a package: these messages, the enums that they use, and imports of all else."""
+    """The .proto file of a package: these messages, the enums that they use, and imports of everything else."""
     types: list[DescriptorProto] = []
     enums: dict[str, EnumDescriptorProto] = {}
     imports: dict[str, None] = {}
@@ -99,7 +99,7 @@ def _type(field: FieldDescriptorProto) -> str:
 
 
 def changes(before: FileDescriptorProto, after: FileDescriptorProto) -> list[str]:
-    """Numbers that were used for one thing and are used for another now, or were dropped, a line each."""
+    """Field numbers that now mean something else, or were dropped, one line each."""
     found: list[str] = []
     later = {message.name: message for message in after.message_type}
     for message in before.message_type:

@@ -1,7 +1,7 @@
 """An event on its log and in the store: its attributes and its bytes, which are never rewritten.
 
-In the store it is no protobuf message, because 100,000 of them are read to rebuild one root: splitting at six NULs
-takes a fifth of the time that parsing does.
+In the store it is not a protobuf message, because to rebuild one root 100,000 events may be read: splitting at six NULs
+takes a fifth of the time that parsing takes.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from headrace.schemas.headrace_v1_pb2 import Event
 
 
 class StoredEvent(NamedTuple):
-    """Fields in the order they are stored in; all but `data` are text without NUL."""
+    """Fields in the order in which they are stored; all but `data` are text without NUL."""
 
     type: bytes
     time: bytes
@@ -55,7 +55,7 @@ def root_of(key: bytes | None) -> bytes:
 
 
 def to_event(value: bytes, sequence: int) -> Event:
-    """The event as replies and query results carry it."""
+    """The event as it is in replies and query results."""
     stored = unpack(value)
     return Event(
         type=stored.type.decode(),
@@ -70,5 +70,5 @@ def to_event(value: bytes, sequence: int) -> Event:
 
 
 def to_events(values: Iterable[bytes], first: int) -> list[Event]:
-    """Stored events that follow each other, the first of them with sequence `first`."""
+    """Consecutive stored events; the first one has the sequence `first`."""
     return [to_event(value, sequence) for sequence, value in enumerate(values, first)]

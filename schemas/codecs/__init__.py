@@ -18,22 +18,22 @@ Decoder = Callable[[bytes | None, type[M]], M]
 
 
 class DecodeError(ValueError):
-    """A payload that is no such message; the text names message type, content type and reason."""
+    """A payload that cannot be read as the message; the text names message type, content type and reason."""
 
 
 def content_types() -> tuple[str, ...]:
-    """What `encode` takes. `decode` also takes these with parameters, application/x-protobuf, and none at all."""
+    """What `encode` takes. `decode` also takes these with parameters, application/x-protobuf, and no content type."""
     return PROTOBUF, JSON, AVRO
 
 
 def decode(data: bytes | None, message_type: type[M], content_type: str | None = None) -> M:
-    """The message in a record's value; no value (None) reads as no bytes. Raises DecodeError, and nothing else."""
+    """The message in a record's value; None is read as no bytes. Raises DecodeError, and nothing else."""
     message: M = decoder_for(content_type)(data, message_type)
     return message
 
 
 def encode(message: Message, content_type: str = PROTOBUF) -> bytes:
-    """`message` as the value of a record. Raises ValueError when the content type is unknown, or cannot carry it."""
+    """`message` as the value of a record. Raises ValueError if the content type is unknown, or cannot represent it."""
     if content_type == PROTOBUF:
         return message.SerializeToString()
     if content_type == AVRO:
@@ -85,7 +85,7 @@ def _from_avro(data: bytes | None, message_type: type[M]) -> M:
 
 
 def _storable(message: M) -> M:
-    """The same message, if protobuf can read what it would write of it; it cannot from 100 levels of nesting on."""
+    """The same message, if protobuf can read its own serialisation; from 100 levels of nesting on it cannot."""
     message.__class__.FromString(message.SerializeToString())
     return message
 

@@ -1,6 +1,6 @@
 """Avro for protobuf messages: a schema derived from the descriptor, and values in Avro's binary encoding.
 
-The mapping, for people who write the other side, stands in docs/record-format.md.
+docs/record-format.md describes the mapping, for people who write the other side.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ _SCALARS = {
 
 
 def schema(message_type: type[Message]) -> dict[str, Any]:
-    """The Avro schema of `message_type`, as JSON has it; fields stand in the order of their numbers."""
+    """The Avro schema of `message_type`, as JSON has it; fields are in the order of their numbers."""
     derived: dict[str, Any] = _record(message_type.DESCRIPTOR, {}, [])
     return derived
 
@@ -35,8 +35,8 @@ def schema(message_type: type[Message]) -> dict[str, Any]:
 def encode(message: Message) -> bytes:
     """`message` in Avro's binary encoding, without the schema.
 
-    Raises ValueError, with the field's name, for an enum's number that has no name. Fields unknown to the message
-    type are left out.
+    Raises ValueError, with the field's name, for an enum number without a name. Fields that the message type does not
+    know are left out.
     """
     parsed, _ = _parsed(message.DESCRIPTOR)
     out = BytesIO()
@@ -47,7 +47,7 @@ def encode(message: Message) -> bytes:
 def decode(data: bytes, message_type: type[M]) -> M:
     """The reverse of `encode`; `data` must have been written with exactly `schema(message_type)`.
 
-    Anything else raises, mostly ValueError; fastavro has no error class of its own for malformed data.
+    Other data raise an error, mostly ValueError; fastavro has no error class of its own for malformed data.
     """
     parsed, read = _parsed(message_type.DESCRIPTOR)
     stream = BytesIO(data)
@@ -75,7 +75,7 @@ def _parsed(descriptor: Descriptor) -> tuple[Any, Callable[..., Any]]:
 
 
 def _record(descriptor: Any, known: dict[str, bool], cycles: list[str]) -> Any:
-    """Schema of a message, or its name if it is in `known` already (True: and not complete yet, so it is recursive)."""
+    """Schema of a message, or its name if it is in `known`, where True means not complete yet, and so recursive."""
     name = descriptor.full_name
     if name in known:
         if known[name]:
@@ -93,7 +93,7 @@ def _type(field: FieldDescriptor, known: dict[str, bool], cycles: list[str]) -> 
     single = _single(field, known, cycles)
     if field.is_repeated:
         if field.message_type is not None and not field.message_type.fields:
-            # An empty record takes no bytes, so nothing would bound the number of them that an input claims.
+            # An empty record takes no bytes, so an input could claim any number of them.
             single = ["null", single]
         return {"type": "array", "items": single}
     return ["null", single] if field.has_presence else single
