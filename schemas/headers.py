@@ -17,23 +17,23 @@ REPLY_TO = "ce_replyto"
 PATH = "ce_path"
 """Sagas and process managers that led here, oldest first, each followed by `>`."""
 REJECT_TO = "ce_rejectto"
-"""Who is told that the command was rejected: component and root, with a colon between."""
+"""Who is notified that the command was rejected: component and root, with a colon between them."""
 CASCADE = "ce_cascade"
 REPLAY_OF = "ce_replayof"
 """Id of the dead letter that this record is sent again for."""
 ATTEMPTS = "ce_attempts"
 DISCARD = "ce_discard"
 ORIGIN = "ce_origintopic"
-"""Topic that the input of a replayed dead letter was on; it counts as if it came from there."""
+"""The topic that the input of a replayed dead letter was on; the record counts as if it came from there."""
 CONTENT_TYPE = "content-type"
 UNREADABLE = "headrace-unreadable"
 """In place of all headers of a record that cannot be read: what is wrong with it."""
 
 REQUIRED = (SPECVERSION, ID, SOURCE, TYPE)
 REPLAY = frozenset({REPLAY_OF, ATTEMPTS, DISCARD, ORIGIN})
-"""What a replay has besides the headers of its dead letter's input."""
+"""Headers that a replay adds to those of its dead letter's input."""
 ENGINE_ONLY = frozenset({SEQUENCE, CAUSATION, FACT, PATH, REJECT_TO, CASCADE}) | REPLAY
-"""What only the engine and operators say: these count in an inbox; in a facts topic `ce_factid` counts too."""
+"""Headers that only the engine and operators set. They count in an inbox only; `ce_factid` also in a facts topic."""
 
 Headers = list[tuple[str, str | bytes | None]]
-"""Headers as they are produced, in order; a name may stand in them twice."""
+"""Headers as they are produced, in order; a name may occur twice."""

@@ -1,7 +1,7 @@
 """A record as a CloudEvent 1.0 in Kafka's binary content mode: payload in the value, attributes in headers.
 
-The engine reads and writes headers by the names below without building objects, since it does so for each
-command; everything else uses `CloudEvent`.
+For speed, the engine reads and writes headers by their names, without building objects; everything else uses
+`CloudEvent`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,7 +25,7 @@ _LAST = 253_402_300_799_999  # milliseconds, the end of the year 9999
 
 
 class RecordError(ValueError):
-    """A record that is no CloudEvent of ours; the text says which header or key is wrong, and how."""
+    """A record that is not a valid CloudEvent for the engine; the text says which header or key is wrong, and how."""
 
 
 class Record(NamedTuple):
@@ -54,7 +54,7 @@ class CloudEvent:
     extensions: Mapping[str, str] = field(default_factory=dict)
 
     def headers(self) -> Headers:
-        """Headers to produce with, in the order that the engine writes them too."""
+        """Headers to produce, in the same order as the engine writes them."""
         headers: Headers = [(SPECVERSION, "1.0"), (ID, self.id), (SOURCE, self.source), (TYPE, self.type)]
         optional = ((SUBJECT, self.subject), (TIME, self.time), (CONTENT_TYPE, self.content_type))
         headers.extend((name, value) for name, value in optional if value)
@@ -86,7 +86,7 @@ def read(value: bytes | None, headers: Iterable[tuple[str, bytes]] | Mapping[str
 
 
 def check(headers: Mapping[str, bytes]) -> Mapping[str, bytes]:
-    """The same headers, if they hold what every CloudEvent must; else RecordError names what is missing."""
+    """The same headers, if they have what every CloudEvent needs; otherwise RecordError names what is missing."""
     get = headers.get
     if get(SPECVERSION) == b"1.0" and get(ID) and get(SOURCE) and get(TYPE):
         return headers
@@ -97,7 +97,7 @@ def check(headers: Mapping[str, bytes]) -> Mapping[str, bytes]:
 
 
 def rfc3339(milliseconds: int) -> str:
-    """A Kafka timestamp as RFC 3339 in UTC, with three decimals; one outside of 1970 to 9999 as the nearest end."""
+    """A Kafka timestamp as RFC 3339 in UTC, with three decimals; clamped to the years 1970 to 9999."""
     milliseconds = min(max(milliseconds, 0), _LAST)
     moment = datetime.fromtimestamp(milliseconds // 1000, UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{milliseconds % 1000:03d}Z"
