@@ -1,4 +1,4 @@
-"""Components at work, without Kafka: one module per kind, and what they are composed of."""
+"""Steps: components that handle records, without Kafka. One module per kind, and the parts that they share."""
 
 from headrace.streams.steps import aggregate, feed, process_manager, saga
 

@@ -1,6 +1,6 @@
-"""An aggregate at work: commands, facts and rejections of its sagas' commands become events.
+"""The step of an aggregate: commands, facts and rejections of its sagas' commands become events.
 
-It reads in the order of the data: record → decode → decide → apply → stage.
+The code follows the data: record → decode → decide → apply → stage.
 """
 
 from google.protobuf.message import Message
@@ -47,12 +47,12 @@ from headrace.topology.saga import Cascade
 from headrace.topology.topology import Topology
 
 PAGE = 1000
-"""Events that one query is answered with at most: a whole history would hold up everybody else."""
+"""The most events in the answer to one query: a whole history would delay all other records."""
 QUERY, REJECTION = type_name(Query).encode(), type_name(WireRejection).encode()
 
 
 class AggregateStep(Step):
-    """One aggregate in one partition of one edition; see `Step` for how a batch goes."""
+    """One aggregate in one partition of one edition; `Step` describes what happens to a batch."""
 
     def __init__(self, spec: AggregateSpec, store: Store, context: StepContext) -> None:
         super().__init__(f"aggregate:{spec.name}", spec.name, store, context)
@@ -68,7 +68,7 @@ class AggregateStep(Step):
     # ---- the batch, from outside
 
     def handle(self, record: Record) -> None:
-        # whatever comes of a replay: that is a dead letter of its own
+        # settled whatever the replay leads to: if it fails again, that is a new dead letter
         if REPLAY_OF in record.headers and record.topic == self._trust.inbox:
             discarded = DISCARD in record.headers
             self._dead_letters.settle(record, "discarded" if discarded else "replayed")
@@ -133,7 +133,7 @@ class AggregateStep(Step):
         self._accept(record, key, live, events, answer_to)
 
     def _fact(self, record: Record, key: bytes, live: CachedState) -> None:
-        """What has happened outside: it is not rejected, and recorded once for each external id, for ever."""
+        """Record what has happened outside: it cannot be rejected, and it is recorded once per external id, forever."""
         headers = record.headers
         answer_to = self._replier.target(headers.get(REPLY_TO))
         external = headers.get(FACT)
@@ -157,7 +157,7 @@ class AggregateStep(Step):
         self._accept(record, key, live, events, answer_to, external)
 
     def _rejection(self, record: Record, key: bytes, live: CachedState) -> None:
-        """A command was rejected that was sent because of an event of this root: compensate."""
+        """Compensate for a rejected command that was sent because of an event of this root."""
         check_ids(record.headers)
         name = inbox_result_key(key, record.headers[ID])
         if self._deduplication.known(name, record) is not None:
@@ -167,7 +167,7 @@ class AggregateStep(Step):
         outcome = self._compensate(rejection, key, live)
         self.batch.count("compensations")
         events = self._states.events(outcome.events, f"the compensation of {rejection.command_type}")
-        if outcome.dead:  # decided anew when it is sent again
+        if outcome.dead:  # handled again if its dead letter is replayed
             self._deduplication.rejected(name, record, Reply())
         else:
             self._deduplication.accepted(name, record, live.sequence + 1, len(events))
@@ -204,7 +204,7 @@ class AggregateStep(Step):
         return events
 
     def _compensate(self, rejection: WireRejection, key: bytes, live: CachedState) -> compensation.Outcome:
-        """What the aggregate's `@compensates` handler says; without one, the command's cascade mode."""
+        """What the aggregate's `@compensates` handler decides; without one, what the command's cascade mode says."""
         handler = self._spec.compensators.get(rejection.command_type)
         if handler is None:
             return compensation.uncompensated(self._spec.class_name, rejection)
@@ -261,7 +261,7 @@ class AggregateStep(Step):
     def _repeat(
         self, record: Record, key: bytes, live: CachedState, known: bytes, answer_to: ReplyTarget | None
     ) -> None:
-        """A record that was answered before: the first answer again, and nothing else."""
+        """Give a record that was answered before its first answer again, and do nothing else."""
         self.batch.count("repeated")
         if answer_to is not None:
             reply, (first, count) = repeated_reply(known, record, key)
@@ -287,7 +287,7 @@ class AggregateStep(Step):
                 compensation.notice(record, reply, self._component, self._context, self._envelope.source)
             )
         if (answer_to is None and not reported) or headers.get(CASCADE) == Cascade.DEAD_LETTER.value.encode():
-            self._dead_letters.add(record, rejected)  # nobody listens, and nothing may disappear
+            self._dead_letters.add(record, rejected)  # nobody is told, and nothing may disappear
         if answer_to is not None:
             if rejected.code == replies.CONFLICT and expected is not None and expected < live.sequence:
                 since = self._cache.events(key, live, expected + 1)
@@ -307,5 +307,5 @@ class AggregateStep(Step):
 
 @runs(AggregateSpec)
 def aggregate_step(spec: AggregateSpec, topology: Topology, store: Store, context: StepContext) -> Step:
-    """An aggregate at work."""
+    """Makes the step of an aggregate."""
     return AggregateStep(spec, store, context)

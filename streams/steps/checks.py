@@ -1,4 +1,4 @@
-"""What a record's key and headers must be, beyond being a CloudEvent."""
+"""What a record's key and headers must be, in addition to those of a CloudEvent."""
 
 from collections.abc import Mapping
 
@@ -6,11 +6,11 @@ from headrace.schemas.headers import CORRELATION, EXPECTED, FACT, ID, TRACEPAREN
 from headrace.schemas.record import RecordError
 
 LONGEST = 1024
-"""Bytes of a header that is copied into other records: else those could be too large, whoever makes them."""
+"""The most bytes in a header that is copied into other records: longer ones could make these too large."""
 
 
 def checked_root(key: bytes | None) -> bytes:
-    """The key, if it can name a root; else RecordError."""
+    """The key, if it is a valid root; otherwise RecordError."""
     if not key:
         raise RecordError("the record has no key; the key is the root that the command is for")
     if len(key) > 1024 or min(key) < 0x20:
@@ -23,7 +23,7 @@ def checked_root(key: bytes | None) -> bytes:
 
 
 def whole_number(header: bytes) -> int:
-    """The number in an expected-sequence header; RecordError if it can be no sequence."""
+    """The number in an expected-sequence header; RecordError if it cannot be a sequence."""
     if header == b"-1":
         return -1
     if not header.isdigit() or len(header) > 19:  # as many digits as a sequence can have
@@ -32,7 +32,7 @@ def whole_number(header: bytes) -> int:
 
 
 def check_ids(headers: Mapping[str, bytes], fact: bytes = b"") -> None:
-    """RecordError unless ids are text without NUL, which divides fields in the store, and all that is copied short."""
+    """RecordError unless ids are text without NUL, which separates fields in the store, and none is too long."""
     joined = b" ".join((headers[ID], headers.get(CORRELATION) or b"", fact))
     if len(joined) + len(headers.get(TRACEPARENT) or b"") > LONGEST:
         for name in (ID, CORRELATION, TRACEPARENT, FACT):

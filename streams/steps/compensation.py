@@ -1,4 +1,4 @@
-"""Rejected commands on their way back: the notice to whoever caused them, and the outcome of a compensation."""
+"""Rejections of commands: the notice to the component that caused the command, and the outcome of a compensation."""
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ from headrace.topology.saga import Cascade
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The outcome of a flag, or of the lack of a compensation."""
+    """What a rejection leads to."""
 
     events: tuple[object, ...] = ()
     dead: Uncompensated | None = None
@@ -42,7 +42,7 @@ class Outcome:
 
 
 def notice(record: Record, reply: Reply, component: str, context: StepContext, source: str) -> Output:
-    """The record that reports a rejected command to its issuer; RecordError when the issuer's address is none."""
+    """The record that reports a rejected command to its issuer; RecordError if the issuer's address is not valid."""
     headers = record.headers
     issuer, address = IssuerRef.parse(headers[REJECT_TO].decode()), headers[REJECT_TO]
     if issuer is None or not is_name(issuer.component):
@@ -80,7 +80,7 @@ def notice(record: Record, reply: Reply, component: str, context: StepContext, s
 
 
 def flagged(where: str, rejection: WireRejection, flag: Flag, sequence: int) -> Outcome:
-    """The outcome of a compensation's flag; `sequence` is that of the event which the command was sent for."""
+    """The outcome of a compensation's flag; `sequence` is that of the event for which the command was sent."""
     reason = reason_of(rejection)
     if flag is Flag.REVOKE:
         return Outcome((Revoked(sequence=sequence, reason=reason),))
@@ -92,7 +92,7 @@ def flagged(where: str, rejection: WireRejection, flag: Flag, sequence: int) -> 
 
 
 def uncompensated(class_name: str, rejection: WireRejection) -> Outcome:
-    """What the command's cascade mode says where an aggregate has no compensation."""
+    """The outcome by the command's cascade mode, if an aggregate has no compensation."""
     reason = reason_of(rejection)
     if rejection.cascade == Cascade.CONTINUE.value:
         return Outcome()
@@ -102,7 +102,7 @@ def uncompensated(class_name: str, rejection: WireRejection) -> Outcome:
 
 
 def passed_on(record: Record, rejection: WireRejection, context: StepContext, aggregates: Container[str]) -> Output:
-    """The record that brings a process manager's rejection to the aggregate whose event the command was sent for."""
+    """The record that passes a process manager's rejection on to the aggregate whose event caused the command."""
     cause = EventRef.parse(rejection.cause)
     if cause is None or cause.component not in aggregates:
         raise Uncompensated(f"nobody to tell of it: {reason_of(rejection)}")
@@ -117,13 +117,13 @@ def reason_of(rejection: WireRejection) -> str:
 
 
 def sequence_of(cause: str, source: str, key: bytes) -> int:
-    """Sequence of the event of this root that a command was sent for; -1 when it was another's."""
+    """Sequence of the event of this root for which a command was sent; -1 if it was an event of another root."""
     event = EventRef.parse(cause)
     return event.sequence if event is not None and (event.source, event.root) == (source, key.decode()) else -1
 
 
 def escalation(rejection: WireRejection, key: bytes, headers: Mapping[str, bytes]) -> dict[str, str]:
-    """What a person is told of a rejection that was escalated."""
+    """What a person is told about an escalated rejection."""
     return {
         "root": key.decode(),
         "refused_by": f"{rejection.component} {rejection.root}",

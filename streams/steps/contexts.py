@@ -1,4 +1,4 @@
-"""What handlers may know besides state and message, read from the record that they are called for."""
+"""Contexts of handlers and reactions, made from the record that is handled."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ from headrace.topology.context import Context, EventContext, ProcessContext, Roo
 
 
 def context(record: Record, root: bytes, sequence: int, edition: str) -> Context:
-    """The context of a command or a fact; the same whenever that record is handled again."""
+    """The context of a command or a fact; the same each time that the record is handled."""
     command_id = record.headers[ID]
     return Context(
         root=root.decode(),

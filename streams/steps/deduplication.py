@@ -1,4 +1,4 @@
-"""What was handled already: a command, fact or event that comes again changes nothing."""
+"""What was handled already: a command, fact or event that is sent again changes nothing."""
 
 from headrace.schemas.changelog import (
     DIGEST_SIZE,
@@ -23,9 +23,9 @@ class Deduplication:
         self._batch = batch
 
     def known(self, key: bytes, record: Record) -> bytes | None:
-        """The final result of a record; None where it is to be handled, as one that is sent again after a rejection.
+        """The final result of a record; None if it is to be handled, such as the replay of a rejected command.
 
-        Raises RecordError when the result is that of another record with the same id.
+        Raises RecordError if the result is that of another record with the same id.
         """
         result = self._batch.result(key)
         if result is None:
@@ -34,15 +34,15 @@ class Deduplication:
         return result if is_final(result, record) else None
 
     def accepted(self, key: bytes, record: Record, first: int, number: int) -> None:
-        """The record led to so many events, from sequence `first` on."""
+        """Keep that the record led to this number of events, from sequence `first` on."""
         self._batch.set_result(key, pack_accepted(digest(record.headers[TYPE], record.value), first, number))
 
     def recorded(self, key: bytes, first: int, number: int) -> None:
-        """The fact with this key led to so many events: for ever, and whatever it says when it is stated again."""
+        """Keep forever that the fact with this key led to this number of events, whatever it says the next time."""
         self._batch.set_entry(key, pack_accepted(bytes(DIGEST_SIZE), first, number))
 
     def rejected(self, key: bytes, record: Record, reply: Reply) -> None:
-        """The record was rejected with this reply; it is decided anew if a person sends its dead letter again."""
+        """Keep that the record was rejected with this reply; it is decided again if its dead letter is replayed."""
         value = pack_rejected(digest(record.headers[TYPE], record.value), reply.SerializeToString())
         self._batch.set_result(key, value)
 
@@ -55,12 +55,12 @@ def check_same(result: bytes, record: Record) -> None:
 
 
 def is_final(result: bytes, record: Record) -> bool:
-    """Whether a result is the last word; a rejection is not, for a record whose dead letter is sent again."""
+    """Whether a result stands; a rejection does not if the record is the replay of a dead letter."""
     return not (is_rejected(result) and REPLAY_OF in record.headers)
 
 
 def repeated_reply(result: bytes, record: Record, root: bytes) -> tuple[Reply, Accepted]:
-    """The first reply to a record once more, and where the events are that belong to it."""
+    """The first reply to a record again, and which events belong to it."""
     found = unpack_result(result)
     if isinstance(found, bytes):
         reply, events = Reply.FromString(found), Accepted(0, 0)

@@ -7,7 +7,7 @@ from headrace.topology.names import source
 
 
 class Envelope:
-    """Makes the first headers of records."""
+    """Makes the headers with which the records of a component begin."""
 
     def __init__(self, component: str, context: StepContext) -> None:
         self.source = source(context.edition, component)

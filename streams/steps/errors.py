@@ -1,12 +1,12 @@
-"""What a record can fail with; the text says which thing, and why."""
+"""Errors with which a record fails; the text says what is wrong, and why."""
 
 
 class HandlerError(Exception):
-    """A handler broke its contract; the text says which one and how."""
+    """A handler broke its contract; the text says which handler, and how."""
 
 
 class InvalidArgument(ValueError):
-    """Something that this deployment does not know was asked of it; nothing of it is stored."""
+    """A message, domain or root that this deployment does not know; nothing is stored."""
 
 
 class HopLimit(Exception):
@@ -14,20 +14,20 @@ class HopLimit(Exception):
 
 
 class WorkflowAborted(Exception):
-    """A compensation said that nothing more of this root is to be handled."""
+    """A compensation has decided that nothing more of this root is to be handled."""
 
 
 class Uncompensated(Exception):
-    """A rejected command whose cause has no handler for that, or whose handler wants a person to look."""
+    """A rejection for which there is no compensation, or whose compensation leaves it to a person."""
 
 
 class TooLarge(Exception):
-    """A record that this one would write is above the broker's limit."""
+    """Handling the record would write a record above the broker's limit."""
 
 
 class RecordTooLarge(TooLarge):
-    """The broker, or the producer, takes no record as large as one of this transaction's."""
+    """The broker, or the producer, does not accept a record of this transaction, because it is too large."""
 
 
 class SnapshotTooLarge(Exception):
-    """A root's state outgrew the broker's limit; the batch is to be done again with `enforce_state_size`."""
+    """A root's state has grown above the broker's limit; the batch is to be handled again with `enforce_state_size`."""

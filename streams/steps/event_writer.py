@@ -1,4 +1,4 @@
-"""Events of one component on their way to the log: applied to the state, then staged."""
+"""Writes events of one component: applies them to the state, then stages them for the log."""
 
 from collections.abc import Sequence
 
@@ -49,7 +49,7 @@ class EventWriter:
         fact: bytes = b"",
         reply: Reply | None = None,
     ) -> None:
-        """Apply and stage the events that a record has led to, and add them to its reply, if it gets one.
+        """Apply and stage the events that a record has led to, and add them to its reply, if there is one.
 
         Raises TooLarge for an event, or a state, above the broker's limit.
         """
@@ -62,7 +62,7 @@ class EventWriter:
         if not events:
             return
         timestamp, headers = record.timestamp, record.headers
-        if timestamp != self._clock[0]:  # many records are of the same millisecond
+        if timestamp != self._clock[0]:  # many records have the same millisecond
             time = rfc3339(timestamp)
             self._clock = (timestamp, time, time.encode())
         _, time, stamp = self._clock

@@ -1,4 +1,4 @@
-"""The feed of a process manager: brings events to its inbox, to the partition of their correlation id."""
+"""The feed of a process manager: writes events to its inbox, in the partition of their correlation id."""
 
 from headrace.schemas.headers import CORRELATION, ID, TYPE
 from headrace.schemas.record import Record, check
@@ -30,5 +30,5 @@ class FeedStep(Step):
 
 @runs(FeedSpec)
 def feed_step(spec: FeedSpec, topology: Topology, store: Store, context: StepContext) -> Step:
-    """A feed at work."""
+    """Makes the step of a feed."""
     return FeedStep(spec, store, context)

@@ -1,7 +1,7 @@
-"""All that the engine knows of an author's code: states and methods, behind one seam.
+"""The only module that calls an author's code: states and methods behind one interface.
 
-A state is opaque to everything else, and events, commands and reactions are named by their types. So the same
-methods can be asked of another process later: nothing but this module would change.
+To all other modules a state is opaque, and events, commands and reactions are identified by their types. So handlers
+could later run in another process: only this module would change.
 """
 
 from collections.abc import Callable, Iterable
@@ -28,21 +28,21 @@ M = TypeVar("M", bound=Message)
 PROTOBUF = codecs.PROTOBUF.encode()
 _CHUNK = 1000
 MOST = 100_000
-"""Events and commands that one record may lead to at once."""
+"""The most events and commands that one record may lead to."""
 _WAITS = (0.05, 0.2, 0.8)
 """Seconds before a transient failure is tried again."""
 _ENGINES_OWN = {type_name(message): Applier(message, lambda state, event: None) for message in (Revoked, Aborted)}
-"""Events that the engine writes for a compensation; they change no state, unless an author applies them."""
+"""Events that the engine writes for a compensation; they do not change the state unless an author applies them."""
 
 
 State = Message
-"""A root's state: opaque to all but this module."""
+"""A root's state: opaque to all other modules."""
 NewEvent = tuple[str, bytes, Message]
-"""An event that an author's code has decided on: type, bytes, and what is opaque to all but this module."""
+"""An event that an author's code has decided on: type, bytes, and an object that is opaque to all other modules."""
 
 
 class States:
-    """One component's states: how they begin, are folded, stored and compared."""
+    """The states of one component: creates, folds, stores and compares them."""
 
     def __init__(self, spec: ComponentSpec) -> None:
         assert spec.state is not None
@@ -50,7 +50,7 @@ class States:
         self._appliers = {**_ENGINES_OWN, **spec.appliers}
         self._calls = {name: applier.call for name, applier in self._appliers.items()}
         self._names: dict[type, str] = {}
-        """Of event types that were seen: asking the descriptor takes three times as long."""
+        """Names of event types seen before: asking the descriptor takes three times as long."""
         self.type_name, self.fingerprint = type_name(spec.state), fingerprint(spec.state)
 
     def new(self) -> State:
@@ -64,7 +64,7 @@ class States:
         return state
 
     def copy(self, state: State) -> State:
-        """A state of its own with the same content."""
+        """A copy of a state."""
         other = self._new()
         other.CopyFrom(state)
         return other
@@ -74,11 +74,11 @@ class States:
         return state.SerializeToString()
 
     def size(self, state: State) -> int:
-        """Bytes that `serialise` gives."""
+        """Number of bytes that `serialise` returns."""
         return state.ByteSize()
 
     def content(self, state: State) -> bytes:
-        """Equal for two states exactly if their contents are."""
+        """Bytes that are equal for two states if and only if their contents are equal."""
         return state.SerializeToString(deterministic=True)
 
     def clash(self, then: State, now: State, after: State) -> str:
@@ -90,15 +90,15 @@ class States:
         self._calls[event[0]](state, event[2])
 
     def fold(self, state: State, values: Iterable[bytes]) -> int:
-        """Apply stored events to `state` in order; the number of them.
+        """Apply stored events to `state` in order, and return their number.
 
-        What is copied into the state stays; an event object itself is another event after the next one was read.
+        Event objects are reused for the next event, so an `@applies` method must not keep them; copying is fine.
         Raises LookupError for an event type without an `@applies` method.
         """
         count, left = 0, iter(values)
         while chunk := list(islice(left, _CHUNK)):
-            # one message per type, parsed into again and again, takes a third of the time of new ones; since it keeps
-            # the memory of all that it ever held, it lives for a chunk only
+            # parsing into one message per type takes a third of the time that new messages take; as a message keeps
+            # the memory of everything it has held, each is used for one chunk only
             parsers = {}
             for name, applier in self._appliers.items():
                 event = applier.message()
@@ -118,10 +118,10 @@ class States:
         return count
 
     def events(self, messages: tuple[Any, ...], by: str) -> tuple[NewEvent, ...]:
-        """Messages that a handler gave, as events; HandlerError for one that is not declared."""
+        """Messages that a handler returned, as events; HandlerError for one that is not declared."""
         names = self._names
         try:
-            if len(messages) == 1:  # as most have
+            if len(messages) == 1:  # the usual case
                 message = messages[0]
                 return ((names[message.__class__], message.SerializeToString(), message),)
             return tuple([(names[m.__class__], m.SerializeToString(), m) for m in messages])
@@ -149,7 +149,7 @@ class Deciders:
         }
 
     def command(self, record: Record) -> tuple[AnyHandler, Message]:
-        """What decides on a command, and the command; LookupError for an unknown type, DecodeError for wrong bytes."""
+        """The handler of a command, and the command; LookupError for an unknown type, DecodeError for wrong bytes."""
         headers = record.headers
         entry = self._commands.get(headers[TYPE])
         if entry is None:
@@ -161,13 +161,13 @@ class Deciders:
             try:
                 return handler, parse(record.value or b"")
             except DecodeError:
-                pass  # the codec says what is wrong
+                pass  # `decode` raises the same with a better text
         return handler, decode(record, handler.message)
 
     def decide(
         self, handler: AnyHandler, state: State, message: object, record: Record, root: bytes, sequence: int
     ) -> tuple[NewEvent, ...]:
-        """The events that a command or a fact of a root, which is at `sequence`, leads to.
+        """The events to which a command or a fact of a root leads; the root is at `sequence`.
 
         Raises Rejected, and whatever the handler raises.
         """
@@ -177,7 +177,7 @@ class Deciders:
                 result = handler.call(state, message, context(record, root, sequence, self._edition))
             else:
                 result = handler.call(state, message)
-            messages = (result,) if isinstance(result, Message) else several(result)  # which a generator may raise in
+            messages = (result,) if isinstance(result, Message) else several(result)  # a generator may raise here
         finally:
             if self._check_purity and before != self._states.content(state):
                 raise HandlerError(f"{handler.where} changed the state it was given")
@@ -186,7 +186,7 @@ class Deciders:
     def compensate(
         self, handler: AnyHandler, state: State, wire: WireRejection, sequence: int
     ) -> Flag | tuple[object, ...]:
-        """What a compensation answers to a rejected command; `sequence` is that of the event that it was sent for."""
+        """What a compensation returns for a rejected command, which was sent for the event with this `sequence`."""
         command = codecs.decode(wire.command, handler.message, wire.content_type or None)
         rejection = Rejection(
             reason=wire.reason,
@@ -220,7 +220,7 @@ def decode(record: Record, message: type[M]) -> M:
 
 
 def several(result: object) -> tuple[object, ...]:
-    """What a method gave: one thing, several or none."""
+    """What a method returned or yielded, as a tuple: one thing, several or none."""
     if isinstance(result, Message):
         return (result,)
     if result is None:

@@ -8,7 +8,7 @@ Path = tuple[Any, ...]
 
 
 def changed(before: Message, after: Message) -> set[Path]:
-    """Paths of the fields that differ; into messages by field, into maps by key, lists as a whole."""
+    """Paths of the fields that differ: messages are compared by field, maps by key, lists as a whole."""
     paths: set[Path] = set()
     for field in before.DESCRIPTOR.fields:
         _compare(field, getattr(before, field.name), getattr(after, field.name), before, after, paths)
@@ -16,7 +16,7 @@ def changed(before: Message, after: Message) -> set[Path]:
 
 
 def overlap(one: set[Path], other: set[Path]) -> set[Path]:
-    """Paths of `one` that are in `other`, or above or below one that is."""
+    """Paths of `one` that are equal to a path of `other`, or contain it, or are contained in it."""
     return {a for a in one for b in other if a[: len(b)] == b or b[: len(a)] == a}
 
 
@@ -48,7 +48,7 @@ def _differs(old: Any, new: Any, key: Any) -> bool:
 
 
 def _unequal(old: Any, new: Any) -> bool:
-    """Whether two values differ. A NaN that stays is no change, though it equals nothing, itself included."""
+    """Whether two values differ. NaN, although it is not equal to itself, does not differ from NaN."""
     if old == new:
         return False
     if isinstance(old, Message):

@@ -1,4 +1,4 @@
-"""Records of one root that wait behind another: dead, or in want of something. They follow in order."""
+"""Records of one root that wait, in order, behind a record that is dead or that waits for states."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from headrace.streams.steps.dead_letters import attempts, dead_letter, reference
 
 
 class Waits(Exception):
-    """Why a record is kept."""
+    """Why a record is in a queue."""
 
 
 class OrderedQueue:
@@ -20,14 +20,14 @@ class OrderedQueue:
     def __init__(self, batch: Batch, component: str) -> None:
         self._batch, self._component = batch, component
         self._next: dict[bytes, int] | None = None
-        """The next number in each root's queue; what came first has the lowest."""
+        """The next number in each root's queue; the oldest record has the lowest number."""
 
     def holds(self, root: bytes) -> bool:
         """Whether records of the root wait."""
         return root in self._numbers()
 
     def add(self, record: Record, root: bytes) -> None:
-        """Keep a record until those before it are done, or it itself can go on."""
+        """Keep a record until those before it are done, or until it can itself be handled."""
         number = self._numbers().get(root, 0)
         self._batch.undo.append((self.forget,))
         self._batch.set_entry(
@@ -37,22 +37,22 @@ class OrderedQueue:
         self._numbers()[root] = number + 1
 
     def records(self, root: bytes) -> list[tuple[bytes, Record]]:
-        """What waits for the root, oldest first, with the keys of the entries."""
+        """The waiting records of a root, oldest first, with the keys of their entries."""
         found = self._batch.entries(queue_prefix(root))
         return [(key, to_record(DeadLetter.FromString(value))) for key, value in found]
 
     def dead_letter_ids(self, root: bytes) -> list[str]:
-        """Ids of the dead letters of what waits for the root, oldest first."""
+        """Dead-letter ids of the waiting records of a root, oldest first."""
         return [str(reference(record)) for _, record in self.records(root)]
 
     def tried(self, record: Record, root: bytes) -> None:
-        """The first in a root's queue is tried once more, for `record`, which says how often it was before."""
+        """Count another attempt at the first record in a root's queue; its replay, `record`, has the number so far."""
         key, first = self.records(root)[0]
         again = first._replace(headers={**first.headers, ATTEMPTS: b"%d" % attempts(record)})
         self._batch.set_entry(key, dead_letter(again, Waits("is tried again"), self._component, attempts(record)))
 
     def drain(self, root: bytes, handle: Callable[[Record, bytes], bool], *, skip_first: bool = False) -> None:
-        """Give what waits for a root to `handle`, in order, until it answers False: that one has to go on waiting."""
+        """Give the waiting records of a root to `handle`, in order, until it returns False: that one keeps waiting."""
         for number, (key, record) in enumerate(self.records(root)):
             if not (number == 0 and skip_first) and not handle(record, root):
                 return
@@ -61,7 +61,7 @@ class OrderedQueue:
         self._numbers().pop(root, None)
 
     def forget(self) -> None:
-        """The batch, or a record of it, does not stand: look anew."""
+        """Read the queues again: the batch, or a record of it, was rolled back."""
         self._next = None
 
     def _numbers(self) -> dict[bytes, int]:

@@ -1,7 +1,7 @@
-"""A process manager at work: events of many domains become its own events, commands and time-outs.
+"""The step of a process manager: events of many domains become events of its own, commands and time-outs.
 
-Its inbox holds events by correlation id; they are handled once each, in order, and behind a dead one they wait, as
-behind one that waits for states that it reads.
+Its inbox has events by correlation id. Each is handled once, in order; behind a dead event the others wait, and also
+behind one that waits for states that its reaction reads.
 """
 
 from google.protobuf.message import Message
@@ -41,7 +41,7 @@ REJECTION = type_name(WireRejection).encode()
 
 
 class ProcessManagerStep(Step):
-    """One process manager in one partition of its inbox; see `Step` for how a batch goes."""
+    """One process manager in one partition of its inbox; `Step` describes what happens to a batch."""
 
     def __init__(self, spec: ProcessManagerSpec, topology: Topology, store: Store, context: StepContext) -> None:
         super().__init__(f"process:{spec.name}", spec.name, store, context)
@@ -77,7 +77,7 @@ class ProcessManagerStep(Step):
             self._queue.add(record, root)
 
     def fire(self, record: Record) -> None:
-        if self._timers.take(record):  # it is gone, whatever comes of it
+        if self._timers.take(record):  # it is removed, whatever it leads to
             self._all_or_nothing(record, self._fire)
 
     def _fire(self, record: Record) -> None:
@@ -108,11 +108,11 @@ class ProcessManagerStep(Step):
     # ---- one event
 
     def _handled(self, record: Record, root: bytes) -> bool:
-        """Handle one event; False when it is dead or waits, and those of its root behind it do."""
+        """Handle one event; False if it is dead or waits, so that later ones of its root wait too."""
         return self._all_or_nothing(record, lambda record: self._react(record, root))
 
     def _react(self, record: Record, root: bytes) -> bool:
-        """False when the event waits for states that it reads."""
+        """React to one event; False if it waits for states that the reaction reads."""
         live = self._cache.use(root, self.batch)
         name = inbox_result_key(root, event_id(record).encode())
         if self._deduplication.known(name, record) is not None:
@@ -128,7 +128,7 @@ class ProcessManagerStep(Step):
             where = reaction.where
             try:
                 items = self._items(record, root, live, reaction)
-            except Waiting:  # what asks for the states is staged, and stays
+            except Waiting:  # the queries for the states are staged, and stay so
                 return False
         else:
             kinds = ", ".join(self._spec.reactions)
@@ -145,7 +145,7 @@ class ProcessManagerStep(Step):
         return True
 
     def _items(self, record: Record, root: bytes, live: CachedState, reaction: Reaction) -> tuple[object, ...]:
-        """What a reaction yields: events of its own, commands, time-outs."""
+        """What a reaction yields: events, commands and time-outs."""
         event = decode(record, reaction.message)
         wanted = reaction.reads(live.state, event) if reaction.reads is not None else ()
         states = self._reads.take(root, event_id(record), wanted)
@@ -157,7 +157,7 @@ class ProcessManagerStep(Step):
         return items
 
     def _stage(self, record: Record, root: bytes, live: CachedState, where: str, items: tuple[object, ...]) -> None:
-        """Apply and stage what a reaction yielded, in its order."""
+        """Apply and stage what a reaction has yielded, in that order."""
         events = self._states.events(tuple(item for item in items if isinstance(item, Message)), where)
         cause = event_id(record)
         self._writer.write(record, root, live, events, cause.encode(), root)
@@ -178,9 +178,9 @@ class ProcessManagerStep(Step):
     # ---- rejected commands
 
     def _compensate(self, record: Record, root: bytes, live: CachedState) -> tuple[str, tuple[object, ...], bool]:
-        """Ask the process's own compensation; without one, the aggregate whose event began it is told.
+        """Call the process's own compensation; without one, notify the aggregate whose event caused the command.
 
-        Says where it was asked, what it yielded, and whether the rejection is kept for a person.
+        Returns the method's name for error texts, what it yielded, and whether the rejection is kept for a person.
         """
         rejection = decode(record, WireRejection)
         where = f"{self._spec.class_name}'s compensation of {rejection.command_type}"
@@ -215,7 +215,7 @@ class ProcessManagerStep(Step):
 
 
 def _of_root(record: Record, root: bytes) -> Record:
-    """The record with the process's root for its correlation id, which its commands carry on."""
+    """The record with the process's root as its correlation id, which is passed on to commands."""
     kept = {name: record.headers[name] for name in (TRACEPARENT, PATH) if name in record.headers}
     ids = {SOURCE: record.headers[SOURCE], ID: record.headers[ID], CORRELATION: root}
     return record._replace(headers={**kept, **ids})

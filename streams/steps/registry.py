@@ -14,7 +14,7 @@ _STEPS: dict[type[ComponentSpec], MakeStep] = {}
 
 
 def runs(spec: type[ComponentSpec]) -> Callable[[MakeStep], MakeStep]:
-    """Registers what makes the step of a kind of component."""
+    """Registers the function that makes the step of a kind of component."""
 
     def register(make: MakeStep) -> MakeStep:
         _STEPS[spec] = make
@@ -24,6 +24,6 @@ def runs(spec: type[ComponentSpec]) -> Callable[[MakeStep], MakeStep]:
 
 
 def make_step(topology: Topology, name: str, store: Store, context: StepContext) -> Step:
-    """A component at work in one partition."""
+    """Makes the step of a component in one partition."""
     spec = topology.component(name)
     return _STEPS[type(spec)](spec, topology, store, context)

@@ -1,4 +1,4 @@
-"""Answers to commands and queries."""
+"""Replies to commands, and answers to queries."""
 
 from collections.abc import Mapping, Sequence
 
@@ -26,7 +26,7 @@ def conflict(root: bytes, expected: int | None, actual: int, more: str = "") -> 
 
 
 def rejected_reply(record: Record, root: bytes, sequence: int, rejected: Rejected) -> Reply:
-    """The reply to a command that the domain rejected."""
+    """The reply to a rejected command."""
     command_id = record.headers[ID]
     return Reply(
         command_id=command_id.decode(),
@@ -41,7 +41,7 @@ def rejected_reply(record: Record, root: bytes, sequence: int, rejected: Rejecte
 
 
 def failed_reply(record: Record, error: BaseException, dead_topic: str) -> Reply:
-    """The reply to a command that went to the dead letters; it fits into a record, whatever is wrong with those ids."""
+    """The reply to a command that went to the dead letters. It fits into a record, even if the ids are too long."""
     command_id = (record.headers.get(ID) or b"")[:LONGEST]
     return Reply(
         command_id=command_id.decode(errors="replace"),
@@ -57,7 +57,7 @@ def failed_reply(record: Record, error: BaseException, dead_topic: str) -> Reply
 def query_result(
     query: Query, root: str, sequence: int, state_type: str, state: bytes, events: Sequence[bytes], room: int
 ) -> QueryResult:
-    """What a query asked for, as far as it goes into one record of `room` bytes."""
+    """What a query asked for, as far as it fits into one record of `room` bytes."""
     result = QueryResult(root=root, sequence=sequence, state_type=state_type, state=state)
     room -= len(state)
     if events and len(events[0]) + 64 > room:  # an empty page would look like the end of the history
@@ -73,18 +73,18 @@ def query_result(
 
 
 class Replier:
-    """Makes records of answers. They go to the deployment's replies topic; to an inbox if an inbox asks."""
+    """Makes records of answers. They go to the deployment's replies topic, or to an inbox if an inbox asks."""
 
     def __init__(self, context: StepContext, envelope: Envelope) -> None:
         self._context, self._room = context, context.room
         self._topic, self._partitions = context.names.replies, context.reply_partitions
         self._known: dict[bytes, ReplyTarget] = {}
-        """Of the replies topic only."""
+        """Targets in the replies topic, by header."""
         self._reply_headers = envelope.headers("headrace.v1.Reply")
         self._result_headers = envelope.headers("headrace.v1.QueryResult")
 
     def target(self, header: bytes | None, *, inboxes: bool = False) -> ReplyTarget | None:
-        """What `ce_replyto` names; None when no reply is asked for; RecordError when nothing may go there."""
+        """The target in `ce_replyto`; None if no reply is asked for; RecordError if no answer may go there."""
         if header is None:
             return None
         target = self._known.get(header)
@@ -100,7 +100,7 @@ class Replier:
         return target
 
     def _partitions_of(self, topic: str, inboxes: bool) -> int:
-        """Partitions of a topic that may be answered to; 0 for any other."""
+        """Number of partitions of a topic to which answers may go; 0 for any other topic."""
         if topic == self._topic:
             return self._partitions
         context = self._context
@@ -120,7 +120,7 @@ class Replier:
         return target.topic, data, key, target.partition, [*self._reply_headers, (ID, command_id)]
 
     def result(self, result: QueryResult, target: ReplyTarget, headers: Mapping[str, bytes]) -> Output:
-        """The record that answers a query, which had these headers."""
+        """The record that answers a query with these headers."""
         data = result.SerializeToString()
         if len(data) > self._room:
             result = QueryResult(root=result.root, sequence=result.sequence)

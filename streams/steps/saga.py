@@ -1,4 +1,4 @@
-"""A saga at work: events of its source become commands for others; nothing behind a dead event overtakes it."""
+"""The step of a saga: events of its source become commands for others; no event overtakes a dead one of its root."""
 
 from headrace.schemas.headers import DISCARD, REPLAY_OF, SUBJECT, TYPE
 from headrace.schemas.headrace_v1_pb2 import Aborted
@@ -22,7 +22,7 @@ ABORTED = type_name(Aborted).encode()
 
 
 class SagaStep(Step):
-    """One saga in one partition of its source's events; see `Step` for how a batch goes."""
+    """One saga in one partition of its source's events; `Step` describes what happens to a batch."""
 
     def __init__(self, spec: SagaSpec, topology: Topology, store: Store, context: StepContext) -> None:
         super().__init__(f"saga:{spec.name}", spec.name, store, context)
@@ -51,7 +51,7 @@ class SagaStep(Step):
     # ---- one event
 
     def _handled(self, record: Record, root: bytes) -> bool:
-        """Handle one event; False when it is dead, and those of its root behind it are to wait."""
+        """Handle one event; False if it is dead, so that later ones of its root wait."""
         return self._all_or_nothing(record, lambda record: self._react(record, root))
 
     def _react(self, record: Record, root: bytes) -> None:
@@ -69,7 +69,7 @@ class SagaStep(Step):
     # ---- dead events, and those behind them
 
     def _replay(self, record: Record) -> None:
-        """A replay or discard of the dead event at the head of its root's queue; of others, nothing is to be done."""
+        """Replay or discard the dead event that is first in its root's queue; others cannot be settled yet."""
         dead_letter_id, discarded = record.headers[REPLAY_OF].decode(), DISCARD in record.headers
         root = record.headers.get(SUBJECT) or record.key or b""
         waiting = self._queue.dead_letter_ids(root)
@@ -83,5 +83,5 @@ class SagaStep(Step):
 
 @runs(SagaSpec)
 def saga_step(spec: SagaSpec, topology: Topology, store: Store, context: StepContext) -> Step:
-    """A saga at work."""
+    """Makes the step of a saga."""
     return SagaStep(spec, topology, store, context)

@@ -29,7 +29,7 @@ from headrace.topology.saga import Cascade, Send
 
 
 def event_id(record: Record) -> str:
-    """Source and id of an event, which no other event has."""
+    """Source and id of an event; unique in the deployment."""
     return f"{record.headers[SOURCE].decode()}/{record.headers[ID].decode()}"
 
 
@@ -44,7 +44,7 @@ class Sender:
     """Command types that each domain handles."""
     on_rejection: Cascade
     routes: dict[tuple[str, str], tuple[str, Headers]] = field(default_factory=dict)
-    """Topic and first headers, by domain and message type, of what was sent before."""
+    """Topic and first headers of commands sent before, by domain and message type."""
 
     def command(self, where: str, record: Record, send: object, index: int, reject_to: IssuerRef) -> Output:
         """The record for one command that `where` sent because of the event in `record`."""

@@ -1,4 +1,4 @@
-"""The roots of one partition as a batch sees them: stored state, plus what the batch did so far."""
+"""The roots of one partition as a batch sees them: the stored state, plus the changes of the batch so far."""
 
 from collections.abc import Iterator
 
@@ -9,14 +9,14 @@ from headrace.streams.steps.handlers import State, States
 from headrace.streams.steps.store import Store
 
 SNAPSHOT_EXTRA = 64
-"""Bytes that a Snapshot may be larger than the state in it."""
+"""The most bytes by which a Snapshot is larger than the state in it."""
 
 _MARK_EVERY, _MARKS, _MARKED_ROOTS = 1000, 200, 16
-"""Events between two states that are kept of a root's history, how many of one root, and of how many roots."""
+"""Intermediate states that are kept of long histories: how many events apart, how many per root, of how many roots."""
 
 
 class CachedState:
-    """A root's state after all that this batch did; `pending` are its events that the store lacks yet."""
+    """A root's state after what this batch has done so far; `pending` are its events that are not in the store yet."""
 
     __slots__ = ("pending", "sequence", "state")
 
@@ -34,10 +34,10 @@ class StateCache:
         self.touched: dict[bytes, CachedState] = {}
         self._states, self._store, self._live_states = states, store, live_states
         self._marks: dict[bytes, dict[int, State]] = {}
-        """States of some roots after some of their events."""
+        """Intermediate states of some roots, by sequence."""
 
     def use(self, key: bytes, batch: Batch) -> CachedState:
-        """The root's state for a record. If the record is taken back, so is all that it does to the state."""
+        """The root's state for a record. If the record is rolled back, so are its changes of the state."""
         live = self.live.get(key)
         if live is None:
             live = self._load(key)
@@ -46,7 +46,7 @@ class StateCache:
         return live
 
     def _load(self, key: bytes) -> CachedState:
-        """From the snapshot or, when the state's type has changed since, from the events."""
+        """Load a root from its snapshot or, if the state's type has changed since, from its events."""
         stored = self._store.snapshot(key)
         if stored is None:
             return CachedState(self._states.new(), -1)
@@ -60,7 +60,7 @@ class StateCache:
         return CachedState(state, snapshot.sequence)
 
     def _restore(self, key: bytes, sequence: int, pending: int) -> None:
-        """Make a root what it was before a record, which may have changed its state unseen."""
+        """Restore a root as it was before a record. Its state is loaded again, since handlers may have changed it."""
         live = self.live[key]
         del live.pending[pending:]
         live.sequence = sequence
@@ -70,7 +70,7 @@ class StateCache:
         self._states.fold(live.state, live.pending)
 
     def events(self, key: bytes, live: CachedState, first: int, count: int | None = None) -> list[bytes]:
-        """Stored events from `first` on, at most `count`: those of the store, then those of this batch."""
+        """Events from `first` on, at most `count`: those in the store, then those of this batch."""
         if count is None:
             count = live.sequence - first + 1
         stored = live.sequence - len(live.pending)
@@ -81,10 +81,10 @@ class StateCache:
     def state_at(self, key: bytes, live: CachedState, sequence: int) -> State:
         """A new state as it was after the event with `sequence`.
 
-        States on the way are kept for the next time, since events never change: of a long history, all is folded once.
+        Intermediate states are kept for the next call, since events never change: a long history is folded only once.
         """
         marks = self._marks.pop(key, {})
-        self._marks[key] = marks  # the youngest stands last
+        self._marks[key] = marks  # the most recently used is last
         if len(self._marks) > _MARKED_ROOTS:
             del self._marks[next(iter(self._marks))]
         stored = live.sequence - len(live.pending)
@@ -111,12 +111,12 @@ class StateCache:
             yield key, value
 
     def committed(self) -> None:
-        """The store has now what was pending."""
+        """The batch is committed: the store now has the pending events."""
         live = self.live
         for root in self.touched.values():
             root.pending.clear()
         if len(live) > self._live_states:
-            for key in self.touched:  # the youngest go to the end
+            for key in self.touched:  # the most recently used go to the end
                 live[key] = live.pop(key)
             for key in list(live)[: len(live) - self._live_states]:
                 del live[key]

@@ -1,4 +1,4 @@
-"""States of other roots, which a reaction wants to read: asked for by queries, kept until all of them are there."""
+"""States of other roots that a reaction reads: requested by queries, and kept until all of them have arrived."""
 
 from collections.abc import Iterable, Mapping
 
@@ -19,11 +19,11 @@ _RESULT, _REPLY = type_name(QueryResult).encode(), type_name(Reply).encode()
 
 
 class Waiting(Exception):
-    """An event that waits for the states of other roots."""
+    """An event waits for the states of other roots."""
 
 
 class StateReads:
-    """What one component asks of others, and what they have answered."""
+    """The queries of one component for states of others, and the answers."""
 
     def __init__(
         self,
@@ -42,14 +42,14 @@ class StateReads:
         return record.headers[TYPE] in (_RESULT, _REPLY)
 
     def keep(self, record: Record, root: bytes) -> None:
-        """Keep an answer until the event that waits for it goes on."""
+        """Keep an answer until the event that waits for it is handled."""
         value = record.value or b""
         if record.headers[TYPE] == _REPLY:  # the query failed, and this says why
             value = QueryResult(sequence=-1, reason=Reply.FromString(value).reason).SerializeToString()
         self._batch.set_entry(read_key(root, record.headers[ID]), value)
 
     def take(self, root: bytes, cause: str, wanted: Iterable[StateOf]) -> dict[StateOf, RootState]:
-        """The states that the event `cause` wants; raises Waiting after asking for those that are not known yet."""
+        """The states that the event `cause` needs; raises Waiting, after asking for them, if they are not known yet."""
         reads = list(dict.fromkeys(wanted))
         ids = [str(ReadRef(cause, self._spec.name, index)) for index in range(len(reads))]
         keys = [read_key(root, read_id.encode()) for read_id in ids]

@@ -1,7 +1,7 @@
 """What the steps of all kinds of components share: a batch, a savepoint per record, dead letters.
 
-A step reads in the order of the data: record → decode → decide → apply → stage. Committing is the caller's: the
-runtime does it with a Kafka transaction, the test driver in memory.
+The code of a step follows the data: record → decode → decide → apply → stage. The caller commits: the runtime with a
+Kafka transaction, the test driver in memory.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -19,21 +19,21 @@ from headrace.streams.steps.store import Staged, Store, StoreFailed
 class Step:
     """One component in one partition of one edition.
 
-    `handle` each record, send off `outputs` (and empty it) whenever convenient, then `finish` for what the store
-    must take. After a commit call `committed`, after an abort `rolled_back`.
+    Call `handle` for each record, send `outputs` (and empty it) at any time between records, then call `finish`, which
+    returns what the store must write. Call `committed` after a commit, `rolled_back` after an abort.
     """
 
     looks_ahead = False
     """Whether `ahead` does anything."""
     raises = False
-    """Whether what would make a dead letter is raised: for tests, which show it as it is."""
+    """Whether to raise errors that would otherwise make a dead letter; for tests."""
 
     of_the_process: tuple[type[BaseException], ...] = (StoreFailed, MemoryError, KeyboardInterrupt)
     """Errors that would come for any record, or are no record's doing. A person's Ctrl-C comes in the main thread only;
     in another one, where the runtime has handlers, a `KeyboardInterrupt` is a handler's own."""
 
     def __init__(self, component: str, name: str, store: Store, context: StepContext) -> None:
-        """`component` is how it is called in dead letters and rejections, `name` what its topics are named by."""
+        """`component` is its name in dead letters and rejections, `name` its name in topics."""
         self.batch = Batch(store)
         self._component, self._store, self._context = component, store, context
         self._snapshots_topic = context.names.topic(context.edition, name, "snapshots")
@@ -42,12 +42,12 @@ class Step:
 
     @property
     def outputs(self) -> list[Output]:
-        """Records to produce; the caller takes them out."""
+        """Records to produce; the caller removes them."""
         return self.batch.outputs
 
     @property
     def enforce_state_size(self) -> bool:
-        """Whether to look at the state's size after each record, so that one too large is the fault of its record."""
+        """Whether to check the state's size after each record, so that the record that makes it too large fails."""
         return self.batch.enforce_state_size
 
     @enforce_state_size.setter
@@ -59,24 +59,24 @@ class Step:
     def ahead(self, records: Sequence[Record]) -> None:
         """Look at all records of a batch before its transaction begins: a step that asks another process does so here.
 
-        It stages nothing. What it raises is raised for the whole batch, so what concerns one record must wait until
-        that record is handled.
+        It stages nothing. An error here fails the whole batch, so errors of one record must be raised when that record
+        is handled.
         """
 
     def handle(self, record: Record) -> None:
-        """Stage whatever one record leads to: all of it or, if anything fails, nothing but a dead letter."""
+        """Stage everything that a record leads to or, if anything fails, only a dead letter."""
         self._all_or_nothing(record, self.attempt)
 
     def attempt(self, record: Record) -> None:
-        """Stage what a record leads to; raises whatever is wrong with it, with some of it staged."""
+        """Stage what a record leads to; on an error, a part of it may be staged."""
         raise NotImplementedError
 
     def due(self, now: int) -> Iterable[Record]:
-        """Time-outs that have come by `now`, in milliseconds, each to be given to `fire`."""
+        """Time-outs that are due by `now`, in milliseconds; each is to be given to `fire`."""
         return ()
 
     def fire(self, record: Record) -> None:
-        """Bring a time-out that is due."""
+        """Deliver a time-out that is due."""
         raise NotImplementedError
 
     def refuse(self, record: Record, error: Exception, *, whole: bool = True) -> None:
@@ -88,10 +88,10 @@ class Step:
             self._dead_letters.add(record, error, whole=False)
 
     def _all_or_nothing(self, record: Record, attempt: Callable[[Record], bool | None]) -> bool:
-        """What an attempt at a record answers; False if it fails: then nothing stays of it but a dead letter.
+        """What an attempt at a record returns; False if it fails: then only a dead letter remains of it.
 
-        What is to survive a failure, such as the settlement of the dead letter that a record is sent again for, is
-        staged before.
+        What must survive a failure, such as the settlement of the dead letter whose replay the record is, is staged
+        before.
         """
         savepoint = self.batch.savepoint()
         try:
@@ -112,20 +112,20 @@ class Step:
         self._dead_letters.add(record, error)
 
     def _forward(self, record: Record, right: int) -> None:
-        """A foreign producer's partitioner put it here; its own partition's writer is to handle it."""
+        """Write a record, which a client has put into the wrong partition, to the right one."""
         self.batch.count("forwarded")
         self.outputs.append((record.topic, record.value, record.key, right, list(record.headers.items())))
 
     # ---- the end of a batch
 
     def record_positions(self, positions: bytes) -> None:
-        """Stage how far the batch brings the component in its inputs, as `headrace.v1.Positions`."""
+        """Stage the component's positions in its inputs after the batch, as `headrace.v1.Positions`."""
         self.batch.set_entry(POSITIONS, positions)
 
     def finish(self, now: int) -> Staged:
-        """Stage what concerns the batch as a whole; returns what the store must take once it is committed.
+        """Stage what concerns the whole batch; returns what the store must write once the batch is committed.
 
-        `now`, in milliseconds, dates the results of commands, so that they can be forgotten later.
+        `now`, in milliseconds, is the date of the results of commands, by which they are forgotten later.
         """
         staged, outputs, partition = self.batch.staged, self.outputs, self._context.partition
         for key, entry in staged.entries.items():
@@ -134,18 +134,18 @@ class Step:
             staged.forgotten.append(old)
             outputs.append((self._snapshots_topic, None, old, partition, None))
         if staged.results:
-            # last of the batch in this partition: its offset tells how far the store has come
+            # last of the batch in this partition: its offset says what the store has reached
             staged.results_key = results_key(now, next(iter(staged.results)))
             value = CommandResults(keys=staged.results.keys(), values=staged.results.values()).SerializeToString()
             outputs.append((self._snapshots_topic, value, staged.results_key, partition, None))
         return staged
 
     def committed(self) -> Written:
-        """The batch is committed; its counts."""
+        """End a batch that is committed; returns its counts."""
         written = self.batch.written()
         self.batch.clear()
         return written
 
     def rolled_back(self) -> None:
-        """The batch does not stand: forget all that it did."""
+        """Forget everything that an aborted batch did."""
         self.batch.clear()

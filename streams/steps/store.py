@@ -1,4 +1,4 @@
-"""What the step needs of a store, and what it stages for one."""
+"""What a step needs from a store, and what it stages for a store."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -6,22 +6,22 @@ from typing import Protocol
 
 
 class StoreFailed(Exception):
-    """A store cannot be read or written: that is no record's fault, and the whole batch goes back."""
+    """A store cannot be read or written: no record is the cause, so the whole batch is rolled back."""
 
     def __init__(self, text: str, folder: str, *, damaged: bool = False) -> None:
         super().__init__(text)
         self.folder, self.damaged = folder, damaged
-        """Where it is, and whether its files are damaged, so that it can be made anew from the log."""
+        """Where the store is, and whether its files are damaged, so that it can be rebuilt from the log."""
 
 
 @dataclass(slots=True)
 class Staged:
-    """Writes of one batch in one partition of one edition; all of them are put, or none."""
+    """Writes of one batch in one partition of one edition; all of them are written, or none."""
 
     snapshots: dict[bytes, bytes] = field(default_factory=dict)
     """Snapshot messages by root."""
     results: dict[bytes, bytes] = field(default_factory=dict)
-    """What commands came to, by `changelog.result_key`."""
+    """Results of commands, by `changelog.result_key`."""
     results_key: bytes = b""
     """Key in the changelog of the record that holds all of `results`."""
     history: list[tuple[bytes, int, bytes]] = field(default_factory=list)
@@ -29,7 +29,7 @@ class Staged:
     entries: dict[bytes, bytes | None] = field(default_factory=dict)
     """Facts, queued records, states read and timers, by changelog key; None removes one."""
     escalations: list[dict[str, str]] = field(default_factory=list)
-    """What a person is to be told once the batch is committed."""
+    """What a person is to be told after the commit."""
     forgotten: list[bytes] = field(default_factory=list)
     """Changelog keys of results that have grown too old."""
 
@@ -41,7 +41,7 @@ class Store(Protocol):
         """The root's Snapshot message, serialised; None for a root that has no events."""
 
     def result(self, key: bytes) -> bytes | None:
-        """What a command came to, by `changelog.result_key`; None when it was not handled yet."""
+        """The result of a command, by `changelog.result_key`; None if it is not known."""
 
     def history(self, root: bytes, first: int, last: int) -> Iterable[bytes]:
         """The root's stored events from `first` to `last`, without a gap."""
@@ -50,7 +50,7 @@ class Store(Protocol):
         """One of the store's other entries, by changelog key."""
 
     def entries(self, prefix: bytes, start: bytes = b"") -> Iterable[tuple[bytes, bytes]]:
-        """Entries whose key begins with `prefix`, in order of keys; those before the key `start` are passed over."""
+        """Entries whose key begins with `prefix`, in order of keys; those before the key `start` are skipped."""
 
     def expired(self, now: int) -> list[bytes]:
         """Changelog keys of results older than the store remembers them; `now` in milliseconds."""

@@ -1,4 +1,4 @@
-"""Time-outs of a process manager: entries of its store, in the order of time."""
+"""Time-outs of a process manager: entries of its store, in order of time."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -24,12 +24,12 @@ class Timers:
         self._store, self._batch, self._topic, self._partition = store, batch, topic, partition
         self._source = source.encode()
         self._head = b""
-        """No time-out is before this key: what was brought leaves traces, which cost time to pass over."""
+        """No time-out is before this key. RocksDB keeps traces of deleted ones, and skipping these takes time."""
         self._next = 0
-        """Milliseconds before which nothing is due."""
+        """No time-out is due before this time, in milliseconds."""
 
     def due(self, now: int) -> Iterator[Record]:
-        """Those that have come by `now`, in milliseconds, as records without an offset; a thousand at most."""
+        """Time-outs that are due by `now`, in milliseconds, as records without an offset; at most a thousand."""
         if now < self._next:
             return
         first = True
@@ -54,7 +54,7 @@ class Timers:
             self._next = LAST_DUE + 1
 
     def take(self, record: Record) -> bool:
-        """Forget a time-out that is due; False when another record of this moment has cancelled or moved it."""
+        """Remove a time-out that is due; False if an earlier record of this batch has cancelled or replaced it."""
         root, name = record.key or b"", timer_name(record)
         if self._batch.entry(timer_name_key(root, name)) != timer_key(record.timestamp, root, name):
             return False
@@ -81,7 +81,7 @@ class Timers:
         self._batch.set_entry(timer_name_key(root, name), key)
 
     def cancel(self, root: bytes, name: bytes) -> None:
-        """Forget a root's time-out, if it has one of this name."""
+        """Remove a root's time-out with this name, if there is one."""
         key = self._batch.entry(timer_name_key(root, name))
         if key is not None:
             self._batch.set_entry(key, None)
@@ -89,6 +89,6 @@ class Timers:
 
 
 def timer_name(record: Record) -> bytes:
-    """Name of the time-out that a record brings."""
+    """Name of the time-out that a record delivers."""
     timer = TimerRef.parse(record.headers[ID].decode())
     return timer.name.encode() if timer else b""

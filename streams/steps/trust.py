@@ -1,4 +1,4 @@
-"""Trust follows the topic: where a record counts as coming from, and what its headers may say there."""
+"""Trust follows the topic: from which topic a record counts as coming, and which headers it may have there."""
 
 from headrace.schemas.headers import ENGINE_ONLY, FACT, ORIGIN, REPLAY, REPLAY_OF
 from headrace.schemas.record import Record, RecordError
@@ -8,7 +8,7 @@ _IN_FACTS = ENGINE_ONLY - {FACT}
 
 
 class Trust:
-    """The inputs of one aggregate: `commands` of whoever may ask, `facts`, and the `inbox` of engine and operators."""
+    """The inputs of one aggregate: `commands` of clients, `facts`, and the `inbox` for the engine and operators."""
 
     def __init__(self, names: Names, edition: str, component: str) -> None:
         self.commands, self.facts, self.inbox = (
@@ -16,12 +16,12 @@ class Trust:
         )
 
     def origin(self, record: Record) -> str:
-        """The input that a record counts as coming from: its topic or, of a replay, that of the dead letter's input.
+        """The input from which a record counts as coming: its topic or, for a replay, that of the dead letter's input.
 
-        Raises RecordError when a header says what only the engine may say there.
+        Raises RecordError if it has a header that only the engine may set there.
         """
         if record.topic == self.commands and ENGINE_ONLY.isdisjoint(record.headers):
-            return self.commands  # as most are
+            return self.commands  # the usual case
         origin, headers = record.topic, record.headers
         if origin == self.inbox and REPLAY_OF in headers:
             origin = (headers.get(ORIGIN) or b"").decode(errors="replace")
@@ -35,7 +35,7 @@ class Trust:
         return origin
 
     def in_inbox(self, record: Record) -> bool:
-        """Whether a record counts as coming from the inbox, whatever else is wrong with it."""
+        """Whether a record counts as coming from the inbox, even if something else is wrong with it."""
         if record.topic != self.inbox:
             return False
         return REPLAY_OF not in record.headers or record.headers.get(ORIGIN) == self.inbox.encode()
