@@ -1,4 +1,4 @@
-"""Which deployment a command is about: its topology, its brokers, its names; and the options that say so."""
+"""The deployment of a command: its topology, brokers and names; and the options that determine them."""
 
 import functools
 import importlib
@@ -50,7 +50,7 @@ _SHARED: dict[str, Any] = {
 
 
 class Deployment:
-    """What the options and the environment say. Nothing is imported, read or connected to before it is asked for."""
+    """What options and environment determine. Nothing is imported, read or connected to before it is needed."""
 
     def __init__(self, topology: str = "", bootstrap: str = "", prefix: str = "") -> None:
         self._reference = topology or os.environ.get("HEADRACE_TOPOLOGY", "")
@@ -103,7 +103,7 @@ class Deployment:
         return text
 
     def domain(self, name: str | None) -> str:
-        """The domain that is meant: the named one, else the topology's only one."""
+        """The domain of a command: the named one, otherwise the topology's only one."""
         domains = list(self.topology.aggregates)
         if name is None:
             if len(domains) == 1:
@@ -112,7 +112,7 @@ class Deployment:
         return self.topology.aggregate(name).name
 
     def domains(self, names: Sequence[str] | None) -> list[str]:
-        """The named components, else all of them, by domain or name; LookupError names one that is unknown."""
+        """The named components, by domain or name, otherwise all; LookupError names one that is unknown."""
         return [self.topology.component(name).name for name in names or self.topology.components]
 
 

@@ -1,4 +1,4 @@
-"""Exit codes, and what the user is told when something goes wrong."""
+"""Exit codes, and the texts that users get for errors."""
 
 import errno
 import json
@@ -26,7 +26,7 @@ BUG = 70
 
 
 class Failure(Exception):
-    """Something that the user must know; `code` is the exit code."""
+    """An error with a text for the user; `code` is the exit code."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -35,7 +35,7 @@ class Failure(Exception):
 
 @contextmanager
 def reported(as_json: bool, bootstrap: Callable[[], str] = str, redact: Callable[[str], str] = str) -> Iterator[None]:
-    """Turns what goes wrong inside into a text on stderr, with --json an object on stdout too, and an exit code.
+    """Turns errors of its block into a text on stderr, with --json also an object on stdout, and an exit code.
 
     `bootstrap` names the brokers, if it can; `redact` takes secrets out of texts that others wrote.
     """
@@ -58,7 +58,7 @@ def reported(as_json: bool, bootstrap: Callable[[], str] = str, redact: Callable
 
 
 def _known(error: Exception, bootstrap: Callable[[], str]) -> Failure | None:
-    # imported here since each costs time that `headrace --help` has no use for
+    # imported here because they take time, which `headrace --help` must not
     from confluent_kafka import KafkaException
     from pydantic import ValidationError
     from pydantic_settings import SettingsError

@@ -48,12 +48,12 @@ def set_up(level: str) -> None:
 
 
 def _in_order(logger: Any, method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """What every line has stands first, where the eye finds it."""
+    """Puts what every line has first, where people look for it."""
     return {**{name: entry[name] for name in _FIRST if name in entry}, **entry}
 
 
 def be_quiet() -> None:
-    """For commands that say themselves what goes wrong: no logs."""
+    """Turns logs off, for commands that report errors themselves."""
     logging.getLogger().handlers[:] = [logging.NullHandler()]
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL),

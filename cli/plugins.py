@@ -1,4 +1,4 @@
-"""Commands that other packages bring: entry points of the group `headrace.commands`, each a function or a Typer app.
+"""Commands of other packages: entry points of the group `headrace.commands`, each a function or a Typer app.
 
 They are imported when they run, so that `headrace --help` does not wait for them.
 """
@@ -14,7 +14,7 @@ GROUP = "headrace.commands"
 
 
 def register(app: typer.Typer) -> None:
-    """Add what the installed packages bring to `app`, in the order of names."""
+    """Add the commands of the installed packages to `app`, in the order of names."""
     for entry_point in sorted(entry_points(group=GROUP), key=lambda one: one.name):
         _add(app, entry_point)
 

@@ -90,7 +90,7 @@ def _fields(command: Any) -> str:
 
 
 def as_data(message: "Message") -> dict[str, Any]:
-    """A message in proto3's JSON mapping, with the fields that have their default too."""
+    """A message in proto3's JSON mapping, including fields that have their default value."""
     from google.protobuf import json_format, text_format
 
     try:
@@ -132,7 +132,7 @@ def state(domain: str, root: str, found: "Message | None", as_json: bool) -> Non
 
 
 def event(one: "Event", as_json: bool) -> None:
-    """One event, on a line, with what led to it: a request, or a fact that its source knows by an id of its own."""
+    """One event on a line, with its origin: a request, or a fact and its external id."""
     origin = f"  (fact {one.fact_id})" if one.fact_id else "  (request)"
     typer.echo(json.dumps(_event(one)) if as_json else _line(one) + origin)
 

@@ -1,7 +1,7 @@
 """The front door: what an author of a domain imports.
 
 Names are imported when they are first used, so that a module that declares an aggregate loads neither Kafka's client
-nor RocksDB. What tests need stands in `headrace.testing`.
+nor RocksDB. What tests need is in `headrace.testing`.
 """
 
 from importlib import import_module
@@ -86,7 +86,7 @@ _HOMES = {
     "OutcomeUnknown": "headrace.streams.client",
     **dict.fromkeys(("Enum", "Message", "field", "has"), "headrace.schemas.message"),
 }
-"""Where a name is imported from, if not from `headrace.topology`."""
+"""The module of a name, if it is not `headrace.topology`."""
 
 
 moved.register()

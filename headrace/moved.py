@@ -63,7 +63,7 @@ NAMES = {
 
 
 class MovedModules:
-    """Finds no module; it is asked last, and says where one that has moved is now."""
+    """A finder that finds no module; it is asked last, and says where a module that has moved is now."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -75,6 +75,6 @@ class MovedModules:
 
 
 def register() -> None:
-    """Have moved modules named when they are imported."""
+    """Install the finder, so that importing a module that has moved says where it is now."""
     if not any(isinstance(finder, MovedModules) for finder in sys.meta_path):
         sys.meta_path.append(MovedModules())

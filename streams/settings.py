@@ -13,7 +13,7 @@ from headrace.topology.names import MAIN, Names, is_name
 
 
 class Settings(BaseSettings):
-    """What `HEADRACE_{NAME}` sets; ValidationError names the variable that does not fit.
+    """What `HEADRACE_{NAME}` sets; ValidationError names the variable that is wrong.
 
     Any setting of librdkafka is passed to every client: `HEADRACE_KAFKA__SASL_PASSWORD=…` is `sasl.password`.
     Their values are never printed.
@@ -24,24 +24,24 @@ class Settings(BaseSettings):
     )
 
     bootstrap: str = ""
-    """Brokers to begin with, `host:port,…`."""
+    """The first brokers to connect to, `host:port,…`."""
     kafka: dict[str, SecretStr] = Field(default_factory=dict)
     """Settings of librdkafka, with dots or underscores."""
     prefix: str = ""
-    """Stands before each topic's name; ends in a dot."""
+    """Put before each topic's name; ends in a dot."""
     edition: str = MAIN
     partitions: int = Field(default=12, ge=1, le=10_000)
-    """Of each topic that is created."""
+    """Number of partitions of each topic that is created."""
     reply_partitions: int = Field(default=4, ge=1, le=1000)
     replication: int = Field(default=-1, ge=-1, le=10)
-    """Copies of each topic that is created; -1: as many as the brokers are set to."""
+    """Number of replicas of each topic that is created; -1: the brokers' default."""
     group_protocol: Literal["consumer", "classic"] = "consumer"
     """`classic` for brokers older than 4.0."""
 
     state_dir: Path = Path(".headrace/state")
-    """Folder for the stores; may be lost at any time, and is then restored from the changelogs."""
+    """Folder of the stores; it may be lost at any time, and is then restored from the changelogs."""
     batch: int = Field(default=1000, ge=1, le=100_000)
-    """Commands in one transaction, at most."""
+    """The most records in one transaction."""
     transaction_timeout: float = Field(default=10.0, gt=0)
     """Seconds after which the broker ends the transaction of a worker that has died."""
     results_kept: float = Field(
@@ -51,21 +51,21 @@ class Settings(BaseSettings):
     )
     """Seconds for which results of commands are kept, so that a repeated command gets its first answer."""
     live_states: int = Field(default=100_000, ge=1)
-    """State objects kept in memory by one aggregate's component."""
+    """The most state objects that one component keeps in memory."""
     hop_limit: int = Field(default=64, ge=1, le=1000)
-    """Sagas that one cause may lead through, one after another."""
+    """The most sagas and process managers that one cause may lead through, one after another."""
     webhook: str = ""
-    """Where escalations are posted as JSON; they are logged in any case."""
+    """URL to which escalations are posted as JSON; they are logged in any case."""
     check_purity: bool = False
-    """Look for handlers that change the state they are given; slow."""
+    """Whether to detect handlers that change the state they are given; slow."""
     web_host: str = "127.0.0.1"
     web_port: int = Field(default=6066, ge=0, le=65535)
     """For health, metrics and dead letters."""
     web_token: SecretStr = SecretStr("")
-    """Whoever has it may see and settle dead letters over HTTP; when empty, who is on the worker's own machine."""
+    """Whoever has it may see and settle dead letters over HTTP; if it is empty, anyone on the worker's machine may."""
     log: Literal["debug", "info", "warning", "error"] = "info"
     otlp_endpoint: str = ""
-    """Where OpenTelemetry spans go (OTLP over HTTP); none are made when empty."""
+    """Where OpenTelemetry spans are sent (OTLP over HTTP); if empty, no spans are created."""
 
     @field_validator("kafka", mode="before")
     @classmethod
@@ -93,17 +93,18 @@ class Settings(BaseSettings):
 
     @property
     def longest_transaction(self) -> float:
-        """Seconds after which a transaction has ended, or never will: its time-out, and until brokers look for such,
-        which they do each ten seconds by default; twice the time-out, for brokers that are busy.
+        """Seconds after which a transaction has ended, or never will.
+
+        Brokers look for transactions beyond their timeout every ten seconds; the timeout is doubled for busy brokers.
         """
         return 2 * self.transaction_timeout + 10
 
     def producer(self, **specific: Any) -> dict[str, Any]:
-        """Configuration of a producer that places records by key as Java clients do."""
+        """Configuration of a producer that chooses partitions by key, as Java clients do."""
         return self.client(partitioner="murmur2_random", **specific)
 
     def client(self, **specific: Any) -> dict[str, Any]:
-        """Configuration of one librdkafka client; what the user sets wins, but for what the engine relies on."""
+        """Configuration of a librdkafka client; the user's settings win, except over those that the engine needs."""
         if not self.bootstrap:
             raise MissingBootstrap(
                 "no Kafka brokers named; set HEADRACE_BOOTSTRAP or --bootstrap, or run `headrace kafka start`"
@@ -114,7 +115,7 @@ class Settings(BaseSettings):
             "logger": librdkafka,
             "reconnect.backoff.max.ms": 500,
             "topic.metadata.propagation.max.ms": 10_000,
-            "allow.auto.create.topics": False,  # a topic that a typing error made would hide the error
+            "allow.auto.create.topics": False,  # a topic created because of a typing error would hide the error
         }
         config.update({name: secret.get_secret_value() for name, secret in self.kafka.items()})
         config.update({name.replace("_", "."): value for name, value in specific.items()})

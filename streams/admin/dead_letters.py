@@ -1,4 +1,4 @@
-"""Dead letters: found in their topics, and settled by sending their inputs again or giving them up."""
+"""Finds dead letters in their topics, and settles them: sends their inputs again, or discards them."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ DEAD_LETTER, SETTLED = b"headrace.v1.DeadLetter", b"headrace.v1.Settled"
 
 
 class SettleFailed(SendFailed):
-    """The brokers did not take what settles a dead letter; it stays open."""
+    """The brokers did not accept the record that settles a dead letter; it stays open."""
 
 
 class NotReplayable(SettleFailed):
@@ -30,10 +30,10 @@ class NotReplayable(SettleFailed):
 
 @dataclass(slots=True)
 class ListedDeadLetter:
-    """A dead letter of one component, and what became of it."""
+    """A dead letter of one component, and whether it was settled."""
 
     id: str
-    """Topic, partition and offset of the input; of a time-out, which has no offset, its own id."""
+    """Topic, partition and offset of the input; for a time-out, which has no offset, its own id."""
     component: str
     """The component: domain of an aggregate, name of a saga or process manager."""
     body: DeadLetter
@@ -47,11 +47,11 @@ class ListedDeadLetter:
 
     @property
     def root(self) -> str:
-        """The root that the input was about, as far as it says so."""
+        """The root of the input, if it names one."""
         return (self.headers.get(SUBJECT) or self.body.key).decode(errors="replace")
 
     def data(self) -> dict[str, Any]:
-        """For a list: all but the input itself."""
+        """For a list: everything but the input itself."""
         return {
             "id": self.id,
             "component": self.body.component,
@@ -67,7 +67,7 @@ class ListedDeadLetter:
         }
 
     def whole(self) -> dict[str, Any]:
-        """All of it: its input with headers, and why it failed."""
+        """The whole dead letter: its input with headers, and why it failed."""
         return self.data() | {
             "key": self.body.key.decode(errors="replace"),
             "headers": {name: value.decode(errors="replace") for name, value in self.headers.items()},
@@ -85,13 +85,13 @@ def moment(text: str) -> datetime:
 
 
 def outcome(*, discard: bool, dry_run: bool) -> str:
-    """What is said of a dead letter that was settled, or would be."""
+    """What is shown for a dead letter that was settled, or would be."""
     return ("would be " if dry_run else "") + ("discarded" if discard else "sent again")
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which dead letters are meant; what is empty does not restrict."""
+    """Selects dead letters; an empty field does not restrict."""
 
     ids: frozenset[str] = frozenset()
     root: str = ""
@@ -99,10 +99,10 @@ class Filter:
     since: datetime | None = None
     until: datetime | None = None
     settled: bool = False
-    """Whether those that are settled are meant too."""
+    """Whether to include settled ones."""
 
     def takes(self, dead_letter: ListedDeadLetter) -> bool:
-        """Whether a dead letter is meant."""
+        """Whether a dead letter is selected."""
         body = dead_letter.body
         return (
             (self.settled or not dead_letter.settled)
@@ -119,7 +119,7 @@ def find(settings: Settings, topology: Topology, components: Iterable[str], want
 
     Raises TimeoutError or KafkaException when the topics cannot be read to their end.
     """
-    components = dict.fromkeys(components)  # one named twice is not settled twice
+    components = dict.fromkeys(components)  # a component named twice must not be settled twice
     found = [
         dead_letter
         for component in components
@@ -150,7 +150,7 @@ def _dead_letters(settings: Settings, topology: Topology, component: str) -> dic
 def settle(
     settings: Settings, topology: Topology, dead_letters: Iterable[ListedDeadLetter], *, discard: bool
 ) -> Iterator[ListedDeadLetter]:
-    """Send the inputs of dead letters again, with their ids, or give them up; yields each that the brokers have taken.
+    """Send the inputs of dead letters again, with their ids, or discard them; yields each one that the brokers have.
 
     A replay is handled like any input, once, since it has the id of the first one; its outcome is new. A component
     that keeps events in order goes on with those behind the dead letter. Raises SettleFailed.

@@ -19,7 +19,7 @@ from headrace.streams.settings import Settings
 from headrace.topology.topology import Topology
 
 BODY = 256 * 1024
-"""Bytes of a request, at most: some thousand ids."""
+"""The most bytes of a request: enough for some thousand ids."""
 
 log = structlog.get_logger()
 
@@ -35,13 +35,13 @@ def _moment(value: Any) -> datetime:
 
 
 Text = Annotated[str, Field(min_length=1)]
-"""Never empty: what a script has left blank by mistake must not mean everything."""
+"""Never empty: a value that a script has left blank by mistake must not select everything."""
 Texts = Annotated[list[Text], Field(min_length=1), BeforeValidator(_several)]
 Moment = Annotated[datetime | None, BeforeValidator(_moment)]  # None only by default: null is refused
 
 
 class _Wanted(BaseModel):
-    """Which dead letters a request is about."""
+    """Which dead letters a request selects."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -65,7 +65,7 @@ class Listing(_Filtered):
 
 
 class Showing(_Wanted):
-    """The query for one letter."""
+    """The query for one dead letter."""
 
     id: Text
 
@@ -101,7 +101,7 @@ class DeadLetterRequests:
         return self._settle(asked, discard=False)
 
     def discard(self, asked: Settling) -> list[dict[str, str]]:
-        """Give dead letters up."""
+        """Discard dead letters."""
         return self._settle(asked, discard=True)
 
     def _find(self, components: list[str], wanted: Filter, none: str) -> list[ListedDeadLetter]:
@@ -178,7 +178,7 @@ def pages(app: AppT, settings: Settings, topology: Topology) -> None:
 
 
 async def _asked(request: Any, model: type[Asked]) -> Asked:
-    """What a request says, in its body or else its query; Refused names what does not fit."""
+    """The fields of a request, from its body or its query; Refused names what is wrong."""
     try:
         if request.method == "POST":
             if request.query_string:

@@ -1,4 +1,4 @@
-"""Which cluster and which topics these are: names come again, ids do not."""
+"""Ids of the cluster and of topics: a name may be used again, an id never is."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Positions of a component in its inputs: as its changelog holds them, and setting them by a person's word."""
+"""Positions of a component in its inputs: reads them from its changelog, and sets them for a person."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,17 +19,17 @@ _SECONDS = 30
 
 
 class GroupInUse(RuntimeError):
-    """Workers hold the component's partitions; they would write their own positions over those of a person."""
+    """Workers hold the component's partitions, and would overwrite the positions that a person sets."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """How far a component has come in one partition of one input, and what the log holds there."""
+    """How far a component has read one partition of one input, and where that log begins and ends."""
 
     topic: str
     partition: int
     position: int | None
-    """Offset of the next record to handle; None where none is known."""
+    """Offset of the next record to handle; None if it is not known."""
     first: int
     end: int
     fits: bool

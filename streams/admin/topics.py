@@ -1,4 +1,4 @@
-"""What the cluster's topics are, how they differ from what the topology needs, and making them."""
+"""Compares the cluster's topics with those that a topology needs, and creates or repairs them."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -35,7 +35,7 @@ class Topic:
 
 
 class TopicsUnfit(RuntimeError):
-    """The cluster's topics are not what the topology needs; `problems` holds a line each."""
+    """The cluster's topics are not what the topology needs; `problems` has a line for each difference."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         lines = "\n".join(f"  - {p}" for p in problems)
@@ -60,7 +60,7 @@ def wanted(settings: Settings, topology: Topology, domains: Iterable[str] | None
 
 
 def describe(client: AdminClient, names: Iterable[str]) -> dict[str, Topic]:
-    """Those of the named topics that are there. Raises KafkaException when the cluster does not answer."""
+    """Those of the named topics that exist. Raises KafkaException if the cluster does not answer."""
     found = client.list_topics(timeout=10).topics
     here = [name for name in names if name in found and found[name].error is None]
     if not here:
@@ -116,7 +116,7 @@ def problems(wanted: Sequence[TopicSpec], actual: dict[str, Topic], *, fixed_par
 
 
 def create(settings: Settings, specs: Iterable[TopicSpec]) -> list[str]:
-    """Make topics; the names of those that were not there before. Raises KafkaException naming the topic."""
+    """Create topics, and return the names of those that did not exist. Raises KafkaException naming the topic."""
     new = [
         NewTopic(s.name, num_partitions=s.partitions, replication_factor=settings.replication, config=s.config)
         for s in specs
@@ -137,7 +137,7 @@ def create(settings: Settings, specs: Iterable[TopicSpec]) -> list[str]:
 
 
 def _await_leaders(settings: Settings, made: Sequence[NewTopic], seconds: float = 30) -> None:
-    """Made is not usable yet: the brokers learn of a topic, and its leaders of their part, a moment later."""
+    """Wait until new topics can be used: brokers learn about a topic and its leaders a moment after its creation."""
     partitions = [(topic.topic, number) for topic in made for number in range(topic.num_partitions)]
     deadline = time.monotonic() + seconds
     while True:
@@ -151,7 +151,7 @@ def _await_leaders(settings: Settings, made: Sequence[NewTopic], seconds: float 
 
 
 def repair(settings: Settings, wanted: Sequence[TopicSpec], actual: dict[str, Topic]) -> list[str]:
-    """Set settings that differ, and add partitions to topics that hold nothing yet; what was done, a line each."""
+    """Correct settings, and add partitions to empty topics; returns a line for each change."""
     client = admin(settings)
     done: list[str] = []
     for spec in wanted:
@@ -178,7 +178,7 @@ def _empty(settings: Settings, topic: Topic) -> bool:
 
 
 def fit(settings: Settings, topology: Topology, domains: Iterable[str] | None = None) -> dict[str, Topic]:
-    """The topics a worker needs, as they are; raises TopicsUnfit when they do not fit."""
+    """The topics that a worker needs, as the cluster has them; raises TopicsUnfit if they differ from what it needs."""
     *own, replies = wanted(settings, topology, domains)
     components = list(topology.components if domains is None else domains)
     read = {component: _read(settings, topology, component) for component in components}
@@ -200,13 +200,13 @@ def fit(settings: Settings, topology: Topology, domains: Iterable[str] | None = 
 
 
 def _read(settings: Settings, topology: Topology, component: str) -> list[str]:
-    """Topics that a component reads, and the one whose partitions its group shares out."""
+    """Topics that a component reads, and the topic whose partitions its group distributes."""
     names, edition = settings.names, settings.edition
     return [topology.subscription(component, names, edition), *topology.inputs(component, names, edition)]
 
 
 def _outdated(client: AdminClient, settings: Settings, topology: Topology, components: Iterable[str]) -> list[str]:
-    """Topics of before inboxes: what is in them would wait for ever."""
+    """Topics of a release without inboxes: records in them would wait forever."""
     there = client.list_topics(timeout=10).topics
     found = []
     for component in components:

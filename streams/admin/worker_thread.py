@@ -1,4 +1,4 @@
-"""Work that blocks, done beside the event loop: one piece at a time, dropped when the server stops."""
+"""Work that blocks, done outside the event loop: one piece at a time, dropped when the server stops."""
 
 import asyncio
 from collections.abc import Callable
@@ -59,5 +59,5 @@ class WorkerThread:
             closing.cancel()
 
     async def close(self, _: Any = None) -> None:
-        """Let those who wait go."""
+        """End all waiting calls."""
         self._closing.set()

@@ -86,9 +86,9 @@ class Client:
         correlation_id: str | None = None,
         domain: Domain = None,
     ) -> str:
-        """Send a command and do not wait for an answer; its id. Waits only while too much is on its way.
+        """Send a command without waiting for its reply, and return its id. Waits only while too much is being sent.
 
-        A rejected command goes to the dead letters, since nobody listens. `flush` says whether all were delivered.
+        If it is rejected, it goes to the dead letters. `flush` says whether all commands were delivered.
         """
         spec = self._topology.handler_of(type(command), domain)
         request = self._command(spec, command, root, command_id, correlation_id, expected_sequence, reply=False)
@@ -105,7 +105,7 @@ class Client:
         timeout: float = 60.0,
         correlation_id: str | None = None,
     ) -> Reply:
-        """Tell of something that has happened outside, and wait until it is recorded; it cannot be rejected.
+        """State that something has happened outside, and wait until it is recorded; it cannot be rejected.
 
         `external_id` is the id that its source knows it by: stated again, ever, it answers the first events, with
         `already_processed`. Raises OutcomeUnknown after the timeout, after which it may be stated again safely.
@@ -116,18 +116,18 @@ class Client:
         request = self._request(spec, "facts", fact, fact_id, root, extensions, reply=True)
         reply, _ = await self._reply(spec, request, timeout)
         if any(event.causation_id == fact_id for event in reply.events):
-            return replace(reply, already_processed=False)  # it was this call that stated it, by an earlier attempt
+            return replace(reply, already_processed=False)  # an earlier attempt of this call has stated it
         return reply
 
     async def flush(self) -> None:
-        """Wait until the brokers have all that was sent; raises SendFailed when they did not take some of it."""
+        """Wait until the brokers have everything that was sent; raises SendFailed if they did not accept some of it."""
         self._connection.check()
         await self._connection.flush()
 
     # ---- reads
 
     async def state(self, root: str, domain: Domain = None, *, timeout: float = 60.0) -> Any:
-        """The root's state, after all commands that this client sent for it before; None if it has no events."""
+        """The root's state, after all commands that this client has sent to it; None if it has no events."""
         spec = self._read_from(domain)
         result = await self._query(root, spec, Query(state=True), timeout)
         return None if result.sequence < 0 else spec.state_type.FromString(result.state)
@@ -163,7 +163,7 @@ class Client:
     # ---- requests
 
     async def _reply(self, spec: ComponentSpec, request: Request, timeout: float) -> tuple[Reply, int]:
-        """The answer, and how often the request was sent for it."""
+        """The answer, and how often the request was sent."""
         try:
             answer, attempts = await self._connection.ask(request, timeout)
         except KafkaException as error:
@@ -221,12 +221,12 @@ class Client:
         )
         edition = self._settings.edition
         topic = self._settings.names.topic(edition, spec.name, kind)
-        payload = message.SerializeToString(deterministic=True)  # sent again, its hash is the same
+        payload = message.SerializeToString(deterministic=True)  # the same hash each time that it is sent
         return Request(topic, root, message_id, source(edition, spec.name), payload, event.headers())
 
 
 def _limit(size: int, settings: Settings) -> str:
-    """Which limit a command of this size has met: the client's own, or that of the topic."""
+    """Which limit a command of this size exceeds: the client's own, or that of the topic."""
     own = int(settings.client().get("message.max.bytes", 1_000_000))
     if size > own:
         return f"the command of {size} bytes is above the limit of {own} (the client's message.max.bytes)"

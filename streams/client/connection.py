@@ -47,7 +47,7 @@ class Request(NamedTuple):
     root: str
     id: str
     source: str
-    """That its answer has for `ce_source`."""
+    """The `ce_source` of its answer."""
     payload: bytes
     headers: Headers
 
@@ -66,10 +66,10 @@ class Connection:
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
 
-    # ---- life
+    # ---- opening and closing
 
     async def open(self) -> None:
-        """Connect. Raises LookupError without the replies topic, KafkaException when the brokers refuse."""
+        """Connect. Raises LookupError if there is no replies topic, KafkaException if the brokers do not allow it."""
         if self._loop is not None or self._closed:
             raise ClientNotUsable("this client was opened before; make another one: async with Client(topology) as …")
         self.producer = Producer(
@@ -97,7 +97,7 @@ class Connection:
             self._threads.append(thread)
 
     async def close(self) -> None:
-        """Wait ten seconds at most until all is delivered, and end; calls in flight raise ClientNotUsable."""
+        """Wait at most ten seconds until everything is delivered, and close; calls in flight raise ClientNotUsable."""
         await asyncio.to_thread(self.producer.flush, 10)
         self._closed = True
         self._stop.set()
@@ -108,7 +108,7 @@ class Connection:
             call.fail(ClientNotUsable(f"the client was closed while command {call.request.id} waited for its answer"))
 
     def check(self) -> None:
-        """ClientNotUsable where the client cannot work: at once, and not by a call that never returns."""
+        """Raise ClientNotUsable where the client cannot work: at once, instead of a call that never returns."""
         if self._closed:
             raise ClientNotUsable("this client is closed; make its calls inside of `async with Client(…) as client`")
         if self._loop is None:
@@ -123,9 +123,9 @@ class Connection:
     # ---- out
 
     async def ask(self, request: Request, timeout: float) -> tuple[Answer, int]:
-        """The answer to a request, and how often that was sent for it; OutcomeUnknown after `timeout` seconds.
+        """The answer to a request, and how often the request was sent; OutcomeUnknown after `timeout` seconds.
 
-        Raises KafkaException at once for what does not pass, such as a missing topic or permission.
+        Raises KafkaException at once for a permanent error, such as a missing topic or permission.
         """
         call = _Call(self, request)
         key = request.id.encode()
@@ -144,11 +144,11 @@ class Connection:
                 del self._calls[key]
 
     async def send(self, request: Request) -> None:
-        """Send a request and do not wait for its delivery, only while too much is on its way; see `flush`."""
+        """Send a request without waiting for its delivery, only while too much is being sent; see `flush`."""
         await self._produce(request, self._sent)
 
     async def flush(self) -> None:
-        """Wait until the brokers have all that was sent; raises SendFailed when they did not take some of it."""
+        """Wait until the brokers have everything that was sent; raises SendFailed if they did not accept some of it."""
         await asyncio.to_thread(self.producer.flush)
         if self._failed:
             failed, self._failed = self._failed, 0
@@ -163,7 +163,7 @@ class Connection:
                 await asyncio.to_thread(self.producer.poll, 0.05)
 
     def produce(self, request: Request, delivered: Any) -> None:
-        """Hand a record to the producer; BufferError while that has too many."""
+        """Give a record to the producer; BufferError while it has too many."""
         self.producer.produce(
             request.topic, request.payload, request.root, headers=request.headers, on_delivery=delivered
         )
@@ -243,7 +243,7 @@ class _Call:
         self._timer: asyncio.TimerHandle | None = None
 
     def produced(self, error: KafkaError | None, _: Message) -> None:
-        """What became of one attempt's delivery; called by the producer's thread."""
+        """The outcome of one attempt's delivery; called by the producer's thread."""
         if error is None:
             self._delivered = True
         else:
@@ -252,19 +252,19 @@ class _Call:
     def _not_delivered(self, error: KafkaError) -> None:
         code = error.code()
         if (error.retriable() or code in _TRANSIENT) and code not in _UNKNOWN_TOPIC:
-            self._delivered = True  # it is on its way no more
+            self._delivered = True  # librdkafka no longer tries
             self.wait(backoff(self.attempts))
         else:
             self.fail(KafkaException(error))
 
     def wait(self, seconds: float) -> None:
-        """Send it again after so many seconds, a fifth more or less, so that callers do not do so all at once."""
+        """Send it again after this number of seconds, varied by up to a fifth, so that callers do not do so at once."""
         self._cancel()
         if not self.answer.done():
             self._timer = self._loop.call_later(seconds * random.uniform(0.8, 1.2), self._again)
 
     def _again(self) -> None:
-        if not self._delivered:  # librdkafka has it still, and tries by itself
+        if not self._delivered:  # librdkafka still tries by itself
             self.wait(SILENCE)
             return
         self._delivered = False
@@ -280,7 +280,7 @@ class _Call:
             self.wait(SILENCE * 2 ** (self.attempts - 1))
 
     def succeed(self, answer: Answer) -> None:
-        """The first answer is the one that counts."""
+        """End the call with an answer; only the first one counts."""
         if not self.answer.done():
             self.answer.set_result(answer)
 
@@ -290,7 +290,7 @@ class _Call:
             self.answer.set_exception(error)
 
     def end(self) -> None:
-        """Nobody waits any more."""
+        """The caller no longer waits."""
         self._cancel()
         self.answer.cancel()
 

@@ -1,4 +1,4 @@
-"""What goes wrong between a client and the brokers; whatever the engine answers is a `Reply`."""
+"""Errors between a client and the brokers; everything that the engine answers is a `Reply`."""
 
 
 class OutcomeUnknown(TimeoutError):
@@ -16,8 +16,8 @@ class OutcomeUnknown(TimeoutError):
 
 
 class SendFailed(RuntimeError):
-    """The brokers did not take some of what was sent."""
+    """The brokers did not accept some of what was sent."""
 
 
 class ClientNotUsable(RuntimeError):
-    """A client is used before it was opened, after it was closed, from another event loop or in a forked process."""
+    """A client was used before it was opened, after it was closed, on another event loop or in a forked process."""

@@ -1,4 +1,4 @@
-"""Alerts a person to what a compensation escalated: by a log line always, by a webhook when one is set."""
+"""Alerts a person when a compensation escalates: always by a log line, and by a webhook if one is set."""
 
 import json
 import urllib.request
@@ -31,5 +31,5 @@ class Alerts:
             log.error("webhook not reached", error=str(error), **escalation)
 
     def close(self) -> None:
-        """Send what is left."""
+        """Send the remaining alerts."""
         self._thread.shutdown()

@@ -13,14 +13,14 @@ _VARYING = re.compile(r"\[[^\]]*\]|\(after [^)]*\)")
 
 
 class LogThrottle(logging.Filter):
-    """Lets a failed connection through once in half a minute, whichever client and thread met it."""
+    """Lets lines about failed connections through once per half minute, for all clients and threads together."""
 
     def __init__(self) -> None:
         super().__init__()
         self._logged: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether this is to be logged; other lines than those of failed connections always are."""
+        """Whether to log this line; lines about anything but failed connections are always logged."""
         # the client's arguments: facility, name of the client, text
         facility, *_, text = record.args if isinstance(record.args, tuple) and record.args else ("", "")
         if facility != "FAIL":

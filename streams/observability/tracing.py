@@ -1,4 +1,4 @@
-"""OpenTelemetry spans: one per command, child of the `traceparent` it carries; none unless an endpoint is set."""
+"""OpenTelemetry spans: one per record, a child of its `traceparent`; none unless an endpoint is set."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -18,7 +18,7 @@ _PROPAGATOR = TraceContextTextMapPropagator()
 
 
 class Tracing:
-    """Makes spans when `on`."""
+    """Creates spans if it is `on`."""
 
     def __init__(self, endpoint: str = "", exporter: "SpanExporter | None" = None) -> None:
         self.on = bool(endpoint or exporter)
@@ -27,7 +27,7 @@ class Tracing:
             self._tracer = self._provider.get_tracer("headrace")
 
     def span(self, domain: str, headers: Mapping[str, bytes]) -> AbstractContextManager[Span]:
-        """A span around the handling of one command."""
+        """A span around the handling of one record."""
 
         def text(name: str) -> str:
             return headers.get(name, b"").decode(errors="replace")
@@ -40,7 +40,7 @@ class Tracing:
         )
 
     def close(self) -> None:
-        """Send what is left."""
+        """Send the remaining spans."""
         if self.on:
             self._provider.shutdown()
 

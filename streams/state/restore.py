@@ -1,4 +1,4 @@
-"""Brings stores to the end of their topics: changelogs before a partition is processed, history behind it."""
+"""Brings stores to the end of their topics: the changelog before a partition is ready, the history afterwards."""
 
 import threading
 import time
@@ -22,7 +22,7 @@ OPEN_TRANSACTION = "a restore waits for a transaction that does not end; kafka-t
 
 
 class StaleRestore(RuntimeError):
-    """Nobody wants this restore any more; the text says why."""
+    """This restore is no longer wanted; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Task:
         return self.topic, self.partition
 
     def check(self) -> None:
-        """Raise StaleRestore if nobody wants this any more."""
+        """Raise StaleRestore if this is no longer wanted."""
         with self.store():
             pass
 
@@ -76,7 +76,7 @@ class Restorer:
         """Offsets that the restore in progress has still to read."""
 
     def end_offsets(self, tasks: Iterable[Task]) -> Ends:
-        """Where each task's partition begins and ends now. Raises KafkaException when no answer comes."""
+        """Where each task's partition begins and ends now. Raises KafkaException if no answer comes."""
         return end_offsets(self._settings, [task.id for task in tasks])
 
     def restore(self, tasks: Sequence[Task], ends: Ends, take: Take) -> int:
