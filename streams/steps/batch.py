@@ -1,4 +1,4 @@
-"""What the records of one transaction have led to so far, with a savepoint before each of them."""
+"""What the records of one transaction have led to so far, with a savepoint before each record."""
 
 from collections import Counter
 from operator import delitem, setitem
@@ -12,7 +12,7 @@ Output = tuple[str, bytes | None, bytes | str | None, int, Headers | None]
 
 
 class Written(NamedTuple):
-    """What a batch came to: records by outcome, and events."""
+    """The counts of a batch: records by outcome, and events."""
 
     accepted: int = 0
     rejected: int = 0
@@ -29,13 +29,13 @@ class Written(NamedTuple):
 
 
 Savepoint = tuple[int, int, int, int, int]
-"""How much a batch held at one moment: outputs, history, counts, escalations, and what can be undone."""
+"""The sizes of a batch at one moment: outputs, history, counts, escalations, and what can be undone."""
 
 
 class Batch:
     """Outputs, writes for the store, and counts of one batch in one partition of one component.
 
-    Whoever changes something else because of a record, such as a cached state, adds to `undo` how that is undone.
+    Code that changes something else for a record, such as a cached state, adds to `undo` how to undo that.
     """
 
     __slots__ = ("_counted", "_store", "enforce_state_size", "outputs", "staged", "undo")
@@ -43,9 +43,9 @@ class Batch:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.outputs: list[Output] = []
-        """Taken, and emptied, by the runtime between two records."""
+        """Records to produce; the runtime takes and empties them between two records."""
         self.enforce_state_size = False
-        """Whether to look at a state's size after each record, not once for all of them."""
+        """Whether to check a state's size after each record, instead of once per batch."""
         self.clear()
 
     def clear(self) -> None:
@@ -54,17 +54,17 @@ class Batch:
         self.staged = Staged()
         self._counted: list[str] = []
         self.undo: list[tuple[Any, ...]] = []
-        """Functions, each with its arguments, to be called in reverse when the batch goes back behind this moment."""
+        """Functions with their arguments, to be called in reverse order when records are rolled back."""
 
-    # ---- all of a record, or nothing
+    # ---- everything of a record, or nothing
 
     def savepoint(self) -> Savepoint:
-        """A moment to come back to. Savepoints may be nested."""
+        """A savepoint, for `rollback`. Savepoints may be nested."""
         staged = self.staged
         return len(self.outputs), len(staged.history), len(self._counted), len(staged.escalations), len(self.undo)
 
     def rollback(self, to: Savepoint) -> None:
-        """Take back all that was staged since a savepoint, and nothing else."""
+        """Undo everything that was staged since a savepoint, and nothing else."""
         outputs, history, counted, escalations, undo = to
         while len(self.undo) > undo:
             function, *arguments = self.undo.pop()
@@ -77,7 +77,7 @@ class Batch:
     # ---- stage
 
     def count(self, outcome: str) -> None:
-        """Count an outcome: one of the fields of `Written`, but for events, which are counted by themselves."""
+        """Count an outcome: one of the fields of `Written`, except events, which are counted by `written`."""
         self._counted.append(outcome)
 
     def set_result(self, key: bytes, value: bytes) -> None:
@@ -92,10 +92,10 @@ class Batch:
         self.undo.append((setitem, table, key, table[key]) if key in table else (delitem, table, key))
         table[key] = value
 
-    # ---- read, as the batch has left it so far
+    # ---- read, including what the batch has staged so far
 
     def result(self, key: bytes) -> bytes | None:
-        """What a command came to; None for one that was not handled, or too long ago."""
+        """The result of a command; None if it was not handled, or too long ago."""
         return self.staged.results.get(key) or self._store.result(key)
 
     def entry(self, key: bytes) -> bytes | None:

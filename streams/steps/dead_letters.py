@@ -1,4 +1,4 @@
-"""Inputs that could not be handled, whole, as records of the dead-letters topic."""
+"""Records of the dead-letters topic, which hold whole inputs that could not be handled."""
 
 import traceback
 
@@ -32,17 +32,17 @@ from headrace.topology.names import Names
 _LARGEST = 15 * 1024 * 1024
 """Bytes of an input that a dead letter holds whole; its topic takes 16 MB."""
 _EXPECTED = (Rejected, ValueError, LookupError, TooLarge)
-"""Errors whose text says all; of any other one the traceback is kept."""
+"""Errors whose text is enough; for all others the traceback is kept."""
 
 
 class DeadLetters:
-    """Writes dead letters of one component, and what became of them."""
+    """Writes dead letters of one component, and that they were settled."""
 
     def __init__(self, component: str, name: str, batch: Batch, context: StepContext, envelope: Envelope) -> None:
         self.topic = context.names.topic(context.edition, name, "dead-letters")
         self._component, self._batch, self._partition, self._envelope = component, batch, context.partition, envelope
         self._open = [context.names.topic(context.edition, name, kind) for kind in ("commands", "facts")]
-        """Inputs of anyone, who does not say how often something was tried."""
+        """Inputs that clients write; their records do not say how often they were tried."""
 
     def add(self, record: Record, error: BaseException, *, whole: bool = True) -> None:
         """Keep a record, and why it could not be handled; one that is too large by reference to where it was read."""
@@ -63,7 +63,7 @@ class DeadLetters:
         self._batch.outputs.append((self.topic, value, record.key, self._partition, headers))
 
     def settle(self, record: Record, outcome: str) -> None:
-        """The dead letter that this record was sent again for is done with; what comes of it now is news."""
+        """Write that the dead letter whose replay this record is was settled, whatever the replay leads to."""
         dead_letter = record.headers[REPLAY_OF].decode(errors="replace")
         value = Settled(dead_letter_id=dead_letter, outcome=outcome).SerializeToString()
         headers = [*self._envelope.headers("headrace.v1.Settled"), (ID, f"settled/{dead_letter}")]
@@ -73,7 +73,7 @@ class DeadLetters:
 def dead_letter(
     record: Record, error: BaseException, component: str, tried: int, detail: str = "", omitted: int = 0
 ) -> bytes:
-    """The input whole, why it could not be handled, and that it was tried once more than `tried` times."""
+    """A dead letter with the whole input and the error; `tried` is the number of attempts before this one."""
     dead_letter = DeadLetter(
         topic=record.topic,
         partition=record.partition,
@@ -99,13 +99,13 @@ def dead_letter(
 
 
 def reference(record: Record) -> DeadLetterRef:
-    """Names the dead letter of an input."""
+    """The id of the dead letter of an input."""
     place = str(record.offset) if record.offset >= 0 else record.headers[ID].decode(errors="replace")
     return DeadLetterRef(record.topic, record.partition, place)
 
 
 def to_record(dead_letter: DeadLetter) -> Record:
-    """The input that a dead letter holds, as it was, and how often it was tried before."""
+    """The input that a dead letter holds, unchanged, with the number of attempts."""
     headers = {header.key: header.value for header in dead_letter.headers}
     if dead_letter.attempts > 1:
         headers[ATTEMPTS] = b"%d" % (dead_letter.attempts - 1)
@@ -123,9 +123,9 @@ def to_record(dead_letter: DeadLetter) -> Record:
 def settling(
     dead_letter_id: str, dead_letter: DeadLetter, spec: ComponentSpec, names: Names, edition: str, *, discard: bool
 ) -> tuple[str, bytes | None, bytes | None, Headers] | None:
-    """Topic, value, key and headers of the record that settles a dead letter, for the partition that it names.
+    """Topic, value, key and headers of the record that settles a dead letter, in the partition of its input.
 
-    None for one whose input cannot be sent again, as `spec` says; that one can only be discarded.
+    None if the input cannot be sent again, as `spec` says; the dead letter can then only be discarded.
     """
     if dead_letter.omitted and not discard:
         return None
@@ -135,7 +135,7 @@ def settling(
     if spec.replay is not Replay.NEVER:
         inbox = names.topic(edition, spec.name, "inbox")
         origin: str | bytes = dead_letter.topic
-        if origin == inbox:  # only there is it true that this was a replay itself, of an input from elsewhere
+        if origin == inbox:  # it may be a replay itself, and only in an inbox is this header to be trusted
             origin = input_headers.get(ORIGIN) or inbox
         headers: Headers = [(h.key, h.value) for h in dead_letter.headers if h.key not in REPLAY]
         headers += [(REPLAY_OF, dead_letter_id), (ATTEMPTS, str(dead_letter.attempts)), (ORIGIN, origin)]
@@ -151,13 +151,13 @@ def settling(
 
 
 def attempts(record: Record) -> int:
-    """How often an input was tried before, as far as it says so."""
+    """How often an input was tried before, as its header says."""
     text = record.headers.get(ATTEMPTS) or b"0"
     return int(text) if text.isdigit() and len(text) < 6 else 0
 
 
 def error_text(error: BaseException) -> str:
-    """What an error says, whatever its author made of that: bad input must not raise once more."""
+    """The text of an error. If the author's code for that raises too, a substitute: this function must not fail."""
     try:
         return _storable(str(error)[:4_000])
     except Exception:
