@@ -1,4 +1,4 @@
-"""`headrace dev`: Kafka, topics and a worker, which starts anew when a file changes."""
+"""`headrace dev`: Kafka, topics and a worker, which restarts when a file changes."""
 
 import os
 import signal

@@ -138,7 +138,7 @@ class ProcessManagerStep(Step):
                 record, LookupError(f"{self._spec.class_name} reacts to no {name_of} any more; it reacts to: {kinds}")
             )
         self._stage(record, root, live, where, items)
-        if kept:  # asked anew when it is sent again; nothing waits for it
+        if kept:  # handled again if its dead letter is replayed; nothing waits for it
             self._deduplication.rejected(name, record, Reply())
         else:
             self._deduplication.accepted(name, record, live.sequence, 0)
