@@ -55,6 +55,9 @@ one: setup ## one test, file or folder: make one T=tests/unit/steps
 chaos: setup kafka-jars ## the poker room in chaos for MINUTES=5
 	CHAOS_MINUTES=$(MINUTES) $(BIN)/pytest -q -s tests/kafka/test_room_chaos.py
 
+fuzz: setup kafka-jars ## records of all kinds into a real worker for MINUTES=5
+	FUZZ_MINUTES=$(MINUTES) $(BIN)/pytest -q -s tests/kafka/test_fuzz.py
+
 bench: setup kafka-jars ## measure: commands, latency, restore, rehydrate, workflow
 	$(BIN)/headrace bench all
 
@@ -75,4 +78,4 @@ lock: setup ## pin all dependencies anew
 	$(COMPILE) --constraint requirements.lock --extra demo --extra otel --group build pyproject.toml -o requirements-runtime.lock
 
 T ?= tests/unit
-.PHONY: help setup kafka-jars demo check unit test one chaos bench bench-peers proto format lock
+.PHONY: help setup kafka-jars demo check unit test one chaos fuzz bench bench-peers proto format lock

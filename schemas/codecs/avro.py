@@ -50,6 +50,11 @@ def decode(data: bytes, message_type: type[M]) -> M:
     Other data raise an error, mostly ValueError; fastavro has no error class of its own for malformed data.
     """
     parsed, read = _parsed(message_type.DESCRIPTOR)
+    if read is _read_py.schemaless_reader and len(data) > _LARGEST_RECURSIVE:
+        raise ValueError(
+            f"{len(data)} bytes of Avro for a message that holds itself; at most {_LARGEST_RECURSIVE} are read, since "
+            "more may take its square in time: use protobuf or JSON"
+        )
     stream = BytesIO(data)
     try:
         plain = read(stream, parsed)
@@ -60,6 +65,9 @@ def decode(data: bytes, message_type: type[M]) -> M:
     message = message_type()
     _fill(message, plain)
     return message
+
+
+_LARGEST_RECURSIVE = 100_000
 
 
 @cache

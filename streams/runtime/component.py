@@ -13,7 +13,6 @@ from headrace.streams.runtime.assignment import Assignment
 from headrace.streams.runtime.config import ComponentConfig
 from headrace.streams.runtime.inputs import Inputs, to_record
 from headrace.streams.runtime.membership import Membership
-from headrace.streams.runtime.partition import Partition
 from headrace.streams.runtime.positions import PositionsUnfit
 from headrace.streams.runtime.processor import Alert, Processor
 from headrace.streams.runtime.timers import Timers
@@ -52,21 +51,28 @@ class Component:
 
     def poll(self, timeout: float) -> list[Message]:
         """The next batch; empty when nothing came for `timeout` seconds."""
+        try:
+            return self._poll(timeout)
+        except (PositionsUnfit, StoreFailed) as error:
+            self.failure = error
+            raise
+
+    def _poll(self, timeout: float) -> list[Message]:
         if self._membership.failure is not None:
             self._membership.join_again()
             return []
         if self._processor.in_doubt and not self._recover(timeout):
             return []
-        if started := self._start_restored():
+        if started := self._assignment.start_restored():
             self._processor.record_positions(started)
             return []
+        if self._inputs.unreadable:  # what came before them is handled by now
+            self._pass_unreadable()
         self._fire_due()
         at_work = bool(self._assignment.ready_partitions())
         self._membership.serve(0 if at_work else timeout)
         messages = self._inputs.poll(timeout if at_work else 0)
-        if self._inputs.unreadable and not messages:
-            self._pass_unreadable()
-        elif not messages and at_work:
+        if not messages and at_work and not self._inputs.unreadable:
             self._record_ends()
         if self._inputs.out_of_range:
             self._assignment.restore(set(self._inputs.out_of_range))
@@ -100,13 +106,6 @@ class Component:
         ends = self._inputs.ended({number: partition.offsets for number, partition in ready.items()})
         if ends:
             self._processor.record_positions([ready[number] for number in {n for _, n in ends}], ends)
-
-    def _start_restored(self) -> list[Partition]:
-        try:
-            return self._assignment.start_restored()
-        except (PositionsUnfit, StoreFailed) as error:
-            self.failure = error
-            raise
 
     def _recover(self, timeout: float) -> bool:
         """Whether the doubt about the last transaction is settled; while brokers are away, it is not."""

@@ -16,7 +16,7 @@ from headrace.streams.runtime.config import ComponentConfig
 from headrace.streams.runtime.membership import Membership
 from headrace.streams.runtime.partition import Interrupted, Partition
 from headrace.streams.runtime.transaction import CommitOutcomeUnknown, Transaction
-from headrace.streams.steps.errors import RecordTooLarge, SnapshotTooLarge
+from headrace.streams.steps.errors import HandlerError, RecordTooLarge, SnapshotTooLarge
 from headrace.streams.steps.step import Step
 from headrace.streams.steps.store import StoreFailed
 
@@ -51,6 +51,8 @@ class Processor:
         """Seconds for which a transaction may be open while records are handled."""
         self._batch = self._most = config.settings.batch
         """Records in one transaction: at most ever, and now."""
+        self._too_slow: dict[tuple[str, int, int], float] = {}
+        """Seconds that records took which outlasted their transaction alone; they would do so again and again."""
         self.in_doubt = True
         """Whether it is unknown what became of the last transaction; at the start, of a predecessor's."""
 
@@ -74,6 +76,7 @@ class Processor:
             return False
         some = records[: self._most]
         self._look_ahead(some)
+        started = time.perf_counter()
         try:
             done = self._transact(some)
             self._most = min(2 * self._most, self._batch)
@@ -86,6 +89,8 @@ class Processor:
             return self._divide(some, error) and self._leave(records[len(some) :])
         except CommitOutcomeUnknown as error:
             self._most = max(1, len(some) // 2)  # it may have been too much for its time
+            if len(some) == 1 and (seconds := time.perf_counter() - started) > 4 * self._longest:
+                self._too_slow[_place(some[0])] = seconds
             self._doubt(error)
         except StoreFailed as error:
             self._abort()
@@ -137,7 +142,9 @@ class Processor:
             partition = self._partitions[record.partition]
             step = partition.steps[record.topic]
             touched[step] = partition
-            if refusal is not None:
+            if self._too_slow and (seconds := self._too_slow.pop(_place(record), 0.0)):
+                step.refuse(record, HandlerError(f"it took {seconds:.0f} s, and a transaction ends before"))
+            elif refusal is not None:
                 step.refuse(record, refusal, whole=whole)
             elif record.offset < 0:
                 step.fire(record)
@@ -262,3 +269,7 @@ class Processor:
     def close(self) -> None:
         """Abort what is open and close the producers."""
         self._transaction.close()
+
+
+def _place(record: Record) -> tuple[str, int, int]:
+    return record.topic, record.partition, record.offset

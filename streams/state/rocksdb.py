@@ -130,7 +130,11 @@ class EditionStore:
         return self._read(self._snapshots + root)
 
     def result(self, key: bytes) -> bytes | None:
-        return self._read(self._results + key)
+        try:  # as `_read`, without the call, for each command
+            value: bytes | None = self._get(self._results + key)
+        except Exception as error:
+            raise failed(self._db.path(), error) from error
+        return value
 
     def history(self, root: bytes, first: int, last: int) -> Iterable[bytes]:
         if last < first:

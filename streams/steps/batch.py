@@ -25,6 +25,7 @@ class Written(NamedTuple):
     parked: int = 0
     timeouts: int = 0
     ignored: int = 0
+    discarded: int = 0
     events: int = 0
 
 

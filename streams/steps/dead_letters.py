@@ -64,6 +64,8 @@ class DeadLetters:
 
     def settle(self, record: Record, outcome: str) -> None:
         """Write that the dead letter whose replay this record is was settled, whatever the replay leads to."""
+        if outcome == "discarded":
+            self._batch.count(outcome)
         dead_letter = record.headers[REPLAY_OF].decode(errors="replace")
         value = Settled(dead_letter_id=dead_letter, outcome=outcome).SerializeToString()
         headers = [*self._envelope.headers("headrace.v1.Settled"), (ID, f"settled/{dead_letter}")]

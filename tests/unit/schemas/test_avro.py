@@ -152,3 +152,9 @@ def test_huge_lengths_allocate_nothing(message_type: Any) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 1_000_000
+
+
+def test_a_message_that_holds_itself_is_read_up_to_a_limit() -> None:
+    """Its reader takes the square of a number's length: 900 KB of one byte took half a minute."""
+    with pytest.raises(DecodeError, match="at most 100000 are read"):
+        decode(b"\xff" * 900_000, pb.Shapes, "application/avro")

@@ -156,3 +156,26 @@ def test_after_a_doubt_less_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
         processor.process_input(records)
         handled.append(sum("handles" in note for note in notes))
     assert handled == [4, 2, 1, 1, 2]
+
+
+def test_a_record_that_outlasts_its_transaction_alone_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would be tried for ever, and nothing behind it."""
+    monkeypatch.setattr(time, "perf_counter", Clock())
+    notes: list[str] = []
+    processor = made(notes, monkeypatch, looks_ahead=False, transaction_timeout=2.0)
+    slow, behind = record(COMMANDS, 0, 0), record(COMMANDS, 0, 1)
+
+    class Late(FakeTransaction):
+        def commit(self, *_: Any) -> None:
+            if "0 handles 0" in notes:
+                raise CommitOutcomeUnknown("too late")
+
+    processor._transaction = Late(notes)  # type: ignore[assignment]
+    for _ in range(2):
+        notes.clear()
+        processor.in_doubt = False
+        processor.process_input([slow])
+    assert "0 handles 0" not in notes
+    notes.clear()
+    processor.process_input([behind])
+    assert "0 handles 1" in notes
