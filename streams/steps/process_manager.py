@@ -91,6 +91,9 @@ class ProcessManagerStep(Step):
         if record.offset < 0:
             self._timers.cancel(record.key or b"", timer_name(record))
         super().refuse(record, error, whole=whole)
+        event = record.offset >= 0 and record.headers.get(TYPE, b"").decode(errors="replace") in self._spec.reactions
+        if whole and record.key and event:  # nothing of its root overtakes it, as behind any other dead event
+            self._queue.add(record, record.key)
 
     def finish(self, now: int) -> Staged:
         self._writer.finish()

@@ -44,6 +44,12 @@ class SagaStep(Step):
         if self._queue.holds(root) or not self._handled(record, root):
             self._queue.add(record, root)
 
+    def refuse(self, record: Record, error: Exception, *, whole: bool = True) -> None:
+        super().refuse(record, error, whole=whole)
+        # nothing of its root overtakes it, as behind any other dead event
+        if whole and record.topic != self._inbox and record.headers.get(TYPE) in self._reactions:
+            self._queue.add(record, record.headers.get(SUBJECT) or root_of(record.key))
+
     def rolled_back(self) -> None:
         self._queue.forget()
         super().rolled_back()
