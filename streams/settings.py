@@ -74,6 +74,28 @@ class Settings(BaseSettings):
             return {str(k).lower().replace("_", "."): v for k, v in value.items()}
         return value
 
+    @field_validator("bootstrap")
+    @classmethod
+    def _bootstrap(cls, value: str) -> str:
+        if "@" in value:  # it is printed; the value is not shown here, as it may hold a secret
+            raise ValueError("must be host:port,…; a name and a password are HEADRACE_KAFKA__SASL_…")
+        return value
+
+    @field_validator("webhook")
+    @classmethod
+    def _webhook(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return value
+
+    @field_validator("web_token")
+    @classmethod
+    def _token(cls, value: SecretStr) -> SecretStr:
+        text = value.get_secret_value()
+        if text.strip("\r\n") and not text.strip():  # an empty file has a line end
+            raise ValueError("holds nothing but spaces; leave it out to have no token")
+        return value
+
     @field_validator("edition")
     @classmethod
     def _edition(cls, value: str) -> str:

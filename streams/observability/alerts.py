@@ -2,11 +2,13 @@
 
 import json
 import urllib.request
-from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+from threading import Thread
 
 import structlog
 
 log = structlog.get_logger()
+_LAST = 2.0  # seconds that remaining posts may take when the worker ends
 
 
 class Alerts:
@@ -14,12 +16,19 @@ class Alerts:
 
     def __init__(self, webhook: str) -> None:
         self._webhook = webhook
-        self._thread = ThreadPoolExecutor(1, "alerts")
+        self._waiting: SimpleQueue[dict[str, str] | None] = SimpleQueue()
+        # a daemon: a server that answers a byte at a time must not hold up the end of the worker
+        self._thread = Thread(target=self._serve, name="alerts", daemon=True)
+        self._thread.start()
 
     def __call__(self, escalation: dict[str, str]) -> None:
         log.error("escalation", **escalation)
         if self._webhook:
-            self._thread.submit(self._post, escalation)
+            self._waiting.put(escalation)
+
+    def _serve(self) -> None:
+        while (escalation := self._waiting.get()) is not None:
+            self._post(escalation)
 
     def _post(self, escalation: dict[str, str]) -> None:
         body = json.dumps({"escalation": escalation}).encode()
@@ -27,9 +36,10 @@ class Alerts:
         try:
             with urllib.request.urlopen(request, timeout=10):
                 pass
-        except OSError as error:
+        except Exception as error:
             log.error("webhook not reached", error=str(error), **escalation)
 
     def close(self) -> None:
-        """Send the remaining alerts."""
-        self._thread.shutdown()
+        """Send the remaining alerts, if that takes no longer than a moment; they are in the log in any case."""
+        self._waiting.put(None)
+        self._thread.join(_LAST)
