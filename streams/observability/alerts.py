@@ -31,9 +31,9 @@ class Alerts:
             self._post(escalation)
 
     def _post(self, escalation: dict[str, str]) -> None:
-        body = json.dumps({"escalation": escalation}).encode()
-        request = urllib.request.Request(self._webhook, body, {"content-type": "application/json"})
-        try:
+        try:  # whatever happens: the thread is needed for the next one
+            body = json.dumps({"escalation": escalation}).encode()
+            request = urllib.request.Request(self._webhook, body, {"content-type": "application/json"})
             with urllib.request.urlopen(request, timeout=10):
                 pass
         except Exception as error:
