@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from headrace.topology import Saga as Saga
     from headrace.topology import Schedule as Schedule
     from headrace.topology import Send as Send
+    from headrace.topology import Snapshots as Snapshots
     from headrace.topology import StateOf as StateOf
     from headrace.topology import Status as Status
     from headrace.topology import Topology as Topology
@@ -68,6 +69,7 @@ __all__ = [
     "Saga",
     "Schedule",
     "Send",
+    "Snapshots",
     "StateOf",
     "Status",
     "Topology",

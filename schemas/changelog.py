@@ -12,7 +12,7 @@ RESULTS = b"\0answers|"
 QUEUE = b"\0park|"
 """Table of records that wait behind another one of their root, each a `headrace.v1.DeadLetter`."""
 READS = b"\0need|"
-"""Table of states of other roots, read for an event that waits for them."""
+"""Table of states of other roots, read for an event that waits for them, each a `headrace.v1.StateRead`."""
 TIMERS = b"\0timer|"
 """Table of time-outs, each a `headrace.v1.Timer`, in the order of time."""
 TIMER_NAMES = b"\0timer-of|"
@@ -57,14 +57,9 @@ def fact_key(root: bytes, external_id: bytes) -> bytes:
     return FACTS + root + b"\0" + external_id
 
 
-def queue_prefix(root: bytes) -> bytes:
-    """Prefix of the keys of one root's queue."""
-    return QUEUE + root + b"\0"
-
-
 def queue_key(root: bytes, number: int) -> bytes:
     """Key of a record in the queue of its root."""
-    return queue_prefix(root) + b"%020d" % number
+    return QUEUE + root + b"\0%020d" % number
 
 
 def queue_place(key: bytes) -> tuple[bytes, int]:

@@ -227,6 +227,16 @@ class Timer(_message.Message):
     cause: str
     def __init__(self, root: _Optional[str] = ..., name: _Optional[str] = ..., type: _Optional[str] = ..., data: _Optional[bytes] = ..., cause: _Optional[str] = ...) -> None: ...
 
+class StateRead(_message.Message):
+    __slots__ = ("domain", "root", "answer")
+    DOMAIN_FIELD_NUMBER: _ClassVar[int]
+    ROOT_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    domain: str
+    root: str
+    answer: QueryResult
+    def __init__(self, domain: _Optional[str] = ..., root: _Optional[str] = ..., answer: _Optional[_Union[QueryResult, _Mapping]] = ...) -> None: ...
+
 class Settled(_message.Message):
     __slots__ = ("dead_letter_id", "outcome")
     DEAD_LETTER_ID_FIELD_NUMBER: _ClassVar[int]

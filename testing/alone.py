@@ -88,6 +88,11 @@ class Alone:
         """Whether there are time-outs that are due by now."""
         return any(True for _ in self._step().due(now))
 
+    def state_type(self, domain: str) -> str:
+        """Name of the type of the states that this test holds of a domain's roots."""
+        around = _Around(self.spec, self.states, self._routes)
+        return type_name(around.components[domain].state_type)
+
     def _step(self) -> Step:
         step = make_step(_Around(self.spec, self.states, self._routes), self.spec.name, self.store, CONTEXT)
         step.raises = step.enforce_state_size = True  # so that the input which makes a state too large fails

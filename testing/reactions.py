@@ -187,7 +187,8 @@ class ProcessScenario(_Yields, Generic[S]):
         items: list[object] = []
 
         def fire(step: Step) -> None:
-            for record in step.due(now):
+            first = next(iter(step.due(now)))
+            for record in step.due(first.timestamp):  # by a worker that was there when it became due
                 step.fire(record)
                 self._answer_reads(step)
 
@@ -223,10 +224,12 @@ class ProcessScenario(_Yields, Generic[S]):
     def _answer(self, read: StateOf, query: Mapping[str, bytes]) -> Record:
         found = self._alone.states[read]
         state = b"" if found.state is None else found.state.SerializeToString()
+        state_type = self._alone.state_type(read.domain)
+        result = QueryResult(root=read.root, sequence=found.sequence, state_type=state_type, state=state)
         about = CloudEvent(
             id=query[ID].decode(),
             source=source(MAIN, read.domain),
             type=type_name(QueryResult),
-            data=QueryResult(root=read.root, sequence=found.sequence, state=state).SerializeToString(),
+            data=result.SerializeToString(),
         )
         return self._record("inbox", self._spec.name, self._root, about)

@@ -19,6 +19,7 @@ from headrace.topology.names import Names
 from headrace.topology.process_manager import Cancel, ProcessManager, Schedule
 from headrace.topology.reply import Event, Reply, Status
 from headrace.topology.saga import Cascade, Saga, Send, Transient, reacts
+from headrace.topology.snapshots import Snapshots
 from headrace.topology.topology import Topology, TopologyError
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "Saga",
     "Schedule",
     "Send",
+    "Snapshots",
     "StateOf",
     "Status",
     "Topology",

@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 
 from headrace.topology.marks import F, Mark, mark
 from headrace.topology.merge import Merge
+from headrace.topology.snapshots import Snapshots
 
 S = TypeVar("S", bound=Message)
 
@@ -35,6 +36,7 @@ class Aggregate(Generic[S]):
 
     domain: ClassVar[str]
     merge: ClassVar[Merge] = Merge.COMMUTATIVE
+    snapshots: ClassVar[Snapshots] = Snapshots()
 
 
 @overload

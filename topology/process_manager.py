@@ -7,6 +7,7 @@ from typing import ClassVar, Generic, TypeVar
 from google.protobuf.message import Message
 
 from headrace.topology.saga import Begin, Cascade
+from headrace.topology.snapshots import Snapshots
 
 S = TypeVar("S", bound=Message)
 
@@ -15,12 +16,14 @@ S = TypeVar("S", bound=Message)
 class Schedule:
     """Delivers `message` to this process after `delay`: a time-out. Another one with the same name replaces it.
 
-    If `name` is left out, it is the message's type.
+    If `name` is left out, it is the message's type. A time-out that was scheduled by another one, and is overdue by
+    then because no worker ran, waits until a whole number of delays has passed; with `catch_up`, each one is delivered.
     """
 
     delay: timedelta
     message: Message
     name: str = field(default="", kw_only=True)
+    catch_up: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -47,6 +50,7 @@ class ProcessManager(Generic[S]):
     name: ClassVar[str]
     begin: ClassVar[Begin] = ""
     on_rejection: ClassVar[Cascade] = Cascade.COMPENSATE
+    snapshots: ClassVar[Snapshots] = Snapshots()
 
     def finished(self, state: S) -> bool:
         """Whether the workflow is over, so that its remaining time-outs are ignored."""

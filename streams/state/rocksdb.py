@@ -116,6 +116,8 @@ class EditionStore:
         """Milliseconds for which results of commands are remembered."""
         self._oldest: int | None = None
         """When the oldest batch of results was written, if that is known."""
+        self._head = b""
+        """No batch of results is before this key; traces of forgotten ones, which are slow to skip, may be."""
         self.complete_history: Callable[[], None] = lambda: None
         """Called before history is read; returns once the history holds all that the log does."""
 
@@ -168,11 +170,13 @@ class EditionStore:
     def expired(self, now: int) -> list[bytes]:
         limit = now - self.keep_results
         if self._oldest is None:
-            self._oldest = next((changelog.results_time(key) for key, _ in self._scan(self._batches)), now)
+            oldest = self._scan(self._batches, start=self._head)
+            self._oldest = next((changelog.results_time(key) for key, _ in oldest), now)
         if self._oldest >= limit:
             return []
         self._oldest = None
-        return [key for key, _ in islice(self._scan(self._batches), 100) if changelog.results_time(key) < limit]
+        some = islice(self._scan(self._batches, start=self._head), 100)
+        return [key for key, _ in some if changelog.results_time(key) < limit]
 
     def snapshots(self) -> Iterator[tuple[bytes, bytes]]:
         """Every root's Snapshot message, in order of roots."""
@@ -202,6 +206,8 @@ class EditionStore:
         for key in staged.forgotten:
             self._forget(batch, key)
         self._finish(batch, checkpoints)
+        if staged.forgotten:
+            self._head = staged.forgotten[-1]
 
     def restore_changelog(
         self, records: Iterable[tuple[bytes | None, bytes | None]], checkpoints: dict[str, int]
@@ -230,7 +236,7 @@ class EditionStore:
                     put(results + result_key, result)
                 del kept.values[:]
                 put(self._batches + key, kept.SerializeToString())
-        self._oldest = None
+        self._oldest, self._head = None, b""
         self._finish(batch, checkpoints)
 
     def restore_history(self, records: Iterable[tuple[bytes, int, bytes | None]], checkpoints: dict[str, int]) -> None:

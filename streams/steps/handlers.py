@@ -51,7 +51,7 @@ class States:
         self._calls = {name: applier.call for name, applier in self._appliers.items()}
         self._names: dict[type, str] = {}
         """Names of event types seen before: asking the descriptor takes three times as long."""
-        self.type_name, self.fingerprint = type_name(spec.state), fingerprint(spec.state)
+        self.type_name, self.fingerprint = type_name(spec.state), fingerprint(spec.state, spec.state_version)
 
     def new(self) -> State:
         """The state of a root without events."""

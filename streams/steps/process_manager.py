@@ -30,6 +30,7 @@ from headrace.streams.steps.step import Step
 from headrace.streams.steps.store import Staged, Store
 from headrace.streams.steps.timers import Timers, timer_name
 from headrace.topology.aggregate import Flag
+from headrace.topology.context import RootState, StateOf
 from headrace.topology.inspection import type_name
 from headrace.topology.inspection.process_manager import ProcessManagerSpec
 from headrace.topology.inspection.spec import Reaction
@@ -71,8 +72,10 @@ class ProcessManagerStep(Step):
         if right != self._context.partition:
             self._forward(record, right)
         elif self._reads.is_answer(record):
-            self._reads.keep(record, root)
-            self._queue.drain(root, self._handled)
+            if self._reads.keep(record, root):
+                self._queue.drain(root, self._handled)
+            else:
+                self.batch.count("ignored")
         elif self._queue.holds(root) or not self._handled(record, root):
             self._queue.add(record, root)
 
@@ -101,11 +104,12 @@ class ProcessManagerStep(Step):
 
     def committed(self) -> Written:
         self._cache.committed()
+        self._queue.committed()
         return super().committed()
 
     def rolled_back(self) -> None:
         self._cache.rolled_back()
-        self._queue.forget()
+        self._queue.rolled_back()
         super().rolled_back()
 
     # ---- one event
@@ -150,8 +154,9 @@ class ProcessManagerStep(Step):
     def _items(self, record: Record, root: bytes, live: CachedState, reaction: Reaction) -> tuple[object, ...]:
         """What a reaction yields: events, commands and time-outs."""
         event = decode(record, reaction.message)
-        wanted = reaction.reads(live.state, event) if reaction.reads is not None else ()
-        states = self._reads.take(root, event_id(record), wanted)
+        states: dict[StateOf, RootState] = {}
+        if reaction.reads is not None:
+            states = self._reads.take(root, event_id(record), reaction.reads(live.state, event))
         context = (process_context(record, root, self._context.edition, states),) if reaction.wants_context else ()
         before = self._states.content(live.state) if self._context.check_purity else b""
         items = react(reaction, (live.state, event, *context), self._context.pause)
@@ -169,7 +174,7 @@ class ProcessManagerStep(Step):
         index = 0
         for item in items:
             if isinstance(item, Schedule):
-                self._timers.start(root, item, record.timestamp, cause)
+                self._timers.start(root, item, record, cause)
             elif isinstance(item, Cancel):
                 self._timers.cancel(root, item.name.encode())
             elif not isinstance(item, Message):
@@ -207,14 +212,14 @@ class ProcessManagerStep(Step):
     def _replay(self, record: Record, root: bytes) -> bool:
         """A dead letter sent again or given up; False for one that kept none waiting: it is handled like any input."""
         dead_letter_id, discarded = record.headers[REPLAY_OF].decode(), DISCARD in record.headers
-        waiting = self._queue.dead_letter_ids(root)
-        if dead_letter_id in waiting[1:]:
+        place = self._queue.place(root, dead_letter_id)
+        if place:
             return True  # it waits for its turn
         self._dead_letters.settle(record, "discarded" if discarded else "replayed")
-        if dead_letter_id in waiting:
+        if place == 0:
             self._queue.tried(record, root)
             self._queue.drain(root, self._handled, skip_first=discarded)
-        return discarded or dead_letter_id in waiting
+        return discarded or place == 0
 
 
 def _of_root(record: Record, root: bytes) -> Record:

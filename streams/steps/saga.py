@@ -5,6 +5,7 @@ from headrace.schemas.headrace_v1_pb2 import Aborted
 from headrace.schemas.ids import IssuerRef
 from headrace.schemas.record import Record, check
 from headrace.schemas.stored_event import root_of
+from headrace.streams.steps.batch import Written
 from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.contexts import event_context
 from headrace.streams.steps.errors import WorkflowAborted
@@ -50,8 +51,12 @@ class SagaStep(Step):
         if whole and record.topic != self._inbox and record.headers.get(TYPE) in self._reactions:
             self._queue.add(record, record.headers.get(SUBJECT) or root_of(record.key))
 
+    def committed(self) -> Written:
+        self._queue.committed()
+        return super().committed()
+
     def rolled_back(self) -> None:
-        self._queue.forget()
+        self._queue.rolled_back()
         super().rolled_back()
 
     # ---- one event
@@ -78,12 +83,12 @@ class SagaStep(Step):
         """Replay or discard the dead event that is first in its root's queue; others cannot be settled yet."""
         dead_letter_id, discarded = record.headers[REPLAY_OF].decode(), DISCARD in record.headers
         root = record.headers.get(SUBJECT) or record.key or b""
-        waiting = self._queue.dead_letter_ids(root)
-        if waiting[:1] == [dead_letter_id]:
+        place = self._queue.place(root, dead_letter_id)
+        if place == 0:
             self._dead_letters.settle(record, "discarded" if discarded else "replayed")
             self._queue.tried(record, root)
             self._queue.drain(root, self._handled, skip_first=discarded)
-        elif discarded and dead_letter_id not in waiting:
+        elif discarded and place is None:
             self._dead_letters.settle(record, "discarded")
 
 

@@ -46,7 +46,7 @@ class StateCache:
         return live
 
     def _load(self, key: bytes) -> CachedState:
-        """Load a root from its snapshot or, if the state's type has changed since, from its events."""
+        """Load a root from its snapshot or, if its type or version has changed since, from its events."""
         stored = self._store.snapshot(key)
         if stored is None:
             return CachedState(self._states.new(), -1)

@@ -27,9 +27,12 @@ class Timers:
         """No time-out is before this key. RocksDB keeps traces of deleted ones, and skipping these takes time."""
         self._next = 0
         """No time-out is due before this time, in milliseconds."""
+        self._now = 0
+        """When time-outs were last looked for."""
 
     def due(self, now: int) -> Iterator[Record]:
         """Time-outs that are due by `now`, in milliseconds, as records without an offset; at most a thousand."""
+        self._now = now
         if now < self._next:
             return
         first = True
@@ -61,12 +64,16 @@ class Timers:
         self.cancel(root, name)
         return True
 
-    def start(self, root: bytes, item: Schedule, now: int, cause: str) -> None:
-        """Keep a time-out until it is due; it replaces one of the same name."""
+    def start(self, root: bytes, item: Schedule, record: Record, cause: str) -> None:
+        """Keep a time-out, for which `record` is the reason, until it is due; it replaces one of the same name."""
         name = item.name.encode()
         if b"/" in name or b"\0" in name:
             raise HandlerError(f"a time-out is named {item.name!r}; a name has no slash and no NUL")
-        due = min(max(0, now + item.delay // timedelta(milliseconds=1)), LAST_DUE)
+        delay = item.delay // timedelta(milliseconds=1)
+        due = record.timestamp + delay
+        if record.offset < 0 and delay > 0 and due <= self._now and not item.catch_up:
+            due += ((self._now - due) // delay + 1) * delay  # those that were missed are not made up for in a burst
+        due = min(max(0, due), LAST_DUE)
         self.cancel(root, name)
         timer = Timer(
             root=root.decode(),

@@ -16,6 +16,7 @@ from headrace.topology.inspection.signatures import (
     marked_methods,
     missing_applier,
     state_type,
+    state_version,
 )
 from headrace.topology.inspection.spec import AnyHandler, ComponentSpec, MessageType, inspects, type_name
 
@@ -71,7 +72,8 @@ def inspect_aggregate(aggregate: type[Aggregate[Message]], mistakes: list[str]) 
     state = state_type(aggregate, Aggregate, mistakes)
     if name is None or state is None or (instance := instance_of(aggregate, mistakes)) is None:
         return None
-    spec = AggregateSpec(name=name, class_name=aggregate.__name__, state=state)
+    version = state_version(aggregate, mistakes)
+    spec = AggregateSpec(name=name, class_name=aggregate.__name__, state=state, state_version=version)
     tables = {"handles": spec.commands, "records": spec.facts, "compensates": spec.compensators}
     for method in marked_methods(instance, [*tables, "applies"], mistakes):
         if method.mark.role == "applies":

@@ -24,6 +24,7 @@ from headrace.topology.inspection.signatures import (
     is_plain,
     marked_methods,
     state_type,
+    state_version,
 )
 from headrace.topology.inspection.spec import (
     AnyHandler,
@@ -139,6 +140,7 @@ def inspect_process_manager(process: type[ProcessManager[Message]], mistakes: li
         name=name,
         class_name=process.__name__,
         state=state,
+        state_version=state_version(process, mistakes),
         on_rejection=process.on_rejection,
         finished=instance.finished,
         begin=begin_of(process, mistakes),

@@ -9,7 +9,7 @@ from typing import TypeGuard, TypeVar, Union
 
 from google.protobuf.message import Message
 
-from headrace.topology.aggregate import Flag, Rejection
+from headrace.topology.aggregate import Aggregate, Flag, Rejection
 from headrace.topology.context import Context
 from headrace.topology.inspection.spec import (
     AnyHandler,
@@ -23,7 +23,9 @@ from headrace.topology.inspection.spec import (
 from headrace.topology.marks import Mark
 from headrace.topology.merge import Merge
 from headrace.topology.names import is_name
+from headrace.topology.process_manager import ProcessManager
 from headrace.topology.saga import Send
+from headrace.topology.snapshots import Snapshots
 
 T = TypeVar("T")
 _FORMS = {
@@ -291,6 +293,14 @@ def _sent(annotation: object) -> Iterator[MessageType]:
     else:
         for argument in typing.get_args(annotation):
             yield from _sent(argument)
+
+
+def state_version(component: type[Aggregate[Message]] | type[ProcessManager[Message]], mistakes: list[str]) -> int:
+    """The version in `snapshots`; a mistake if that is something else than Snapshots."""
+    if isinstance(component.snapshots, Snapshots):
+        return component.snapshots.version
+    mistakes.append(f"{component.__name__}: snapshots is {component.snapshots!r}; write Snapshots(version=2)")
+    return 1
 
 
 def check_state(spec: ComponentSpec, method: Method, mistakes: list[str]) -> None:

@@ -86,6 +86,8 @@ class ComponentSpec:
     class_name: str
     state: MessageType | None = None
     """What it folds from its own events; None if it has no state."""
+    state_version: int = 1
+    """Of what its appliers do."""
     appliers: dict[str, Applier] = field(default_factory=dict)
     """By event type name: the events that it writes."""
     begin: str = ""

@@ -3,7 +3,10 @@
 from collections.abc import Iterable
 from datetime import timedelta
 
+import pytest
+
 from headrace import Names, Schedule
+from headrace.schemas.record import Record
 from headrace.streams.steps.batch import Batch
 from headrace.streams.steps.timers import Timers
 from headrace.testing.memory_store import MemoryStore
@@ -33,7 +36,8 @@ class Clock:
         self.timers = Timers(self.store, self.batch, Names().topic("main", "watch", "inbox"), 0, "/main/watch")
 
     def start(self, root: bytes, now: int, milliseconds: int) -> None:
-        self.timers.start(root, Schedule(timedelta(milliseconds=milliseconds), Withdraw()), now, "cause")
+        item = Schedule(timedelta(milliseconds=milliseconds), Withdraw())
+        self.timers.start(root, item, Record("main.watch.inbox", 0, 0, now, root, b"", {}), "cause")
         self.commit()
 
     def commit(self) -> None:
@@ -91,3 +95,25 @@ def test_what_was_not_committed_comes_again() -> None:
     clock.start(b"a", 0, 10)
     assert clock.due(10) == [b"a"]
     assert clock.due(11) == [b"a"]
+
+
+@pytest.mark.parametrize(("catch_up", "expected"), [(False, [1000, 61_000, 62_000]), (True, [1000, 2000, 3000])])
+def test_periods_that_were_missed_come_once(catch_up: bool, expected: list[int]) -> None:
+    """A process that reminds itself each second was away for a minute."""
+    clock = Clock()
+    clock.start(b"a", 0, 1000)
+    came = []
+    for now in (60_000, 60_001, 61_000, 62_000):
+        for record in list(clock.timers.due(now)):
+            assert clock.timers.take(record)
+            came.append(record.timestamp)
+            clock.timers.start(b"a", Schedule(timedelta(seconds=1), Withdraw(), catch_up=catch_up), record, "cause")
+            clock.commit()
+    assert came[:3] == expected
+
+
+def test_what_an_old_event_schedules_comes_once_and_at_once() -> None:
+    clock = Clock()
+    assert clock.due(60_000) == []
+    clock.start(b"a", 0, 1000)
+    assert clock.bring(60_001) == [b"a"]
