@@ -26,8 +26,11 @@ DISCARD = "ce_discard"
 ORIGIN = "ce_origintopic"
 """The topic that the input of a replayed dead letter was on; the record counts as if it came from there."""
 CONTENT_TYPE = "content-type"
-UNREADABLE = "headrace-unreadable"
-"""In place of all headers of a record that cannot be read: what is wrong with it."""
+UNREADABLE = "\0unreadable"
+"""In place of all headers of a record that cannot be read: what is wrong with it.
+
+Nobody can send this name: the client library ends names at a NUL. It is not kept in dead letters.
+"""
 
 REQUIRED = (SPECVERSION, ID, SOURCE, TYPE)
 REPLAY = frozenset({REPLAY_OF, ATTEMPTS, DISCARD, ORIGIN})

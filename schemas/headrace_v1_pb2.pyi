@@ -106,12 +106,14 @@ class QueryResult(_message.Message):
     def __init__(self, root: _Optional[str] = ..., sequence: _Optional[int] = ..., state_type: _Optional[str] = ..., state: _Optional[bytes] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class Header(_message.Message):
-    __slots__ = ("key", "value")
+    __slots__ = ("key", "value", "value_missing")
     KEY_FIELD_NUMBER: _ClassVar[int]
     VALUE_FIELD_NUMBER: _ClassVar[int]
+    VALUE_MISSING_FIELD_NUMBER: _ClassVar[int]
     key: str
     value: bytes
-    def __init__(self, key: _Optional[str] = ..., value: _Optional[bytes] = ...) -> None: ...
+    value_missing: bool
+    def __init__(self, key: _Optional[str] = ..., value: _Optional[bytes] = ..., value_missing: _Optional[bool] = ...) -> None: ...
 
 class DeadLetter(_message.Message):
     __slots__ = ("topic", "partition", "offset", "timestamp", "key", "key_missing", "value", "value_missing", "headers", "component", "error_class", "error", "detail", "attempts", "first_failed", "last_failed", "omitted")

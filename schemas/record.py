@@ -28,6 +28,10 @@ class RecordError(ValueError):
     """A record that is not a valid CloudEvent for the engine; the text says which header or key is wrong, and how."""
 
 
+Dropped = tuple[tuple[str, bytes | None], ...]
+"""Headers that a mapping cannot hold: all but the last one of a name, and those that are null."""
+
+
 class Record(NamedTuple):
     """One Kafka record as read. `timestamp` is in milliseconds since 1970; `headers` hold raw bytes."""
 
@@ -38,6 +42,20 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Mapping[str, bytes]
+    dropped: Dropped = ()
+    """What else was among its headers. It counts for nothing, and is kept with the record in the dead letters."""
+
+
+def split_headers(found: Iterable[tuple[str, bytes | None]]) -> tuple[dict[str, bytes], Dropped]:
+    """Headers as a mapping in which the last one of a name counts, and a null one is absent; and all others."""
+    last: dict[str, bytes | None] = {}
+    dropped: list[tuple[str, bytes | None]] = []
+    for name, value in found:
+        if name in last:
+            dropped.append((name, last[name]))
+        last[name] = value
+    dropped += [(name, None) for name, value in last.items() if value is None]
+    return {name: value for name, value in last.items() if value is not None}, tuple(dropped)
 
 
 @dataclass(frozen=True, slots=True)

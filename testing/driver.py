@@ -15,7 +15,7 @@ from headrace.schemas.headers import TYPE, Headers
 from headrace.schemas.headrace_v1_pb2 import DeadLetter, Settled, Snapshot
 from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
 from headrace.schemas.ids import ReplyTarget
-from headrace.schemas.record import Record
+from headrace.schemas.record import Record, split_headers
 from headrace.schemas.stored_event import to_events
 from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.dead_letters import reference, settling, to_record
@@ -24,7 +24,7 @@ from headrace.streams.steps.registry import make_step
 from headrace.streams.steps.step import Step
 from headrace.testing.clock import Y2K, Clock
 from headrace.testing.memory_store import MemoryStore
-from headrace.testing.request import raw, request
+from headrace.testing.request import request, sent
 from headrace.topology.inspection import ComponentSpec
 from headrace.topology.names import MAIN, Names
 from headrace.topology.partitioner import partition_of
@@ -282,7 +282,7 @@ class TopologyDriver:
         offset = self._offsets[topic, partition]
         self._offsets[topic, partition] += 1
         key = key.encode() if isinstance(key, str) else key
-        record = Record(topic, partition, offset, self.clock.milliseconds, key, value, raw(headers))
+        record = Record(topic, partition, offset, self.clock.milliseconds, key, value, *split_headers(sent(headers)))
         self._log[topic].append(record)
         if topic in self._workers:
             self._due.append(record)

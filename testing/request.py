@@ -6,7 +6,7 @@ from google.protobuf.message import Message
 
 from headrace.schemas.codecs import PROTOBUF
 from headrace.schemas.headers import CORRELATION, EXPECTED, FACT, REPLY_TO, Headers
-from headrace.schemas.record import CloudEvent, Record
+from headrace.schemas.record import CloudEvent, Record, split_headers
 from headrace.topology.inspection import type_name
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -50,7 +50,12 @@ def request(
 
 def raw(headers: Headers) -> dict[str, bytes]:
     """Headers to write, as a reader gets them: text becomes UTF-8; if a name occurs twice, the last one counts."""
-    return {name: value.encode() if isinstance(value, str) else value or b"" for name, value in headers}
+    return split_headers(sent(headers))[0]
+
+
+def sent(headers: Headers) -> list[tuple[str, bytes | None]]:
+    """Headers to write as the brokers have them, all of them."""
+    return [(name, value.encode() if isinstance(value, str) else value) for name, value in headers]
 
 
 def since_epoch(moment: datetime) -> int:

@@ -22,7 +22,7 @@ _INPUT = {**_WEEK, "message.timestamp.type": "LogAppendTime"}  # a sender's cloc
 _CONFIGS = {
     "commands": _INPUT,
     "facts": _INPUT,
-    "inbox": _INPUT,
+    "inbox": {**_INPUT, **_LARGE},  # what a dead letter holds whole can be replayed
     "events": _COMPACT,
     "snapshots": _COMPACT,
     "dead-letters": {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY), **_LARGE},

@@ -1,11 +1,11 @@
 """Finds dead letters in their topics, and settles them: sends their inputs again, or discards them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from confluent_kafka import Producer
+from confluent_kafka import KafkaException, Producer
 
 from headrace.schemas.headers import CORRELATION, SUBJECT, TYPE
 from headrace.schemas.headrace_v1_pb2 import DeadLetter, Settled
@@ -13,10 +13,14 @@ from headrace.schemas.record import rfc3339
 from headrace.streams.client.errors import SendFailed
 from headrace.streams.settings import Settings
 from headrace.streams.state.messages import headers_of
-from headrace.streams.state.topic_reader import read
-from headrace.streams.steps.dead_letters import reference, settling, to_record
+from headrace.streams.state.messages import to_record as message_to_record
+from headrace.streams.state.topic_reader import read, read_one
+from headrace.streams.steps.dead_letters import reference, settling, to_record, with_value
+from headrace.topology.inspection.spec import Replay
 from headrace.topology.topology import Topology
 
+_LARGEST = 100_000_000
+"""Bytes of the largest record that is sent again."""
 DEAD_LETTER, SETTLED = b"headrace.v1.DeadLetter", b"headrace.v1.Settled"
 
 
@@ -26,6 +30,15 @@ class SettleFailed(SendFailed):
 
 class NotReplayable(SettleFailed):
     """A dead letter whose input cannot be sent again; it can only be discarded."""
+
+
+class NotAllSettled(SettleFailed):
+    """Some dead letters were not settled, and stay open; the others are."""
+
+    def __init__(self, failures: Sequence[SettleFailed]) -> None:
+        super().__init__("; ".join(str(failure) for failure in failures[:10]))
+        self.replayable = not all(isinstance(failure, NotReplayable) for failure in failures)
+        """Whether one of them may be sent at another time."""
 
 
 @dataclass(slots=True)
@@ -153,29 +166,67 @@ def settle(
     """Send the inputs of dead letters again, with their ids, or discard them; yields each one that the brokers have.
 
     A replay is handled like any input, once, since it has the id of the first one; its outcome is new. A component
-    that keeps events in order goes on with those behind the dead letter. Raises SettleFailed.
+    that keeps events in order goes on with those behind the dead letter. One that cannot be sent does not keep the
+    others from it: NotAllSettled comes at the end. Raises SettleFailed at once when the brokers do not answer.
     """
-    producer = Producer(settings.producer(enable_idempotence=True))
-    failures: list[Any] = []
+    # an input may be as large as its topic takes, and packed it may have been much smaller
+    producer = Producer(
+        settings.producer(enable_idempotence=True, message_max_bytes=_LARGEST, compression_type="zstd", linger_ms=0)
+    )
+    failed: list[SettleFailed] = []
     for dead_letter in dead_letters:
-        spec = topology.component(dead_letter.component)
-        again = settling(dead_letter.id, dead_letter.body, spec, settings.names, settings.edition, discard=discard)
-        if again is None:
-            body = dead_letter.body
-            why = "its input could not be kept" if body.omitted else "a feed keeps nothing to replay"
-            raise NotReplayable(f"{dead_letter.id}: {why}; it is in {body.topic}/{body.partition}/{body.offset}")
-        topic, value, key, headers = again
+        try:
+            _settle(producer, settings, topology, dead_letter, discard=discard)
+        except (NotReplayable, _Refused) as failure:
+            failed.append(failure)
+        else:
+            yield dead_letter
+    if failed:
+        raise NotAllSettled(failed)
+
+
+class _Refused(SettleFailed):
+    """The brokers do not accept this one record."""
+
+
+def _settle(
+    producer: Producer, settings: Settings, topology: Topology, dead_letter: ListedDeadLetter, *, discard: bool
+) -> None:
+    body, spec = dead_letter.body, topology.component(dead_letter.component)
+    if body.omitted and not discard and spec.replay is Replay.BY_KEY:
+        body = _from_log(settings, dead_letter)
+    again = settling(dead_letter.id, body, spec, settings.names, settings.edition, discard=discard)
+    if again is None:
+        why = "its input could not be kept" if body.omitted else "a feed keeps nothing to replay"
+        raise NotReplayable(f"{dead_letter.id}: {why}; it is in {body.topic}/{body.partition}/{body.offset}")
+    topic, value, key, headers = again
+    errors: list[Any] = []
+    try:
         producer.produce(
             topic,
             value,
             key,
-            dead_letter.body.partition,
+            body.partition,
             headers=headers,
-            on_delivery=lambda error, _: failures.append(error) if error else None,
+            on_delivery=lambda error, _: errors.append(error) if error else None,
         )
-        if producer.flush(30) or failures:
-            producer.purge()  # not after all, while nobody looks any more
-            raise SettleFailed(
-                f"{dead_letter.id} was not sent: {failures[0] if failures else 'the brokers do not answer'}"
-            )
-        yield dead_letter
+    except KafkaException as error:
+        raise _Refused(f"{dead_letter.id} was not sent: {error}") from error
+    if producer.flush(30):
+        producer.purge()  # not after all, while nobody looks any more
+        raise SettleFailed(f"{dead_letter.id} was not sent: the brokers do not answer")
+    if errors:
+        raise _Refused(f"{dead_letter.id} was not sent to {topic}: {errors[0]}")
+
+
+def _from_log(settings: Settings, dead_letter: ListedDeadLetter) -> DeadLetter:
+    """The dead letter with its input, which is too large to be in it, and is read from where it was."""
+    body, where = dead_letter.body, f"{dead_letter.body.topic}/{dead_letter.body.partition}/{dead_letter.body.offset}"
+    try:
+        message = read_one(settings, body.topic, body.partition, body.offset)
+    except (KafkaException, TimeoutError) as error:
+        raise NotReplayable(f"{dead_letter.id}: its input cannot be read from {where}: {error}") from error
+    # after a topic was made anew, another record has its offset
+    if message is None or message.timestamp()[1] != body.timestamp:
+        raise NotReplayable(f"{dead_letter.id}: its input is not in {where} any more")
+    return with_value(body, message_to_record(message))

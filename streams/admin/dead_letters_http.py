@@ -128,8 +128,8 @@ class DeadLetterRequests:
                 done.append({"id": dead_letter.id, "done": outcome})
                 component = dead_letter.component
                 log.info("dead letter settled over HTTP", id=dead_letter.id, component=component, done=outcome)
-        except dead_letters.NotReplayable as error:
-            raise Refused(409, str(error), done=done) from error
+        except dead_letters.NotAllSettled as error:
+            raise Refused(503 if error.replayable else 409, str(error), done=done) from error
         except (dead_letters.SettleFailed, KafkaException) as error:
             raise Refused(503, _reason(error), done=done) from error
         return done

@@ -11,11 +11,12 @@ from headrace.streams.observability.metrics import Metrics
 from headrace.streams.observability.tracing import Tracing
 from headrace.streams.runtime.assignment import Assignment
 from headrace.streams.runtime.config import ComponentConfig
-from headrace.streams.runtime.inputs import Inputs, to_record
+from headrace.streams.runtime.inputs import Inputs
 from headrace.streams.runtime.membership import Membership
 from headrace.streams.runtime.positions import PositionsUnfit
 from headrace.streams.runtime.processor import Alert, Processor
 from headrace.streams.runtime.timers import Timers
+from headrace.streams.state.messages import to_record
 from headrace.streams.steps.store import StoreFailed
 
 _ENDS_INTERVAL = 1.0  # seconds between two commits of positions alone

@@ -12,7 +12,6 @@ from headrace.schemas.record import Record
 from headrace.streams.clock import now_ms
 from headrace.streams.observability.metrics import Metrics
 from headrace.streams.runtime.config import ComponentConfig
-from headrace.streams.state.messages import headers_of
 
 log = structlog.get_logger()
 _LOG_INTERVAL = 30.0  # seconds between two lines about the same trouble
@@ -121,19 +120,6 @@ class Inputs:
             reached = max(position.offset, self._read_up_to.get((position.topic, position.partition), 0))
             lag += max(0, high - reached) if position.offset >= 0 and high >= 0 else 0
         self._metrics.lag.labels(self._config.name).set(lag)
-
-
-def to_record(message: Message) -> Record:
-    """A message as the steps take it."""
-    return Record(
-        message.topic() or "",
-        message.partition() or 0,
-        message.offset() or 0,
-        message.timestamp()[1],
-        message.key(),
-        message.value(),
-        headers_of(message),
-    )
 
 
 def _unreadable(message: Message, error: KafkaError) -> Record:

@@ -58,6 +58,28 @@ def read(settings: Settings, topic: str, timeout: float = 60.0) -> Iterator[Mess
             yield from messages
 
 
+def read_one(settings: Settings, topic: str, partition: int, offset: int, timeout: float = 10.0) -> Message | None:
+    """The record at an offset; None if the topic does not hold it any more. Raises KafkaException, TimeoutError."""
+    start, end = end_offsets(settings, [(topic, partition)])[topic, partition]
+    if not start <= offset < end:
+        return None
+    config = _config(settings, {"group_id": f"{settings.prefix}headrace.reader"})
+    with Consumer(config) as consumer:
+        consumer.assign([TopicPartition(topic, partition, offset)])
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            message = consumer.poll(0.2)
+            if message is None:
+                continue
+            if (error := message.error()) is None:
+                return message if message.offset() == offset else None
+            if error.code() == KafkaError._PARTITION_EOF:
+                return None
+            if not error.retriable() and error.code() not in _PASSING:
+                raise KafkaException(error)
+    raise TimeoutError(f"{topic}/{partition}/{offset} was not read within {timeout:g} s")
+
+
 def end_offsets(settings: Settings, ids: Iterable[PartitionId]) -> Ends:
     """Where each partition begins and ends now. Raises KafkaException when no answer comes.
 

@@ -14,11 +14,12 @@ from headrace.schemas.headers import (
     TIME,
     TRACEPARENT,
     TYPE,
+    UNREADABLE,
     Headers,
 )
 from headrace.schemas.headrace_v1_pb2 import DeadLetter, Settled
 from headrace.schemas.ids import DeadLetterRef
-from headrace.schemas.record import Record, rfc3339
+from headrace.schemas.record import Record, rfc3339, split_headers
 from headrace.streams.steps.batch import Batch
 from headrace.streams.steps.checks import LONGEST
 from headrace.streams.steps.context import StepContext
@@ -52,7 +53,7 @@ class DeadLetters:
         if not whole or _size(record) > _LARGEST:
             omitted = -1 if record.value is None else len(record.value)
             short = {name: value for name, value in record.headers.items() if value and len(value) <= LONGEST}
-            record = record._replace(value=None, key=(record.key or b"")[:LONGEST], headers=short)
+            record = record._replace(value=None, key=(record.key or b"")[:LONGEST], headers=short, dropped=())
         value = dead_letter(record, error, self._component, tried, detail, omitted)
         headers = self._envelope.headers("headrace.v1.DeadLetter")
         headers.append((ID, str(reference(record))))
@@ -94,9 +95,9 @@ def dead_letter(
         last_failed=record.timestamp,
         omitted=omitted,
     )
-    for key, value in record.headers.items():
-        if key != ATTEMPTS or not tried:  # else it is in `attempts`
-            dead_letter.headers.add(key=key, value=value)
+    for key, value in (*record.dropped, *record.headers.items()):
+        if (key != ATTEMPTS or not tried) and key != UNREADABLE:  # else it is in `attempts`, and in `error`
+            dead_letter.headers.add(key=key, value=value or b"", value_missing=value is None)
     return dead_letter.SerializeToString()
 
 
@@ -108,7 +109,7 @@ def reference(record: Record) -> DeadLetterRef:
 
 def to_record(dead_letter: DeadLetter) -> Record:
     """The input that a dead letter holds, unchanged, with the number of attempts."""
-    headers = {header.key: header.value for header in dead_letter.headers}
+    headers, dropped = split_headers(all_headers(dead_letter))
     if dead_letter.attempts > 1:
         headers[ATTEMPTS] = b"%d" % (dead_letter.attempts - 1)
     return Record(
@@ -119,7 +120,13 @@ def to_record(dead_letter: DeadLetter) -> Record:
         None if dead_letter.key_missing else dead_letter.key,
         None if dead_letter.value_missing else dead_letter.value,
         headers,
+        dropped,
     )
+
+
+def all_headers(dead_letter: DeadLetter) -> list[tuple[str, bytes | None]]:
+    """Headers of the input, also those of the same name and those that are null."""
+    return [(header.key, None if header.value_missing else header.value) for header in dead_letter.headers]
 
 
 def settling(
@@ -133,13 +140,13 @@ def settling(
         return None
     value = None if dead_letter.value_missing else dead_letter.value
     key = None if dead_letter.key_missing else dead_letter.key
-    input_headers = {header.key: header.value for header in dead_letter.headers}
+    input_headers, _ = split_headers(all_headers(dead_letter))
     if spec.replay is not Replay.NEVER:
         inbox = names.topic(edition, spec.name, "inbox")
         origin: str | bytes = dead_letter.topic
         if origin == inbox:  # it may be a replay itself, and only in an inbox is this header to be trusted
             origin = input_headers.get(ORIGIN) or inbox
-        headers: Headers = [(h.key, h.value) for h in dead_letter.headers if h.key not in REPLAY]
+        headers: Headers = [(name, value) for name, value in all_headers(dead_letter) if name not in REPLAY]
         headers += [(REPLAY_OF, dead_letter_id), (ATTEMPTS, str(dead_letter.attempts)), (ORIGIN, origin)]
         if discard:
             headers.append((DISCARD, "1"))
@@ -150,6 +157,19 @@ def settling(
         return None
     settled = Settled(dead_letter_id=dead_letter_id, outcome="discarded").SerializeToString()
     return names.topic(edition, spec.name, "dead-letters"), settled, dead_letter.key, [(TYPE, b"headrace.v1.Settled")]
+
+
+def with_value(dead_letter: DeadLetter, record: Record) -> DeadLetter:
+    """A dead letter that was kept by reference, with its input, which was read again where it says."""
+    whole = DeadLetter()
+    whole.CopyFrom(dead_letter)
+    whole.key, whole.key_missing = record.key or b"", record.key is None
+    whole.value, whole.value_missing = record.value or b"", record.value is None
+    del whole.headers[:]
+    for key, value in (*record.dropped, *record.headers.items()):
+        whole.headers.add(key=key, value=value or b"", value_missing=value is None)
+    whole.omitted = 0
+    return whole
 
 
 def attempts(record: Record) -> int:
@@ -167,7 +187,7 @@ def error_text(error: BaseException) -> str:
 
 
 def _size(record: Record) -> int:
-    headers = sum([len(name) + len(value or b"") for name, value in record.headers.items()])
+    headers = sum([len(name) + len(value or b"") for name, value in (*record.dropped, *record.headers.items())])
     return len(record.value or b"") + len(record.key or b"") + headers
 
 
