@@ -7,6 +7,7 @@ import typer
 
 from headrace.cli.deployment import Deployment, Json, deployed
 from headrace.cli.errors import NO, USAGE, Failure
+from headrace.cli.escape import printable
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -67,8 +68,10 @@ def list_(
             typer.echo(json.dumps(data))
         else:
             settled = f"  [{dead_letter.settled}]" if dead_letter.settled else ""
-            typer.echo(f"{data['last_failed']}  {dead_letter.id}  {data['component']}  {dead_letter.root}{settled}")
-            typer.echo(f"    {data['type']}: {data['error_class']}: {data['error']}  (attempt {data['attempts']})")
+            id_, root_ = printable(dead_letter.id), printable(dead_letter.root)
+            about = printable(f"{data['type']}: {data['error_class']}: {data['error']}")
+            typer.echo(f"{data['last_failed']}  {id_}  {data['component']}  {root_}{settled}")
+            typer.echo(f"    {about}  (attempt {data['attempts']})")
     if not found:
         raise Failure(NO, "no dead letters")
 
@@ -90,7 +93,7 @@ def show(
         typer.echo(json.dumps(data))
         return
     for name, value in data.items():
-        typer.echo(f"{name}: {value}")
+        typer.echo(f"{name}: {printable(str(value), lines=name == 'detail')}")
 
 
 @app.command()
@@ -149,4 +152,8 @@ def _settle(
     done = found if dry_run else dead_letters.settle(deployment.settings(), deployment.topology, found, discard=discard)
     outcome = dead_letters.outcome(discard=discard, dry_run=dry_run)
     for dead_letter in done:
-        typer.echo(json.dumps({"id": dead_letter.id, "done": outcome}) if as_json else f"{dead_letter.id}  {outcome}")
+        typer.echo(
+            json.dumps({"id": dead_letter.id, "done": outcome})
+            if as_json
+            else f"{printable(dead_letter.id)}  {outcome}"
+        )

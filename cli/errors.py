@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from headrace.cli.escape import printable
 from headrace.extras import MissingExtra
 
 OK = 0
@@ -48,12 +49,12 @@ def reported(as_json: bool, bootstrap: Callable[[], str] = str, redact: Callable
             raise  # whoever read the output has enough of it
         failure = error if isinstance(error, Failure) else _known(error, bootstrap)
         if failure is None:
-            typer.echo(redact(traceback.format_exc()), err=True)
+            typer.echo(printable(redact(traceback.format_exc()), lines=True), err=True)
             failure = Failure(BUG, f"unexpected {type(error).__name__}: {error}; please report it with the lines above")
         message = redact(str(failure))
         if as_json:
             typer.echo(json.dumps({"error": message, "exit_code": failure.code}))
-        typer.echo(f"headrace: {message}", err=True)
+        typer.echo(f"headrace: {printable(message, lines=True)}", err=True)
         raise typer.Exit(failure.code) from None
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import structlog
 
+from headrace.cli.escape import printable
+
 _CHATTY = ("faust", "mode", "aiohttp", "asyncio", "headrace.streams.host")
 _FIRST = ("timestamp", "level", "logger", "event")
 
@@ -29,7 +31,7 @@ def set_up(level: str) -> None:
         cache_logger_on_first_use=True,
     )
     render: list[Any] = (
-        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        [_escape, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if person
         else [structlog.processors.format_exc_info, _in_order, structlog.processors.JSONRenderer(default=str)]
     )
@@ -45,6 +47,11 @@ def set_up(level: str) -> None:
     root.setLevel(number)
     for name in _CHATTY:  # what they say about their own doings helps only those who debug them
         logging.getLogger(name).setLevel(number if level == "debug" else max(number, logging.WARNING))
+
+
+def _escape(logger: Any, method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Values may be from outside, and a terminal would obey them. (JSON has no such characters.)"""
+    return {name: printable(value, lines=True) if isinstance(value, str) else value for name, value in entry.items()}
 
 
 def _in_order(logger: Any, method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

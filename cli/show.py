@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from headrace.cli.errors import USAGE, Failure
+from headrace.cli.escape import printable
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -102,7 +103,7 @@ def as_data(message: "Message") -> dict[str, Any]:
 
 def say(text: str, as_json: bool, *, key: str) -> None:
     """One value, as a line of text or as the one member of an object."""
-    typer.echo(json.dumps({key: text}) if as_json else text)
+    typer.echo(json.dumps({key: text}) if as_json else printable(text))
 
 
 def reply(answer: "Reply", as_json: bool) -> None:
@@ -114,10 +115,10 @@ def reply(answer: "Reply", as_json: bool) -> None:
     where = (
         f"{answer.root} is at sequence {answer.sequence}" if answer.sequence >= 0 else f"{answer.root} has no events"
     )
-    typer.echo(f"{answer.status.value}{again}; {where} (command {answer.command_id})")
+    typer.echo(printable(f"{answer.status.value}{again}; {where} (command {answer.command_id})"))
     if answer.reason:
         hint = "; may succeed later" if answer.retryable else ""
-        typer.echo(f"  {answer.code}: {answer.reason}{hint}")
+        typer.echo(printable(f"  {answer.code}: {answer.reason}{hint}"))
     for one in answer.events:
         typer.echo(f"  {_line(one)}")
 
@@ -128,13 +129,13 @@ def state(domain: str, root: str, found: "Message | None", as_json: bool) -> Non
     if as_json:
         typer.echo(json.dumps({"domain": domain, "root": root, "state": data}))
     else:
-        typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
+        typer.echo(printable(json.dumps(data, indent=2, ensure_ascii=False), lines=True))
 
 
 def event(one: "Event", as_json: bool) -> None:
     """One event on a line, with its origin: a request, or a fact and its external id."""
     origin = f"  (fact {one.fact_id})" if one.fact_id else "  (request)"
-    typer.echo(json.dumps(_event(one)) if as_json else _line(one) + origin)
+    typer.echo(json.dumps(_event(one)) if as_json else _line(one) + printable(origin))
 
 
 def _event(one: "Event") -> dict[str, Any]:
@@ -151,4 +152,4 @@ def _line(one: "Event") -> str:
     data = "(a type that this program does not know)"
     if one.data is not None:
         data = json.dumps(as_data(one.data), ensure_ascii=False)
-    return f"{one.sequence:>4}  {one.time}  {one.type.rpartition('.')[2]}  {data}"
+    return printable(f"{one.sequence:>4}  {one.time}  {one.type.rpartition('.')[2]}  {data}")

@@ -7,6 +7,7 @@ import typer
 
 from headrace.cli.deployment import Deployment, Json, deployed
 from headrace.cli.errors import NO, Failure
+from headrace.cli.escape import printable
 
 
 @deployed
@@ -26,4 +27,4 @@ def trace(
         typer.echo(json.dumps([node.data() for node in roots]))
         return
     for line in tracks.mermaid(roots) if mermaid else tracks.text(roots):
-        typer.echo(line)
+        typer.echo(printable(line))

@@ -1,5 +1,6 @@
 """Dead letters over HTTP: what `headrace dead-letters` does, as pages of a worker's web server."""
 
+import asyncio
 import json
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
@@ -20,6 +21,8 @@ from headrace.topology.topology import Topology
 
 BODY = 256 * 1024
 """The most bytes of a request: enough for some thousand ids."""
+BODY_SECONDS = 10.0
+"""Seconds within which a request's body must have come."""
 
 log = structlog.get_logger()
 
@@ -202,10 +205,14 @@ async def _body(request: Any) -> bytes:
     if request.content_type != "application/json":
         raise Refused(415, "send Content-Type: application/json")
     body = bytearray()
-    while chunk := await request.content.readany():
-        body += chunk
-        if len(body) > BODY:
-            raise Refused(413, f"the body is above {BODY} bytes; name fewer ids, or a class or times instead")
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while chunk := await request.content.readany():
+                body += chunk
+                if len(body) > BODY:
+                    raise Refused(413, f"the body is above {BODY} bytes; name fewer ids, or a class or times instead")
+    except TimeoutError:
+        raise Refused(408, f"the body did not come within {BODY_SECONDS:g} s") from None
     return bytes(body)
 
 

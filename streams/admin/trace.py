@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any
 
 from headrace.schemas.headers import CAUSATION, CORRELATION, FACT, ID, REPLAY_OF, SOURCE, SUBJECT, TYPE
@@ -171,7 +172,7 @@ def _arrows(nodes: list[Node], parent: str, numbers: Iterator[int]) -> Iterator[
     for node in nodes:
         name = f"n{next(numbers)}"
         left, right = shapes.get(node.kind, ("[[", "]]"))
-        label = f"{node.domain} {node.root}<br>{node.type}".replace('"', "'")
+        label = f"{node.domain} {escape(node.root)}<br>{escape(node.type)}".replace('"', "'")
         yield f'  {name}{left}"{label}"{right}'
         if parent:
             yield f"  {parent} --> {name}"

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Sequence
 
+import structlog
 from confluent_kafka import KafkaException, Message
 
 from headrace.streams.clock import backoff
@@ -14,11 +15,12 @@ from headrace.streams.runtime.config import ComponentConfig
 from headrace.streams.runtime.inputs import Inputs
 from headrace.streams.runtime.membership import Membership
 from headrace.streams.runtime.positions import PositionsUnfit
-from headrace.streams.runtime.processor import Alert, Processor
+from headrace.streams.runtime.processor import Alert, Processor, TopicsMissing
 from headrace.streams.runtime.timers import Timers
 from headrace.streams.state.messages import to_record
 from headrace.streams.steps.store import StoreFailed
 
+log = structlog.get_logger()
 _ENDS_INTERVAL = 1.0  # seconds between two commits of positions alone
 
 
@@ -112,8 +114,15 @@ class Component:
         """Whether the doubt about the last transaction is settled; while brokers are away, it is not."""
         try:
             self._processor.recover()
-        except KafkaException as error:
-            self._inputs.report(error.args[0])
+        except (KafkaException, TopicsMissing) as error:
+            if isinstance(error, KafkaException):
+                self._inputs.report(error.args[0])
+            elif self._attempt % 6 == 0:
+                log.error(
+                    "topics are missing; nothing is handled until `headrace topics create` has made them",
+                    domain=self.name,
+                    topics=str(error),
+                )
             self._membership.serve(min(timeout, backoff(self._attempt)))
             self._attempt += 1
             return False
@@ -137,7 +146,8 @@ class Component:
     @property
     def ready(self) -> bool:
         """Whether commands are handled: partitions assigned and restored, no transaction in doubt, brokers there."""
-        return self._assignment.ready and not self._processor.in_doubt and not self._inputs.brokers_away
+        inputs = self._inputs
+        return self._assignment.ready and not self._processor.in_doubt and not (inputs.brokers_away or inputs.missing)
 
     def update_gauges(self) -> None:
         """Set the gauges that are asked for at the moment, and not when something happens."""

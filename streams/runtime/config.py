@@ -44,6 +44,15 @@ class ComponentConfig:
         return ["snapshots"] if self.topology.component(self.name).state is None else ["snapshots", "events"]
 
     @property
+    def written(self) -> list[str]:
+        """Topics that the component may write to: its own, answers, and what all others read from the engine."""
+        own = {
+            self.topic(edition, kind) for edition in self.editions for kind in self.topology.component(self.name).topics
+        }
+        replies = self.settings.names.replies
+        return [name for name in self.counts if name in own or name == replies or name.endswith(".inbox")]
+
+    @property
     def has_timers(self) -> bool:
         """Whether the component's steps have time-outs to fire."""
         return self.topology.component(self.name).has_timers

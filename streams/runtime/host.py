@@ -19,6 +19,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from headrace.streams.admin import dead_letters_http
 from headrace.streams.observability.metrics import Metrics
 from headrace.streams.runtime.component import Component
+from headrace.streams.runtime.web_server import LimitedRunner
 from headrace.streams.settings import Settings
 from headrace.topology.topology import Topology
 
@@ -107,6 +108,8 @@ class Host(faust.App):
         self.flow_control.resume()  # else the channels stay silent: Faust waits for an assignment of its own
         _pages(self, components, metrics)
         dead_letters_http.pages(self, settings, topology)
+        web: Any = self.web
+        web._runner = LimitedRunner(web.web_app)
 
 
 def _pages(app: Host, components: list[Component], metrics: Metrics) -> None:

@@ -17,6 +17,7 @@ log = structlog.get_logger()
 _LOG_INTERVAL = 30.0  # seconds between two lines about the same trouble
 _LAG_INTERVAL = 5.0
 _AWAY_INTERVAL = 1.0
+_MISSING = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION)
 _UNREADABLE = (KafkaError._BAD_COMPRESSION, KafkaError._BAD_MSG)
 """Errors of a fetch that comes back the same each time: a batch that grows beyond all measure, or is no batch."""
 
@@ -32,6 +33,8 @@ class Inputs:
         self._config, self._metrics = config, metrics
         self.brokers_away = False
         """Whether no broker could be reached when one was last tried."""
+        self.missing: set[str] = set()
+        """Inputs that the cluster does not have any more."""
         self._last_logged = 0.0
         self._last_checked = 0.0
         self.out_of_range: set[int] = set()
@@ -43,6 +46,8 @@ class Inputs:
 
         It may be behind a transaction's markers, which are no records, and which a group's lag counts all the same.
         """
+        self._held_back: dict[tuple[str, int], tuple[float, int]] = {}
+        """By topic and partition: since when committed records end before the end of the log, and where."""
         self._reading: dict[int, list[TopicPartition]] = {}
         """By partition number."""
         self._kafka = Consumer(_reader_config(config, self.report))
@@ -72,6 +77,8 @@ class Inputs:
                     continue
                 if error.code() in _UNREADABLE:
                     self.unreadable.append(_unreadable(message, error))
+                if error.code() in _MISSING:
+                    self._note_missing(message.topic() or "")
                 if error.code() == KafkaError._AUTO_OFFSET_RESET:
                     self.out_of_range.add(message.partition() or 0)
                 self.report(error)
@@ -103,8 +110,13 @@ class Inputs:
 
     # ---- brokers and lag
 
+    def _note_missing(self, topic: str) -> None:
+        if topic not in self.missing:
+            self.missing.add(topic)
+            log.error("an input is missing; it was deleted, or may not be read", domain=self._config.name, topic=topic)
+
     def _check_brokers(self) -> None:
-        """Every few seconds: are brokers that were away back, and how far behind is this worker?"""
+        """Every few seconds: are brokers and inputs that were away back, and how far behind is this worker?"""
         if time.monotonic() - self._last_checked < (_AWAY_INTERVAL if self.brokers_away else _LAG_INTERVAL):
             return
         self._last_checked = time.monotonic()
@@ -114,12 +126,42 @@ class Inputs:
             except KafkaException:
                 return
             self.brokers_away = False
+        if self.missing:
+            there = self._kafka.list_topics(timeout=1).topics
+            self.missing -= {name for name in self.missing if name in there and there[name].error is None}
         lag = 0
-        for position in self._kafka.position(self._kafka.assignment()):
-            _, high = self._kafka.get_watermark_offsets(position, cached=True)
-            reached = max(position.offset, self._read_up_to.get((position.topic, position.partition), 0))
-            lag += max(0, high - reached) if position.offset >= 0 and high >= 0 else 0
+        began = [begin for reading in self._reading.values() for begin in reading]
+        positions = self._kafka.position([TopicPartition(begin.topic, begin.partition) for begin in began])
+        for begin, position in zip(began, positions, strict=True):
+            low, high = self._kafka.get_watermark_offsets(position, cached=True)
+            end = self._read_up_to.get((position.topic, position.partition), -1)
+            # there is no position before the first record was given out
+            reached = max(position.offset, end, begin.offset, low)
+            if high >= 0:
+                lag += max(0, high - reached)
+                self._note_held_back(position, end if reached == end < high else -1, high)
         self._metrics.lag.labels(self._config.name).set(lag)
+
+    def _note_held_back(self, position: TopicPartition, end: int, high: int) -> None:
+        """Name a transaction that somebody has left open on an input: what lies behind it is not given out.
+
+        `end` is where committed records end, before the end of the log; -1 if they do not.
+        """
+        of, now = (position.topic, position.partition), time.monotonic()
+        since, before = self._held_back.get(of, (now, -1))
+        if end < 0 or end != before:
+            self._held_back[of] = now, end
+        elif now - since > self._config.settings.longest_transaction:
+            self._held_back[of] = now, end
+            log.warning(
+                "a transaction is open on an input, and holds back what lies behind it",
+                domain=self._config.name,
+                topic=position.topic,
+                partition=position.partition,
+                offset=end,
+                records=high - end,
+                hint="if its producer is gone, kafka-transactions.sh finds and aborts it",
+            )
 
 
 def _unreadable(message: Message, error: KafkaError) -> Record:

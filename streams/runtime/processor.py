@@ -27,6 +27,13 @@ Alert = Callable[[dict[str, str]], None]
 """Tells a person of an escalation."""
 
 
+class TopicsMissing(Exception):
+    """Topics that the component writes to are gone: any record would fail, so none is handled until they are back."""
+
+    def __init__(self, topics: Sequence[str]) -> None:
+        super().__init__(", ".join(topics))
+
+
 class Processor:
     """Steps records, commits what comes of them, and puts it into the stores. All methods are for one thread."""
 
@@ -47,12 +54,15 @@ class Processor:
         self._transaction = Transaction(config.settings, transactional_id)
         self._store_topics = {config.topic(e, kind): kind for e in config.editions for kind in config.restored_kinds}
         """Kind of each topic that the stores are made from."""
+        self._written = config.written
         self._longest = config.settings.transaction_timeout / 4
         """Seconds for which a transaction may be open while records are handled."""
         self._batch = self._most = config.settings.batch
         """Records in one transaction: at most ever, and now."""
         self._too_slow: dict[tuple[str, int, int], float] = {}
         """Seconds that records took which outlasted their transaction alone; they would do so again and again."""
+        self._handling = 0.0
+        """Seconds for which the last transaction's records were handled; what brokers take is no record's doing."""
         self.in_doubt = True
         """Whether it is unknown what became of the last transaction; at the start, of a predecessor's."""
 
@@ -76,7 +86,6 @@ class Processor:
             return False
         some = records[: self._most]
         self._look_ahead(some)
-        started = time.perf_counter()
         try:
             done = self._transact(some)
             self._most = min(2 * self._most, self._batch)
@@ -89,8 +98,8 @@ class Processor:
             return self._divide(some, error) and self._leave(records[len(some) :])
         except CommitOutcomeUnknown as error:
             self._most = max(1, len(some) // 2)  # it may have been too much for its time
-            if len(some) == 1 and (seconds := time.perf_counter() - started) > 4 * self._longest:
-                self._too_slow[_place(some[0])] = seconds
+            if len(some) == 1 and self._handling > 3 * self._longest:  # it left no time for the brokers
+                self._too_slow[_place(some[0])] = self._handling
             self._doubt(error)
         except StoreFailed as error:
             self._abort()
@@ -134,7 +143,7 @@ class Processor:
 
         Brokers end a transaction that lasts, and the same batch would come again, and last as long, for ever.
         """
-        started = time.perf_counter()
+        started, self._handling = time.perf_counter(), 0.0
         self._transaction.begin()
         touched: dict[Step, Partition] = {}
         offsets: dict[tuple[str, int], int] = {}
@@ -163,6 +172,7 @@ class Processor:
                 self._send(touched)
             if time.perf_counter() - started > self._longest:
                 break
+        self._handling = time.perf_counter() - started
         self._commit(touched, offsets, started, number)
         return number
 
@@ -258,11 +268,14 @@ class Processor:
         self.in_doubt = True
 
     def recover(self) -> None:
-        """Make producers, whose start decides what became of the last transaction. Raises KafkaException.
+        """Make producers, whose start decides what became of the last transaction.
 
-        What it wrote may be on the log, and not in a store or in memory: all partitions are restored.
+        What it wrote may be on the log, and not in a store or in memory: all partitions are restored. Raises
+        KafkaException, TopicsMissing.
         """
         self._transaction.start(_START_TIMEOUT)
+        if missing := self._transaction.missing(self._written):
+            raise TopicsMissing(missing)
         self._assignment.restore(set(self._partitions))
         self.in_doubt = False
 

@@ -114,6 +114,12 @@ class Transaction:
             self._producers.extend(made)
             self._lost = False
 
+    def missing(self, topics: Iterable[str]) -> list[str]:
+        """Those of these topics that the cluster does not have. Raises KafkaException."""
+        there = self._producers[0].list_topics(timeout=self._timeout).topics
+        unknown = KafkaError.UNKNOWN_TOPIC_OR_PART  # other errors pass, as while a leader is elected
+        return [name for name in topics if name not in there or there[name].error == unknown]
+
     def begin(self) -> None:
         """Open a transaction; raises CommitOutcomeUnknown when no producer is usable."""
         if not self._producers:
