@@ -59,7 +59,7 @@ class Settings(BaseSettings):
     check_purity: bool = False
     """Whether to detect handlers that change the state they are given; slow."""
     web_host: str = "127.0.0.1"
-    web_port: int = Field(default=6066, ge=1, le=65535)
+    web_port: int = Field(default=6066, ge=0, le=65535)
     """For health, metrics and dead letters."""
     web_token: SecretStr = SecretStr("")
     """Whoever has it may see and settle dead letters over HTTP; if it is empty, anyone on the worker's machine may."""
