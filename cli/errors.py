@@ -66,6 +66,7 @@ def _known(error: Exception, bootstrap: Callable[[], str]) -> Failure | None:
 
     from headrace.streams.admin.topics import TopicsUnfit
     from headrace.streams.client import SendFailed
+    from headrace.streams.observability.tracing import VariableUnfit
     from headrace.streams.runtime.positions import PositionsUnfit
     from headrace.streams.settings import MissingBootstrap
     from headrace.streams.steps.store import StoreFailed
@@ -74,7 +75,7 @@ def _known(error: Exception, bootstrap: Callable[[], str]) -> Failure | None:
     if isinstance(error, TopologyError) or type(error) is LookupError:
         return Failure(USAGE, str(error))
     if isinstance(
-        error, (MissingBootstrap, MissingExtra, TopicsUnfit, PositionsUnfit, StoreFailed)
+        error, (MissingBootstrap, MissingExtra, TopicsUnfit, PositionsUnfit, StoreFailed, VariableUnfit)
     ) or _of_embedded_kafka(error):
         return Failure(ENVIRONMENT, str(error))
     if isinstance(error, (TimeoutError, SendFailed)):

@@ -54,7 +54,7 @@ class Processor:
         self._transaction = Transaction(config.settings, transactional_id)
         self._store_topics = {config.topic(e, kind): kind for e in config.editions for kind in config.restored_kinds}
         """Kind of each topic that the stores are made from."""
-        self._written = config.written
+        self._written, self._group = config.written, config.group
         self._longest = config.settings.transaction_timeout / 4
         """Seconds for which a transaction may be open while records are handled."""
         self._batch = self._most = config.settings.batch
@@ -160,7 +160,7 @@ class Processor:
             elif UNREADABLE in record.headers:
                 step.refuse(record, RecordError(record.headers[UNREADABLE].decode()), whole=record.value is not None)
             elif self._tracing.on:
-                with self._tracing.span(self._name, record.headers):
+                with self._tracing.span(self._name, self._group, record):
                     step.handle(record)
             else:
                 step.handle(record)

@@ -158,7 +158,10 @@ def test_spans_go_to_a_collector(bank: Deployment) -> None:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        worker = bank.worker(HEADRACE_OTLP_ENDPOINT=f"http://127.0.0.1:{server.server_port}/v1/traces")
+        worker = bank.worker(
+            OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{server.server_port}",
+            OTEL_RESOURCE_ATTRIBUTES="deployment.environment=test",
+        )
         worker.start().await_ready()
 
         async def scenario() -> tuple[int, int]:
@@ -174,10 +177,30 @@ def test_spans_go_to_a_collector(bank: Deployment) -> None:
         server.shutdown()
     spans = [s for request in received for r in request.resource_spans for c in r.scope_spans for s in c.spans]
     (span,) = spans
-    attributes = {a.key: a.value.string_value for a in span.attributes}
-    assert span.name == "account bank.v1.Deposit"
+    resource = {a.key: a.value.string_value for r in received[0].resource_spans for a in r.resource.attributes}
+    assert (resource["service.name"], resource["deployment.environment"]) == ("headrace", "test")
+    attributes = {a.key: a.value.string_value or a.value.int_value for a in span.attributes}
+    assert span.name == f"process {bank.topic('commands')}"
     assert (int.from_bytes(span.trace_id, "big"), int.from_bytes(span.parent_span_id, "big")) == (trace_id, span_id)
-    assert attributes == {"messaging.message.id": "c", "headrace.correlation_id": "k"}
+    source = attributes.pop("cloudevents.event_source")
+    assert str(source).startswith("/main/client/")
+    partition = partition_of(b"r", bank.settings.partitions)
+    assert attributes == {
+        "messaging.system": "kafka",
+        "messaging.operation.type": "process",
+        "messaging.operation.name": "process",
+        "messaging.destination.name": bank.topic("commands"),
+        "messaging.destination.partition.id": str(partition),
+        "messaging.consumer.group.name": f"{bank.settings.prefix}headrace.account",
+        "messaging.kafka.offset": 0,
+        "messaging.kafka.message.key": "r",
+        "messaging.message.id": "c",
+        "messaging.message.conversation_id": "k",
+        "headrace.component": "account",
+        "cloudevents.event_id": "c",
+        "cloudevents.event_type": "bank.v1.Deposit",
+        "cloudevents.event_subject": "r",
+    }
     (event,) = bank.log().verify().topics["events"]
     assert event.headers["ce_traceparent"].startswith(f"00-{trace_id:032x}-{span_id:016x}-".encode())
     assert event.headers["ce_correlationid"] == b"k"

@@ -17,7 +17,8 @@ def forget(monkeypatch: pytest.MonkeyPatch, *prefixes: str) -> None:
     """Have modules imported anew, until the test ends."""
     for name in sorted((name for name in sys.modules if name.startswith(prefixes)), reverse=True):
         package, _, module = name.rpartition(".")
-        monkeypatch.delattr(sys.modules[package], module, raising=False)
+        if package in sys.modules:  # an import that failed leaves modules without their package
+            monkeypatch.delattr(sys.modules[package], module, raising=False)
         monkeypatch.delitem(sys.modules, name)
 
 
