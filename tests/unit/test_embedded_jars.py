@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -119,3 +122,42 @@ def test_a_cache_that_cannot_be_written_is_named(
     monkeypatch.setenv("HEADRACE_CACHE", str(tmp_path / "file"))
     with pytest.raises(JarsUnavailable, match="HEADRACE_CACHE can be written"):
         find_jars()
+
+
+def own_authority(folder: Path) -> tuple[Path, ssl.SSLContext]:
+    """The certificate of an authority that nobody knows, and a server's context with one that it has signed."""
+
+    def openssl(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=proxy")
+    openssl("req", *key, "-keyout", "key.pem", "-out", "csr.pem", "-subj", "/CN=127.0.0.1")
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1")
+    sign = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "names", "-days", "2")
+    openssl("x509", "-req", "-in", "csr.pem", "-out", "cert.pem", *sign)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    return folder / "ca.pem", context
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make certificates with")
+@pytest.mark.parametrize("trusted", [True, False])
+def test_whom_the_system_trusts_is_trusted(
+    trusted: bool, repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As behind a company's proxy that signs anew; the file stands for what such a system has."""
+    authority, context = own_authority(tmp_path)
+    repository.socket = context.wrap_socket(repository.socket, server_side=True)
+    settings = GlobalSettings(repositories={"here": repository.url().replace("http:", "https:")})
+    monkeypatch.setattr(GlobalSettings, "load", lambda: settings)
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_DIR", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    before = ssl.SSLContext
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+        assert [path.read_bytes() for path in find_jars()] == list(CONTENT.values())
+    else:
+        with pytest.raises(JarsUnavailable, match="certificate"):
+            find_jars()
+    assert ssl.SSLContext is before
