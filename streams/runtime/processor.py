@@ -53,6 +53,10 @@ class Processor:
         """Records in one transaction: at most ever, and now."""
         self._too_slow: dict[tuple[str, int, int], float] = {}
         """Seconds that records took which outlasted their transaction alone; they would do so again and again."""
+        self._handling = 0.0
+        """Seconds that the handlers of the last transaction took; brokers that are away do not count."""
+        self._outlasted: dict[tuple[str, int], int] = {}
+        """Offsets of records that did so once: the process may have been frozen, or events were waited for."""
         self.in_doubt = True
         """Whether it is unknown what became of the last transaction; at the start, of a predecessor's."""
 
@@ -76,7 +80,6 @@ class Processor:
             return False
         some = records[: self._most]
         self._look_ahead(some)
-        started = time.perf_counter()
         try:
             done = self._transact(some)
             self._most = min(2 * self._most, self._batch)
@@ -89,12 +92,14 @@ class Processor:
             return self._divide(some, error) and self._leave(records[len(some) :])
         except CommitOutcomeUnknown as error:
             self._most = max(1, len(some) // 2)  # it may have been too much for its time
-            if len(some) == 1 and (seconds := time.perf_counter() - started) > 4 * self._longest:
-                self._too_slow[_place(some[0])] = seconds
+            if len(some) == 1 and self._handling > 4 * self._longest:
+                topic, partition, offset = _place(some[0])
+                if self._outlasted.get((topic, partition)) == offset:
+                    self._too_slow[topic, partition, offset] = self._handling
+                self._outlasted[topic, partition] = offset
             self._doubt(error)
         except StoreFailed as error:
-            self._abort()
-            self._assignment.repair(error)
+            self.repair(error)
         except Interrupted:
             self._abort()
         return False
@@ -134,7 +139,7 @@ class Processor:
 
         Brokers end a transaction that lasts, and the same batch would come again, and last as long, for ever.
         """
-        started = time.perf_counter()
+        started, self._handling = time.perf_counter(), 0.0
         self._transaction.begin()
         touched: dict[Step, Partition] = {}
         offsets: dict[tuple[str, int], int] = {}
@@ -161,7 +166,8 @@ class Processor:
                 offsets |= {(topic, partition.number): max(0, offset) for topic, offset in partition.offsets.items()}
             if number % _SEND_EVERY == 0:
                 self._send(touched)
-            if time.perf_counter() - started > self._longest:
+            self._handling = time.perf_counter() - started
+            if self._handling > self._longest:
                 break
         self._commit(touched, offsets, started, number)
         return number
@@ -244,6 +250,11 @@ class Processor:
         for partition in self._partitions.values():
             for step in partition.stores:
                 step.rolled_back()
+
+    def repair(self, error: StoreFailed) -> None:
+        """Roll back what is not committed, and make a damaged store anew; raises `error` if that is no use."""
+        self._abort()
+        self._assignment.repair(error)
 
     # ---- doubt, and recovery from it
 
