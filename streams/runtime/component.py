@@ -53,7 +53,10 @@ class Component:
         """The next batch; empty when nothing came for `timeout` seconds."""
         try:
             return self._poll(timeout)
-        except (PositionsUnfit, StoreFailed) as error:
+        except StoreFailed as error:  # time-outs are read from it, and what is forgotten
+            self._repair(error)
+            return []
+        except PositionsUnfit as error:
             self.failure = error
             raise
 
@@ -85,6 +88,12 @@ class Component:
         try:
             self._processor.process_input([to_record(message) for message in messages])
         except StoreFailed as error:
+            self._repair(error)
+
+    def _repair(self, error: StoreFailed) -> None:
+        try:
+            self._processor.repair(error)
+        except StoreFailed:
             self.failure = error
             raise
 
