@@ -84,10 +84,14 @@ class Assignment:
     def start_restored(self) -> list[Partition]:
         """Let the input of restored partitions flow, from where their stores stand; those that begin so.
 
-        Raises PositionsUnfit when a person has to look.
+        Raises PositionsUnfit or StoreFailed when a person has to look.
         """
         if self.restoration.failure is not None:
             raise self.restoration.failure
+        if (broken := self.restoration.broken) is not None:
+            self.restoration.broken = None
+            if not broken.damaged or any(str(p.folder) == broken.folder for p in self.partitions.values()):
+                self.repair(broken)
         started: list[Partition] = []
         for restored in self.restoration.restored():
             if restored.job.current:

@@ -56,7 +56,10 @@ class Component:
         """The next batch; empty when nothing came for `timeout` seconds."""
         try:
             return self._poll(timeout)
-        except (PositionsUnfit, StoreFailed) as error:
+        except StoreFailed as error:  # time-outs are read from it, and what is forgotten
+            self._repair(error)
+            return []
+        except PositionsUnfit as error:
             self.failure = error
             raise
 
@@ -88,6 +91,12 @@ class Component:
         try:
             self._processor.process_input([to_record(message) for message in messages])
         except StoreFailed as error:
+            self._repair(error)
+
+    def _repair(self, error: StoreFailed) -> None:
+        try:
+            self._processor.repair(error)
+        except StoreFailed:
             self.failure = error
             raise
 

@@ -63,6 +63,8 @@ class Processor:
         """Seconds that records took which outlasted their transaction alone; they would do so again and again."""
         self._handling = 0.0
         """Seconds for which the last transaction's records were handled; what brokers take is no record's doing."""
+        self._outlasted: dict[tuple[str, int], int] = {}
+        """Offsets of records that did so once: the process may have been frozen, or events were waited for."""
         self.in_doubt = True
         """Whether it is unknown what became of the last transaction; at the start, of a predecessor's."""
 
@@ -99,11 +101,13 @@ class Processor:
         except CommitOutcomeUnknown as error:
             self._most = max(1, len(some) // 2)  # it may have been too much for its time
             if len(some) == 1 and self._handling > 3 * self._longest:  # it left no time for the brokers
-                self._too_slow[_place(some[0])] = self._handling
+                topic, partition, offset = _place(some[0])
+                if self._outlasted.get((topic, partition)) == offset:
+                    self._too_slow[topic, partition, offset] = self._handling
+                self._outlasted[topic, partition] = offset
             self._doubt(error)
         except StoreFailed as error:
-            self._abort()
-            self._assignment.repair(error)
+            self.repair(error)
         except Interrupted:
             self._abort()
         return False
@@ -170,9 +174,9 @@ class Processor:
                 offsets |= {(topic, partition.number): max(0, offset) for topic, offset in partition.offsets.items()}
             if number % _SEND_EVERY == 0:
                 self._send(touched)
-            if time.perf_counter() - started > self._longest:
+            self._handling = time.perf_counter() - started
+            if self._handling > self._longest:
                 break
-        self._handling = time.perf_counter() - started
         self._commit(touched, offsets, started, number)
         return number
 
@@ -254,6 +258,11 @@ class Processor:
         for partition in self._partitions.values():
             for step in partition.stores:
                 step.rolled_back()
+
+    def repair(self, error: StoreFailed) -> None:
+        """Roll back what is not committed, and make a damaged store anew; raises `error` if that is no use."""
+        self._abort()
+        self._assignment.repair(error)
 
     # ---- doubt, and recovery from it
 

@@ -42,6 +42,8 @@ class Restoration:
         self._metrics, self._positions = metrics, PositionFinder(config, metrics)
         self.failure: PositionsUnfit | StoreFailed | None = None
         """Why nothing can be restored until a person has looked."""
+        self.broken: StoreFailed | None = None
+        """What ended the restore of a history; the partition may be at work meanwhile."""
         self._restored: queue.SimpleQueue[Restored] = queue.SimpleQueue()
         self._changelog_thread = ThreadPoolExecutor(1, f"restore-{config.name}")
         self._history_thread = ThreadPoolExecutor(1, f"history-{config.name}")
@@ -139,6 +141,9 @@ class Restoration:
                     if not self._stop.is_set():
                         job.complete_history()
                 except StaleRestore:
+                    break
+                except StoreFailed as error:
+                    self.broken = error
                     break
                 except Exception as error:
                     log.warning("history waits", domain=self._config.name, error=str(error))

@@ -14,7 +14,7 @@ Keys hold the edition first, since all editions of a partition live on one worke
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from struct import Struct
@@ -42,7 +42,8 @@ class PartitionStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _naming(folder):
+            folder.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._db = _open(folder)
         except StoreFailed as error:
@@ -61,31 +62,32 @@ class PartitionStore:
 
     def checkpoint(self, topic: str) -> int:
         """Offset of the next record that the store needs of a topic; 0 in a new store."""
-        value = self._db.get(_checkpoint_key(topic))
-        return 0 if value is None else int(value)
+        return int(self._get(_checkpoint_key(topic)) or 0)
 
     @property
     def origin(self) -> bytes:
         """Ids of the cluster and the topics that it was made from; empty in a new store, and in one of before."""
-        return self._db.get(_ORIGIN) or b""
+        return self._get(_ORIGIN)
 
     @origin.setter
     def origin(self, ids: bytes) -> None:
-        self._db.put(_ORIGIN, ids)
+        with _naming(self.folder):
+            self._db.put(_ORIGIN, ids)
 
     @property
     def is_new(self) -> bool:
         """Whether nothing was ever put."""
-        first: Any = next(iter(self._db.keys(from_key=b"\0c")), b"")
+        first, _ = next(_items(self._db, b"\0c"), (b"", b""))
         return not first.startswith(b"\0c")
 
     def away(self, now: int) -> int:
         """Milliseconds since it was last written to or closed."""
-        return now - int(self._db.get(_TIME) or 0)
+        return now - int(self._get(_TIME) or 0)
 
     def flush(self) -> None:
         """Write what is in memory to files."""
-        self._db.flush()
+        with _naming(self.folder):
+            self._db.flush()
 
     def close(self) -> None:
         """Close the files. What was put stays."""
@@ -101,6 +103,10 @@ class PartitionStore:
         self._db = _open(self.folder)
         for edition in self._editions.values():
             edition.attach(self._db)
+
+    def _get(self, key: bytes) -> bytes:
+        with _naming(self.folder):
+            return self._db.get(key) or b""
 
 
 class EditionStore:
@@ -146,8 +152,16 @@ class EditionStore:
         if self._read(start) is None or self._read(end) is None:
             raise LookupError(f"events {first} to {last} of {root.decode()} are not all in the log")
         # sequences have no gap: between two that are there are all the others, and nothing else
-        values: Iterator[bytes] = islice(self._db.values(from_key=start), last - first + 1)
-        return values
+        return self._values(start, last - first + 1)
+
+    def _values(self, start: bytes, count: int) -> Iterator[bytes]:
+        found = 0
+        with _naming(self._db.path()):
+            for value in islice(self._db.values(from_key=start), count):
+                found += 1
+                yield value
+            if found < count:  # an iterator ends at a block that cannot be read
+                raise LookupError(f"{found} of {count} events can be read")
 
     @property
     def has_history(self) -> bool:
@@ -260,20 +274,17 @@ class EditionStore:
             raise failed(self._db.path(), error) from error
 
     def _forget(self, batch: WriteBatch, key: bytes) -> None:
-        value = self._get(self._batches + key)
+        value = self._read(self._batches + key)
         if value is not None:
             for result_key in CommandResults.FromString(value).keys:
                 batch.delete(self._results + result_key)
             batch.delete(self._batches + key)
 
     def _scan(self, table: bytes, prefix: bytes = b"", start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        try:
-            for key, value in self._db.items(from_key=table + (start or prefix)):
-                if not key.startswith(table + prefix):
-                    return
-                yield key[len(table) :], value
-        except Exception as error:
-            raise failed(self._db.path(), error) from error
+        for key, value in _items(self._db, table + (start or prefix)):
+            if not key.startswith(table + prefix):
+                return
+            yield key[len(table) :], value
 
     def _history_key(self, root: bytes, sequence: int) -> bytes:
         return self._events + root + b"\0" + _SEQUENCE.pack(sequence)
@@ -281,6 +292,32 @@ class EditionStore:
 
 def _checkpoint_key(topic: str) -> bytes:
     return b"\0c" + topic.encode()
+
+
+def _items(db: Any, start: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Keys and values from a key on.
+
+    rocksdict's iterator ends at a block that cannot be read as it does behind the last key: it has to be asked why.
+    """
+    with _naming(db.path()):
+        last = start
+        for item in db.items(from_key=start):
+            last = item[0]
+            yield item
+        rest = db.iter()
+        rest.seek(last)
+        while rest.valid():
+            rest.next()
+        rest.status()
+
+
+@contextmanager
+def _naming(folder: Path | str) -> Iterator[None]:
+    """Whatever fails is told as a failure of this store."""
+    try:
+        yield
+    except Exception as error:
+        raise failed(str(folder), error) from error
 
 
 def _open(folder: Path) -> Rdict:
@@ -293,10 +330,8 @@ def _open(folder: Path) -> Rdict:
     table.set_bloom_filter(10, False)
     table.set_block_cache(_CACHE)
     options.set_block_based_table_factory(table)
-    try:
+    with _naming(folder):
         return Rdict(str(folder), options, access_type=AccessType.read_write())
-    except Exception as error:
-        raise failed(str(folder), error) from error
 
 
 def failed(folder: str, error: Exception) -> StoreFailed:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,8 @@ from headrace.streams.state.topic_reader import read
 from headrace.topology.partitioner import partition_of
 from headrace.topology.reply import Reply
 from tests.support import bank_pb2 as pb
-from tests.support.deployment import Deployment, Worker, deployed, until
+from tests.support.damage import WHOLE, damage
+from tests.support.deployment import Deployment, deployed, until
 
 pytestmark = pytest.mark.kafka
 
@@ -27,12 +28,16 @@ def bank(bootstrap: str, tmp_path: Path) -> Iterator[Deployment]:
         yield deployment
 
 
-def execute(bank: Deployment, *commands: object, root: str = "r", timeout: float = 60) -> list[Reply]:
-    """The answers, one after the other."""
+def execute(bank: Deployment, *commands: object, roots: Sequence[str] = ("r",), timeout: float = 60) -> list[Reply]:
+    """The answers, one after the other, of one root after the other."""
 
     async def go() -> list[Reply]:
         async with bank.client() as client:
-            return [await client.execute(c, root=root, timeout=timeout) for c in commands]  # type: ignore[arg-type]
+            return [
+                await client.execute(command, root=root, timeout=timeout)  # type: ignore[arg-type]
+                for root in roots
+                for command in commands
+            ]
 
     return asyncio.run(go())
 
@@ -104,33 +109,30 @@ def test_a_handler_that_would_end_the_process(how: str, bank: Deployment) -> Non
     assert worker.stop() < 5
 
 
-def damage(worker: Worker, pattern: str, *, whole: bool) -> int:
-    """Damage files of the worker's stores; how many."""
-    files = list((worker.folder / "0").rglob(pattern))
-    for path in files:
-        data = bytearray(path.read_bytes())
-        for at in range(0 if whole else len(data) // 20, len(data) if whole else len(data) // 3, 40):
-            data[at] ^= 0xFF
-        path.write_bytes(data)
-    return len(files)
-
-
-@pytest.mark.parametrize("pattern", ["CURRENT", "MANIFEST-*", "*.sst"])
-def test_damaged_files_are_made_anew_once(pattern: str, bank: Deployment) -> None:
+@pytest.mark.parametrize(
+    ("pattern", "part"),
+    [
+        ("CURRENT", WHOLE),
+        ("MANIFEST-*", WHOLE),
+        ("*.sst", (0.0, 0.05)),  # its own notes, and results
+        ("*.sst", (0.05, 0.33)),
+        ("*.sst", (0.33, 0.6)),
+        ("*.sst", (0.6, 0.9)),  # states
+    ],
+)
+def test_damaged_files_are_made_anew_once(pattern: str, part: tuple[float, float], bank: Deployment) -> None:
     """Neither is the store restored in a loop, nor are good commands dead letters."""
     worker = bank.worker().start().await_ready()
     roots = [f"root-{number}" for number in range(60)]
-    for root in roots if pattern == "*.sst" else ():
-        execute(bank, pb.Annotate(note="x" * 2000), root=root)
+    execute(bank, pb.Annotate(note="x" * 2000), roots=roots)
     execute(bank, pb.Deposit(amount=1))
     worker.stop()
     worker.start().await_ready()  # what was in a log file is in tables now
     worker.stop()
-    assert damage(worker, pattern, whole=pattern != "*.sst") > 0
+    assert damage(worker.folder / "0", pattern, part) > 0
     worker.start().await_ready()
     assert execute(bank, pb.Deposit(amount=2))[0].sequence == 1
-    if pattern == "*.sst":
-        assert all(execute(bank, pb.Deposit(amount=1), root=root)[0].sequence == 1 for root in roots)
+    assert {reply.sequence for reply in execute(bank, pb.Deposit(amount=1), roots=roots)} == {1}
     assert worker.said("a store is damaged, and made anew from the log")
     assert not bank.log().verify().dead_letters
     assert worker.ready
@@ -157,7 +159,7 @@ def test_a_small_record_of_many_zeros(compression: str, bank: Deployment) -> Non
     worker = bank.worker().start().await_ready()
     produce(bank, bytes(120_000_000), compression=compression)
     root = next(f"root-{n}" for n in range(100) if partition_of(f"root-{n}".encode(), bank.settings.partitions) == 0)
-    assert execute(bank, pb.Deposit(amount=2), root=root)[0].accepted
+    assert execute(bank, pb.Deposit(amount=2), roots=[root])[0].accepted
     (message,) = read(bank.settings, bank.topic("dead-letters"))
     dead_letter = DeadLetter.FromString(message.value() or b"")
     assert (dead_letter.offset, dead_letter.value) == (0, b"")
@@ -169,7 +171,7 @@ def test_a_value_larger_than_a_dead_letter_may_be(bank: Deployment) -> None:
     worker = bank.worker().start().await_ready()
     produce(bank, b"packs well" * 3_000_000, compression="zstd")
     root = next(f"root-{n}" for n in range(100) if partition_of(f"root-{n}".encode(), bank.settings.partitions) == 0)
-    assert execute(bank, pb.Deposit(amount=2), root=root)[0].accepted
+    assert execute(bank, pb.Deposit(amount=2), roots=[root])[0].accepted
     (message,) = read(bank.settings, bank.topic("dead-letters"))
     dead_letter = DeadLetter.FromString(message.value() or b"")
     assert (dead_letter.omitted, dead_letter.value) == (30_000_000, b"")

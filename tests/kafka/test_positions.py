@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 from typer.testing import Result
 
@@ -19,6 +19,7 @@ from headrace.testing.request import request
 from tests.support import bank as bank_domain
 from tests.support import bank_pb2 as pb
 from tests.support.deployment import Deployment, deployed, until
+from tests.support.groups import commit, forget_group
 from tests.support.workflow_deployment import WorkflowDeployment, run_on, workflow_of
 
 pytestmark = pytest.mark.kafka
@@ -45,33 +46,6 @@ def run(workflow: WorkflowDeployment, monkeypatch: pytest.MonkeyPatch) -> Callab
 def admin(bootstrap: str) -> AdminClient:
     """Answers come only while it lives."""
     return AdminClient({"bootstrap.servers": bootstrap})
-
-
-def forget_group(admin: AdminClient, settings: Settings, component: str) -> None:
-    """Delete a group, as in a UI; Kafka does the same with offsets after seven days."""
-    group = f"{settings.prefix}headrace.{component}"
-
-    def deleted() -> bool:
-        (future,) = admin.delete_consumer_groups([group], request_timeout=20).values()
-        return future.exception(20) is None
-
-    until(deleted, f"{group} was empty and is deleted")
-
-
-def commit(settings: Settings, component: str, topic: str, offset: int) -> None:
-    """What tools that reset groups do."""
-    consumer = Consumer({"bootstrap.servers": settings.bootstrap, "group.id": f"{settings.prefix}headrace.{component}"})
-    places = [TopicPartition(topic, number, offset) for number in range(settings.partitions)]
-
-    def committed() -> bool:
-        try:
-            consumer.commit(offsets=places, asynchronous=False)
-        except KafkaException:  # the member that has left is still there for a moment
-            return False
-        return True
-
-    until(committed, "the offsets were committed")
-    consumer.close()
 
 
 def remade(admin: AdminClient, settings: Settings, name: str) -> None:

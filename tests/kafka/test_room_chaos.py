@@ -8,8 +8,7 @@ import os
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import replace
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -33,15 +32,6 @@ pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
 HANDS, KILLS, RESTARTS = 2000, 20, 2
 MINUTES = float(os.environ.get("CHAOS_MINUTES", "0"))
 _HANDS_A_SECOND = 100  # no machine plays more than that in chaos
-_SLEEPY = 5  # of so many hands, one has somebody asleep if it can
-
-
-def repeated(sample: list[HandHistory]) -> Iterator[HandHistory]:
-    """The sample's hands again and again, each time under other names."""
-    for turn in count(1):
-        for number, hand in enumerate(sample):
-            again = replace(hand, number=f"{hand.number}-{turn}")
-            yield (number % _SLEEPY == turn % _SLEEPY and chaos_room.asleep(again)) or again
 
 
 def until_time_is_up(hands: Iterator[HandHistory], seconds: float) -> Iterator[HandHistory]:
@@ -88,7 +78,7 @@ def test_a_room_in_chaos_loses_no_chip_and_does_nothing_twice(
     print("seed", seed)  # noqa: T201
     sample = read_hands(None, None)
     planned = int(MINUTES * 60 * _HANDS_A_SECOND) or HANDS
-    hands = repeated(sample)
+    hands = chaos_room.repeated(sample)
     hands = until_time_is_up(hands, MINUTES * 60) if MINUTES else islice(hands, HANDS)
     brought = {player: amount * (planned // len(sample) + 1) for player, amount in funds(sample).items()}
     chance = random.Random(seed)

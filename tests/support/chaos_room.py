@@ -5,8 +5,10 @@ have. So what the clock does is what the file says, however long anything takes.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 from headrace import ProcessContext, Schedule, Topology, reacts
@@ -18,6 +20,7 @@ from headrace.examples.poker.sagas import Cashier, Croupier, Dealer, Usher
 
 LITTLE_TIME, PLENTY = timedelta(seconds=1), timedelta(hours=1)
 _ASLEEP = re.compile(r"-asleep-(\d+)$")
+_SLEEPY = 5  # of so many hands, one has somebody asleep if it can
 _TURNS = (pb.Act.FOLD, pb.Act.CHECK_OR_CALL, pb.Act.BET_OR_RAISE_TO)
 
 
@@ -50,6 +53,14 @@ def orders(hand: HandHistory) -> list[Any]:
     """What is told of a hand: all of it, but for what is left to the clock."""
     told: list[Any] = list(commands(hand))
     return told[:-2] if _ASLEEP.search(hand.root) else told
+
+
+def repeated(sample: list[HandHistory]) -> Iterator[HandHistory]:
+    """The sample's hands again and again, each time under other names."""
+    for turn in count(1):
+        for number, hand in enumerate(sample):
+            again = replace(hand, number=f"{hand.number}-{turn}")
+            yield (number % _SLEEPY == turn % _SLEEPY and asleep(again)) or again
 
 
 room = Topology(Player, Table, Hand, Cashier, Usher, Dealer, Croupier, ImpatientCourse)

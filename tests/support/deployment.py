@@ -139,7 +139,7 @@ class Worker:
     def wait(self, seconds: float = 30.0) -> int:
         """The exit code; fails when it does not end in time."""
         assert self.process is not None
-        self.process.join(seconds)
+        self.process.join(deadlines.seconds(seconds))
         assert self.process.exitcode is not None, f"the worker did not end within {seconds:g} s:\n{self.tail()}"
         return self.process.exitcode
 

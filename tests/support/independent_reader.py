@@ -42,18 +42,17 @@ def read_topics(
     isolation: str = "read_committed",
     *,
     wait: bool = True,
-    seconds: float = 60.0,
+    begin: Mapping[tuple[str, int], int] | None = None,
 ) -> dict[str, list[Entry]]:
-    """The records of topics, each partition in order.
+    """The records of topics, each partition in order; from `begin`, by topic and partition, where that says an offset.
 
     With `wait`, up to what was there at the call, open transactions included: those are waited for. Without, as far
     as a reader of this isolation gets at once.
     """
-    client: dict[str, Any] = {"bootstrap.servers": bootstrap}
     ends = end_offsets(bootstrap, topics)
     reader = Consumer(
         {
-            **client,
+            "bootstrap.servers": bootstrap,
             "group.id": "log-reader",
             "enable.auto.commit": False,
             "enable.partition.eof": True,
@@ -62,10 +61,11 @@ def read_topics(
         }
     )
     found: dict[str, list[Entry]] = {topic: [] for topic in topics}
-    unread = {place for place, end in ends.items() if end > 0}
+    first = {place: (begin or {}).get(place, 0) for place in ends}
+    unread = {place for place, end in ends.items() if end > first[place]}
     deadline = time.monotonic() + deadlines.seconds(_PATIENCE)
     try:
-        reader.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for topic, partition in unread])
+        reader.assign([TopicPartition(*place, first[place] or OFFSET_BEGINNING) for place in unread])
         while unread:
             assert time.monotonic() < deadline, f"{unread} not read to the end {ends} within {_PATIENCE} s"
             for message in reader.consume(1000, 0.05):

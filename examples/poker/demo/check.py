@@ -55,11 +55,11 @@ def check(
     books = {domain: _books(settings, domain, follow, found.story) for domain in BOOKS}
     mistakes: dict[str, list[str]] = defaultdict(list)
     for hand in hands:
-        why = _hand_mistakes(hand, books)
+        why = hand_mistakes(hand, books)
         mistakes[hand.root] = why + played.refusals.get(hand.root, []) if why else []
     for player, why in _account_mistakes(hands, books).items():
         mistakes[player] += why + played.refusals.get(player, [])
-    for root, text in [*_answer_mistakes(books, played), *_dead_letters(settings)]:
+    for root, text in [*answer_mistakes(books, played), *_dead_letters(settings)]:
         mistakes[root].append(text)
     for domain, text in _sent_twice(settings, found):
         if not hung:
@@ -101,7 +101,7 @@ def _books(settings: Settings, domain: str, follow: str, story: list[Any]) -> di
     return found
 
 
-def _hand_mistakes(hand: HandHistory, books: Books) -> list[str]:
+def hand_mistakes(hand: HandHistory, books: Books) -> list[str]:
     """A hand must have ended as the file says, and its table and its process with it."""
     book: HandBook = books["hand"].setdefault(hand.root, HandBook())
     why = book.mistakes(hand)
@@ -138,7 +138,7 @@ def _account_mistakes(hands: Sequence[HandHistory], books: Books) -> dict[str, l
     return found
 
 
-def _answer_mistakes(books: Books, played: Played) -> Iterator[tuple[str, str]]:
+def answer_mistakes(books: Books, played: Played) -> Iterator[tuple[str, str]]:
     """Each command led to just the events that its answer told of, each fact is there, and nothing else happened."""
     for (domain, root, command_id), told in played.events.items():
         book = books[domain].get(root)

@@ -21,7 +21,7 @@ from headrace.streams.settings import Settings
 from headrace.streams.state.restore import Restorer, StaleRestore, Task, take_history
 from headrace.streams.state.rocksdb import PartitionStore
 from headrace.streams.state.topic_reader import Ends
-from headrace.streams.steps.store import Staged
+from headrace.streams.steps.store import Staged, StoreFailed
 from tests.support import bank, deadlines
 
 SECONDS = 10.0
@@ -36,6 +36,8 @@ class Reads:
         self.begun, self.end = threading.Semaphore(0), threading.Semaphore(0)
         self.changelog_begun, self.changelog_end = threading.Semaphore(0), threading.Event()
         self.changelog_end.set()
+        self.history_failure: StoreFailed | None = None
+        """What the next restore of a history ends with."""
 
 
 class FakeConsumer:
@@ -79,6 +81,9 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
             if take is take_history:
                 found.begun.release()
                 assert found.end.acquire(timeout=SECONDS)
+                if (failure := found.history_failure) is not None:
+                    found.history_failure = None
+                    raise failure
             else:
                 found.changelog_begun.release()
                 assert found.changelog_end.wait(SECONDS)
@@ -289,3 +294,40 @@ def test_a_history_that_was_complete_before_a_doubt_is_read_again(assignment: As
     assert not partition.history.is_set()
     reads.end.release()
     assert partition.history.wait(SECONDS)
+
+
+def test_a_store_that_is_damaged_while_its_history_is_restored_is_made_anew(
+    assignment: Assignment, reads: Reads
+) -> None:
+    """Not tried again for ever, while whoever needs the history waits."""
+    consumer: Any = FakeConsumer()
+    assignment.add(consumer, [COMMANDS])
+    partition = started(assignment)
+    assert partition.store is not None
+    partition.store.edition("main").put(Staged(snapshots={b"r": b"old"}), {})
+    reads.history_failure = StoreFailed("it is damaged", str(partition.folder), damaged=True)
+    reads.end.release(2)
+    deadline = time.monotonic() + deadlines.seconds(SECONDS)
+    while not partition.history.is_set():
+        assert time.monotonic() < deadline, "the history was not restored in time"
+        assignment.start_restored()
+        time.sleep(0.005)
+    assert partition.rebuilt == 1
+    assert partition.store.edition("main").snapshot(b"r") is None
+
+
+def test_a_disk_that_is_full_while_history_is_restored_ends_the_worker(assignment: Assignment, reads: Reads) -> None:
+    consumer: Any = FakeConsumer()
+    assignment.add(consumer, [COMMANDS])
+    partition = started(assignment)
+    reads.history_failure = StoreFailed("it is full", str(partition.folder))
+    reads.end.release()
+    deadline = time.monotonic() + deadlines.seconds(SECONDS)
+
+    def wait() -> None:
+        while time.monotonic() < deadline:
+            assignment.start_restored()
+            time.sleep(0.005)
+
+    with pytest.raises(StoreFailed, match="it is full"):
+        wait()

@@ -1,7 +1,9 @@
 """Files of a store that are damaged are recognised as that, and made anew; a store in use, or a full disk, is not."""
 
 import random
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,6 +77,74 @@ def test_blocks_that_are_damaged_are_no_answer(tmp_path: Path) -> None:
     store.wipe()
     assert store.is_new
     store.close()
+
+
+READS: dict[str, Callable[[PartitionStore], object]] = {
+    "its own notes": lambda store: store.checkpoint("topic"),
+    "whether it is new": lambda store: store.is_new,
+    "of which topics it is": lambda store: store.origin,
+    "a state": lambda store: store.edition("main").snapshot(b"root-000001"),
+    "all states": lambda store: list(store.edition("main").snapshots()),
+    "a queue": lambda store: list(store.edition("main").entries(b"\0park|")),
+    "events": lambda store: list(store.edition("main").history(b"r", 0, 2999)),
+}
+
+
+@pytest.mark.parametrize("what", READS)
+def test_nothing_is_left_out_where_blocks_are_damaged(what: str, tmp_path: Path) -> None:
+    """An iterator of RocksDB ends there as if nothing came behind."""
+    store = PartitionStore(tmp_path / "0")
+    store.origin = b"ids"
+    staged = Staged(
+        snapshots={b"root-%06d" % number: state(number) for number in range(3000)},
+        history=[(b"r", number, state(number)) for number in range(3000)],
+        entries={b"\0park|%06d" % number: state(number) for number in range(3000)},
+    )
+    store.edition("main").put(staged, {"topic": 7})
+    store.flush()
+    store.close()
+    largest = max((tmp_path / "0").glob("*.sst"), key=lambda path: path.stat().st_size)
+    data = bytearray(largest.read_bytes())
+    middle = range(len(data) * 4 // 10, len(data) // 2, 500)  # so the first and the last event can be read
+    for at in middle if what == "events" else range(100, len(data) * 9 // 10, 500):
+        data[at] ^= 0xFF
+    largest.write_bytes(data)
+    store = PartitionStore(tmp_path / "0")
+    with pytest.raises(StoreFailed) as failure:
+        READS[what](store)
+    assert failure.value.damaged
+    store.close()
+
+
+class Full:
+    """A database on a disk without room."""
+
+    def put(self, *_: Any) -> None:
+        raise RuntimeError("IO error: No space left on device: While appending to file")
+
+    flush = put
+
+
+def test_a_full_disk_is_named_whatever_is_written(tmp_path: Path) -> None:
+    store = PartitionStore(tmp_path / "0")
+    whole: Any = store._db
+    full: Any = Full()
+    store._db = full
+    writes: list[Callable[[], object]] = [lambda: setattr(store, "origin", b"ids"), store.flush]
+    for write in writes:
+        with pytest.raises(StoreFailed, match=f"{tmp_path}.* cannot be used") as failure:
+            write()
+        assert not failure.value.damaged
+    whole.close()
+
+
+def test_so_is_a_folder_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "mkdir", full)
+    with pytest.raises(StoreFailed, match="cannot be used"):
+        PartitionStore(tmp_path / "new" / "0")
 
 
 def test_a_store_in_use_is_left_alone(tmp_path: Path) -> None:

@@ -118,13 +118,13 @@ def test_a_step_that_does_not_look_ahead_is_not_asked(monkeypatch: pytest.Monkey
 
 
 class Clock:
-    """Moves a second with each look."""
+    """Moves on with each look, by a second or as told."""
 
-    def __init__(self) -> None:
-        self.now = 0.0
+    def __init__(self, step: float = 1.0) -> None:
+        self.now, self.step = 0.0, step
 
     def __call__(self) -> float:
-        self.now += 1
+        self.now += self.step
         return self.now
 
 
@@ -180,7 +180,7 @@ def test_what_brokers_take_is_no_records_doing(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_record_that_outlasts_its_transaction_alone_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else it would be tried for ever, and nothing behind it."""
-    monkeypatch.setattr(time, "perf_counter", Clock())
+    monkeypatch.setattr(time, "perf_counter", Clock(step=3.0))
     notes: list[str] = []
     processor = made(notes, monkeypatch, looks_ahead=False, transaction_timeout=2.0)
     slow, behind = record(COMMANDS, 0, 0), record(COMMANDS, 0, 1)
@@ -191,7 +191,7 @@ def test_a_record_that_outlasts_its_transaction_alone_is_refused(monkeypatch: py
                 raise CommitOutcomeUnknown("too late")
 
     processor._transaction = Late(notes)  # type: ignore[assignment]
-    for _ in range(2):
+    for _ in range(3):
         notes.clear()
         processor.in_doubt = False
         processor.process_input([slow])
@@ -199,3 +199,28 @@ def test_a_record_that_outlasts_its_transaction_alone_is_refused(monkeypatch: py
     notes.clear()
     processor.process_input([behind])
     assert "0 handles 1" in notes
+
+
+@pytest.mark.parametrize("what", ["brokers away", "process frozen"])
+def test_no_record_is_refused_for_what_others_took(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Brokers that were away while it was committed, or a machine that slept while it was handled."""
+    clock = Clock(step=0.0)
+    monkeypatch.setattr(time, "perf_counter", clock)
+    notes: list[str] = []
+    processor = made(notes, monkeypatch, looks_ahead=False, transaction_timeout=2.0)
+
+    class Away(FakeTransaction):
+        def begin(self) -> None:
+            clock.step = 20.0 if what == "process frozen" else 0.0
+
+        def commit(self, *_: Any) -> None:
+            clock.step = 0.0
+            clock.now += 20.0
+            raise CommitOutcomeUnknown("no answer")
+
+    times = 1 if what == "process frozen" else 3
+    for transaction in [*(Away(notes) for _ in range(times)), FakeTransaction(notes)]:
+        processor._transaction = transaction  # type: ignore[assignment]
+        processor.in_doubt = False
+        processor.process_input([record(COMMANDS, 0, 0)])
+    assert [note for note in notes if "handles" in note] == ["0 handles 0"] * (times + 1)
