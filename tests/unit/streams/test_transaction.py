@@ -144,6 +144,7 @@ def test_producers_have_ids_of_their_own_and_the_time_that_the_settings_say(
 ) -> None:
     assert [producer.config["transactional.id"] for producer in cluster.made] == ["id.0", "id.1"]
     assert {producer.config["transaction.timeout.ms"] for producer in cluster.made} == {4000}
+    assert {producer.config["queue.buffering.max.kbytes"] for producer in cluster.made} == {1 << 20}, "a gigabyte"
 
 
 def test_records_are_sent_as_they_are_and_the_last_offset_of_what_is_tracked_is_known(
