@@ -28,6 +28,7 @@ class Cluster:
         self.made: list[FakeProducer] = []
         self.errors: dict[str, Exception] = {}
         """What the next call of that name raises."""
+        self.polled = ""
         self.unsent = 0
         """How many flushes leave records behind."""
         self.at: dict[str, Callable[[], object]] = {}
@@ -83,6 +84,7 @@ class FakeProducer:
 
     def poll(self, timeout: float) -> None:
         assert timeout == 0
+        self._cluster.polled = self._name
         self._cluster.at.pop("poll", lambda: None)()
 
     def list_topics(self, topic: str, timeout: float) -> Any:
@@ -133,6 +135,7 @@ def test_two_producers_take_turns(transaction: Transaction, cluster: Cluster) ->
     whole = ["begin", "flush", "offsets 4.0", "commit 4.0"]
     for name in ("1", "0", "1"):
         transaction.begin()
+        assert cluster.polled == name, "what went wrong with the other one comes later"
         commit(transaction, cluster)
         assert cluster.taken() == [f"{name} {step}" for step in whole]
     transaction.start(9)
