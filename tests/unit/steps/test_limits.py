@@ -1,20 +1,21 @@
 """Limits, at their very edges: of ids and keys, of answers, of what is kept in memory."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from headrace import Names, Rejected
+from headrace import Names, Rejected, Transient
 from headrace.schemas.headers import CORRELATION, ID, TRACEPARENT
 from headrace.schemas.headrace_v1_pb2 import Query, Reply
 from headrace.schemas.ids import ReplyTarget
 from headrace.schemas.record import Record, RecordError
 from headrace.schemas.stored_event import StoredEvent
-from headrace.streams.steps import checks, replies
+from headrace.streams.steps import checks, handlers, replies
 from headrace.streams.steps.batch import Batch
 from headrace.streams.steps.context import OVERHEAD, StepContext
 from headrace.streams.steps.envelope import Envelope
-from headrace.streams.steps.errors import SnapshotTooLarge, TooLarge
+from headrace.streams.steps.errors import HandlerError, SnapshotTooLarge, TooLarge
 from headrace.streams.steps.handlers import States
 from headrace.streams.steps.ordered_queue import OrderedQueue
 from headrace.streams.steps.replies import Replier
@@ -275,3 +276,43 @@ def test_a_queue_goes_on_where_it_was_before_a_restart() -> None:
     queue.drain(b"r", lambda record, root: True)
     assert not queue.holds(b"r")
     assert made.written().parked == 0
+
+
+# ---- what an author's code gives
+
+
+def test_a_method_may_give_many_things_and_not_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handlers, "MOST", 3)
+    assert handlers.several(iter(range(3))) == (0, 1, 2)
+    with pytest.raises(HandlerError, match="more than 3 things for one record; does it end"):
+        handlers.several(iter(range(4)))
+    event = Deposited(amount=1)
+    assert (handlers.several(None), handlers.several(event), handlers.several(7)) == ((), (event,), (7,))
+
+
+@pytest.mark.parametrize("failures", [0, 1, 3, 4])
+def test_a_reaction_that_stumbles_is_tried_three_times_more_after_longer_and_longer_pauses(failures: int) -> None:
+    calls: list[int] = []
+    pauses: list[float] = []
+
+    def call(number: int) -> list[int]:
+        calls.append(number)
+        if len(calls) <= failures:
+            raise Transient("not now")
+        return [number]
+
+    reaction: Any = SimpleNamespace(call=call)
+    if failures < 4:
+        assert handlers.react(reaction, (5,), pauses.append) == (5,)
+    else:
+        with pytest.raises(Transient):
+            handlers.react(reaction, (5,), pauses.append)
+    assert pauses == [0.05, 0.2, 0.8][:failures]
+    assert len(calls) == min(failures + 1, 4)
+
+
+def test_a_history_of_any_length_is_folded() -> None:
+    for number in (0, 1, 999, 1000, 1001, 2000):
+        state: Any = Account()
+        assert States(BANK).fold(state, deposits(0, number - 1)) == number
+        assert state.count == number

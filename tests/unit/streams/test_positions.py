@@ -208,3 +208,8 @@ def test_positions_are_written_as_they_are_read() -> None:
     read = Positions.FromString(STORED)
     assert [(p.topic, p.topic_id, p.offset) for p in read.inputs] == [(EVENTS, "e1", 20), (INBOX, "i1", 3)]
     assert (read.cluster, read.partitions) == ("here", 4)
+
+
+def test_states_that_are_missing_are_named(log: Log) -> None:
+    text = str(module.missing_snapshots(log.config, [0, 3]))
+    assert text.startswith("keeper, partition 0, 3: main.keeper.snapshots holds no state, and main.keeper.events holds")
