@@ -14,12 +14,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from cosmic_ray import plugins
 from cosmic_ray.commands.init import _all_work_items
@@ -39,7 +39,7 @@ MUTATED = (
     *(f"schemas/{n}.py" for n in ("record", "ids", "stored_event")),
     "topology/*.py",
 )
-# in the order in which they are likely to notice
+# of tests/unit
 TESTS = {
     "streams/steps": "steps testing features topology poker",
     "streams": "streams",
@@ -157,14 +157,15 @@ def copy(target: Path) -> None:
             (target / "headrace" / package.name).symlink_to(package)
 
 
-def time_limits() -> dict[str, float]:
-    """Seconds that the tests of each folder may take, from how long they take where nothing is broken."""
-    seconds: dict[str, float] = {}
-    for tests in sorted({tests for folders in TESTS.values() for tests in folders.split()}):
-        began = time.monotonic()
-        subprocess.run([*PYTEST, f"tests/unit/{tests}"], check=True, stdout=subprocess.DEVNULL)
-        seconds[tests] = time.monotonic() - began
-    return {folder: 15 + 2 * sum(seconds[tests] for tests in folders.split()) for folder, folders in TESTS.items()}
+def seconds_by_file() -> dict[str, float]:
+    """How long each file of tests takes where nothing is broken; the quickest first, so that mutants die soon."""
+    paths = {f"tests/unit/{tests}" for folders in TESTS.values() for tests in folders.split()}
+    subprocess.run([*PYTEST, *sorted(paths), "--junitxml=report.xml"], check=True, stdout=subprocess.DEVNULL)
+    found: dict[str, float] = defaultdict(float)
+    for case in ElementTree.parse("report.xml").iter("testcase"):
+        name = "/".join(word for word in case.attrib["classname"].split(".") if word.islower())
+        found[f"{name}.py"] += float(case.attrib["time"])
+    return dict(sorted(found.items(), key=lambda item: item[1]))
 
 
 def main() -> None:
@@ -185,12 +186,14 @@ def main() -> None:
         chance = random.Random(chosen.seed)
         sample = [chance.choice(place) for place in chance.sample(places, min(chosen.sample, len(places)))]
         print(f"{len(places)} places to break; trying {len(sample)}, seed {chosen.seed}", flush=True)
-        limits = time_limits()
+        seconds = seconds_by_file()
         fates: Counter[str] = Counter()
         for number, spec in enumerate(sample, 1):
-            package = next(folder for folder in TESTS if str(spec.module_path).startswith(f"{folder}/"))
-            tests = [f"tests/unit/{tests}" for tests in TESTS[package].split()]
-            result = mutate_and_test([spec], shlex.join([*PYTEST, *tests]), limits[package])
+            folders = next(folders for package, folders in TESTS.items() if str(spec.module_path).startswith(package))
+            roots = tuple(f"tests/unit/{folder}" for folder in folders.split())
+            files = [file for file in seconds if file.startswith(roots)]
+            limit = 30 + 3 * sum(seconds[file] for file in files)
+            result = mutate_and_test([spec], shlex.join([*PYTEST, *files]), limit)
             if result.diff is None:
                 sys.exit(f"{spec}\n{result.output}")
             fate = "timed out" if result.output == "timeout" else result.test_outcome.value
