@@ -1,6 +1,8 @@
 # Everything runs in .venv, made here from requirements.lock; nothing else of yours is touched.
 PYTHON ?= python3
 MINUTES ?= 5
+SEED ?= 1
+SAMPLE ?= 200
 BIN := .venv/bin
 PACKAGES := schemas topology streams testing embedded connectors cli bench examples
 .DEFAULT_GOAL := help
@@ -71,6 +73,9 @@ format: setup ## let ruff format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+mutate: setup ## break the code, and see whether the unit tests notice: SEED=1 SAMPLE=200 ONLY=streams/steps
+	$(BIN)/python -m tests.mutate --seed $(SEED) --sample $(SAMPLE) --only "$(ONLY)"
+
 # The image's lock is a part of the other one: the same versions, less of them.
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 lock: setup ## pin all dependencies anew
@@ -78,4 +83,4 @@ lock: setup ## pin all dependencies anew
 	$(COMPILE) --constraint requirements.lock --extra demo --extra otel --group build pyproject.toml -o requirements-runtime.lock
 
 T ?= tests/unit
-.PHONY: help setup kafka-jars demo check unit test one chaos fuzz bench bench-peers proto format lock
+.PHONY: help setup kafka-jars demo check unit test one chaos fuzz mutate bench bench-peers proto format lock

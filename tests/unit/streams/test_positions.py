@@ -174,6 +174,25 @@ def test_a_store_of_other_topics_is_made_anew(origin: bytes, log: Log) -> None:
     assert not discarded(log), "once"
 
 
+def test_what_is_put_into_a_store_that_was_made_anew_is_kept(log: Log) -> None:
+    """From then on it is of these topics."""
+    store(log, origin=b"elsewhere s1").close()
+    partition = Partition(log.config, 0, threading.Event())
+    assert partition.restore().discard_foreign(ENDS, HERE)
+    assert partition.store is not None
+    partition.store.edition("main").put(Staged(entries={b"\0park|r": b"y"}), {"main.keeper.snapshots": 9})
+    partition.close()
+    assert not discarded(log)
+
+
+@pytest.mark.parametrize(("checkpoint", "gone"), [(9, False), (10, True)])
+def test_a_store_may_be_at_the_end_of_its_topic_and_not_ahead_of_it(checkpoint: int, gone: bool, log: Log) -> None:
+    found = store(log)
+    found.edition("main").put(Staged(), {"main.keeper.snapshots": checkpoint})
+    found.close()
+    assert discarded(log) is gone
+
+
 def test_a_store_that_may_have_missed_deletions_is_made_anew(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     """Time-outs that were cancelled, and events that were handled, would come again."""
     found = store(log)
@@ -189,3 +208,8 @@ def test_positions_are_written_as_they_are_read() -> None:
     read = Positions.FromString(STORED)
     assert [(p.topic, p.topic_id, p.offset) for p in read.inputs] == [(EVENTS, "e1", 20), (INBOX, "i1", 3)]
     assert (read.cluster, read.partitions) == ("here", 4)
+
+
+def test_states_that_are_missing_are_named(log: Log) -> None:
+    text = str(module.missing_snapshots(log.config, [0, 3]))
+    assert text.startswith("keeper, partition 0, 3: main.keeper.snapshots holds no state, and main.keeper.events holds")

@@ -51,7 +51,11 @@ def test_an_unknown_kind_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "topic", ["", "main.player", "main.player.event", "x.main.player.events", "Main.player.events", "headrace.replies"]
+    "topic",
+    [
+        *("", "main.player", "main.player.event", "x.main.player.events", "main.player.events.events"),
+        *("Main.player.events", "main.Player.events", "headrace.replies"),
+    ],
 )
 def test_topics_of_others_are_not_ours(topic: str) -> None:
     assert Names().split(topic) is None
