@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Message, TopicPartition
 
 from headrace.schemas.headers import UNREADABLE
 from headrace.schemas.record import Record
@@ -14,8 +14,9 @@ from headrace.streams.clock import now_ms
 from headrace.streams.observability.metrics import Metrics
 from headrace.streams.runtime import inputs as module
 from headrace.streams.runtime.config import ComponentConfig
-from headrace.streams.runtime.inputs import Inputs, to_record
+from headrace.streams.runtime.inputs import Inputs
 from headrace.streams.settings import Settings
+from headrace.streams.state.messages import to_record
 from tests.support import bank
 
 COMMANDS, FACTS = "main.account.commands", "main.account.facts"
@@ -75,8 +76,9 @@ class Log:
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def warning(self, _: str, *, domain: str, error: str) -> None:
-        self.lines.append(error)
+    def warning(self, event: str, *, error: str = "", **about: Any) -> None:
+        where = [about.get(name) for name in ("topic", "partition", "offset", "records")]
+        self.lines.append(error or " ".join(map(str, [event, *where])))
 
 
 class Clock:
@@ -222,18 +224,18 @@ def test_lag_is_what_is_on_the_log_and_not_read_markers_left_out(
     inputs: Inputs, metrics: Metrics, clock: Clock
 ) -> None:
     inputs.start(0, {COMMANDS: 5, FACTS: 7})
-    inputs.start(1, {COMMANDS: 2, FACTS: -1001})
+    inputs.start(1, {COMMANDS: 2, FACTS: OFFSET_BEGINNING})
     end = message(9, error=KafkaError._PARTITION_EOF)
     kafka(inputs).high = {(COMMANDS, 0): 10, (FACTS, 0): 6, (COMMANDS, 1): 4, (FACTS, 1): 50}
     polled(inputs)
-    assert lag(metrics) == 5 + 2
+    assert lag(metrics) == 5 + 2 + 50, "before the first record too"
     polled(inputs, end)
     clock.now += 4.9
     polled(inputs)
-    assert lag(metrics) == 7, "looked at every five seconds"
+    assert lag(metrics) == 57, "looked at every five seconds"
     clock.now += 0.1
     polled(inputs)
-    assert lag(metrics) == 1 + 2
+    assert lag(metrics) == 1 + 2 + 50
     kafka(inputs).high = {(COMMANDS, 1): 3}
     clock.now += 5
     polled(inputs)
@@ -243,6 +245,25 @@ def test_lag_is_what_is_on_the_log_and_not_read_markers_left_out(
     clock.now += 5
     polled(inputs)
     assert lag(metrics) == 1
+
+
+def test_a_transaction_that_is_left_open_is_named_once_per_its_longest_time(
+    inputs: Inputs, log: Log, clock: Clock
+) -> None:
+    inputs.start(0, {COMMANDS: 5, FACTS: 7})
+    kafka(inputs).high = {(COMMANDS, 0): 8, (FACTS, 0): 7}
+    kafka(inputs).reading[COMMANDS, 0] = 6
+    ends = message(6, error=KafkaError._PARTITION_EOF), message(7, topic=FACTS, error=KafkaError._PARTITION_EOF)
+    polled(inputs, *ends)
+    said = "a transaction is open on an input, and holds back what lies behind it"
+    for seconds, times in ((5.1, 0), (25.0, 0), (5.1, 1), (25.0, 1), (5.1, 2)):
+        clock.now += seconds
+        polled(inputs)
+        assert log.lines == [f"{said} {COMMANDS} 0 6 2"] * times
+    polled(inputs, message(8, error=KafkaError._PARTITION_EOF))
+    clock.now += 100
+    polled(inputs)
+    assert len(log.lines) == 2, "it has ended"
 
 
 def test_messages_become_records() -> None:

@@ -32,6 +32,7 @@ class FakeRestoration:
     def __init__(self, *_: object) -> None:
         self.jobs: list[RestoreJob] = []
         self.failure: Exception | None = None
+        self.broken: StoreFailed | None = None
         self.closed = False
         self._done: list[Restored] = []
 

@@ -158,26 +158,6 @@ def test_after_a_doubt_less_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     assert handled == [4, 2, 1, 1, 2]
 
 
-def test_what_brokers_take_is_no_records_doing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While they are away each commit lasts as long as its time-out; a good record must not be refused for that."""
-    clock = Clock()
-    monkeypatch.setattr(time, "perf_counter", clock)
-    notes: list[str] = []
-    processor = made(notes, monkeypatch, looks_ahead=False, transaction_timeout=100.0)
-
-    class Away(FakeTransaction):
-        def commit(self, *_: Any) -> None:
-            clock.now += 100
-            raise CommitOutcomeUnknown("records were not taken within 100 s")
-
-    processor._transaction = Away(notes)  # type: ignore[assignment]
-    for _ in range(3):
-        notes.clear()
-        processor.in_doubt = False
-        processor.process_input([record(COMMANDS, 0, 0)])
-        assert "0 handles 0" in notes
-
-
 def test_a_record_that_outlasts_its_transaction_alone_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else it would be tried for ever, and nothing behind it."""
     monkeypatch.setattr(time, "perf_counter", Clock(step=3.0))

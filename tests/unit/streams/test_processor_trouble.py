@@ -241,15 +241,15 @@ def test_a_record_that_cannot_be_read_is_refused(value: bytes | None, whole: boo
 
 def test_records_are_traced_if_that_is_wanted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     @contextmanager
-    def span(name: str, headers: object) -> Iterator[None]:
-        bench.kafka.note(name)
+    def span(name: str, group: str, record: Record) -> Iterator[None]:
+        bench.kafka.note(f"{name} {group} {record.offset}")
         yield
         bench.kafka.note("end")
 
     monkeypatch.setattr(bench.tracing, "on", True)
     monkeypatch.setattr(bench.tracing, "span", span)
     bench.process(0)
-    assert bench.kafka.taken()[1:4] == ["account", "handle 0:0", "end"]
+    assert bench.kafka.taken()[1:4] == ["account headrace.account 0", "handle 0:0", "end"]
 
 
 # ---- positions alone
@@ -287,7 +287,7 @@ def test_in_doubt_nothing_is_processed_until_it_is_settled(bench: Bench) -> None
         bench.its.recover()
     assert bench.its.in_doubt
     bench.its.recover()
-    assert bench.kafka.taken() == ["start", "start", "restore [0, 1]"]
+    assert bench.kafka.taken() == ["start", "start", "missing", "restore [0, 1]"]
     assert bench.process(0)
     bench.its.close()
     assert bench.kafka.notes[-1] == "close"
@@ -378,8 +378,8 @@ def test_a_record_that_outlasts_its_transaction_is_refused_when_it_comes_again_a
     assert "handle 0:1" in bench.kafka.taken()
 
 
-@pytest.mark.parametrize(("seconds", "slow"), [(9.9, False), (10.1, True)])
-def test_it_is_the_transactions_whole_time_that_it_has(
+@pytest.mark.parametrize(("seconds", "slow"), [(7.4, False), (7.6, True)])
+def test_a_quarter_of_the_transactions_time_is_left_to_the_brokers(
     seconds: float, slow: bool, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [50.0]
@@ -389,9 +389,10 @@ def test_it_is_the_transactions_whole_time_that_it_has(
         now[0] += seconds
 
     monkeypatch.setattr(bench.step(), "handle", handle)
-    bench.kafka.fail = {"commit": [DOUBT]}
-    bench.process(0)
-    bench.its.in_doubt = False
-    bench.kafka.taken()
+    bench.kafka.fail = {"commit": [DOUBT, DOUBT]}
+    for _ in range(2):  # once may be chance, as when the machine sleeps
+        bench.process(0)
+        bench.its.in_doubt = False
+        assert not any(note.startswith("refuse") for note in bench.kafka.taken())
     bench.process(0)
     assert any(note.startswith("refuse") for note in bench.kafka.taken()) is slow
