@@ -15,7 +15,7 @@ from headrace.streams.client import OutcomeUnknown, Reply
 from headrace.streams.runtime.committed_offsets import HANGING_OFFSETS
 from headrace.streams.state.restore import OPEN_TRANSACTION
 from headrace.streams.state.rocksdb import PartitionStore
-from tests.support import bank_pb2 as pb
+from tests.support.bank import messages_pb2 as pb
 from tests.support.deployment import Deployment, Load, Worker, check_clients, until
 from tests.support.independent_reader import Entry, end_offsets, read_topics
 

@@ -16,8 +16,8 @@ from headrace.streams.client import Client
 from headrace.streams.runtime.positions import UNREAD
 from headrace.streams.settings import Settings
 from headrace.testing.request import request
-from tests.support import bank as bank_domain
-from tests.support import bank_pb2 as pb
+from tests.support.bank import accounts
+from tests.support.bank import messages_pb2 as pb
 from tests.support.deployment import Deployment, deployed, until
 from tests.support.workflow_deployment import WorkflowDeployment, run_on, workflow_of
 
@@ -78,7 +78,7 @@ def remade(admin: AdminClient, settings: Settings, name: str) -> None:
     """Delete a topic and make it again."""
     (future,) = admin.delete_topics([name], request_timeout=20).values()
     future.result()
-    specs = {spec.name: spec for spec in topics.wanted(settings, bank_domain.topology)}
+    specs = {spec.name: spec for spec in topics.wanted(settings, accounts.topology)}
 
     def made() -> bool:
         try:
@@ -244,12 +244,12 @@ def test_no_client_makes_a_topic_by_itself(tmp_path: Path) -> None:
         settings = Settings(bootstrap=kafka.bootstrap, prefix="auto.")
 
         async def go() -> None:
-            async with Client(bank_domain.topology, settings) as client:
+            async with Client(accounts.topology, settings) as client:
                 await client.execute(pb.Deposit(amount=1), root="r", timeout=60)
 
         with pytest.raises(LookupError, match=r"auto.headrace.replies is missing"):
             asyncio.run(go())
-        topics.create(settings, topics.wanted(settings, bank_domain.topology)[-1:])
+        topics.create(settings, topics.wanted(settings, accounts.topology)[-1:])
         with pytest.raises(KafkaException):
             asyncio.run(go())
         assert {

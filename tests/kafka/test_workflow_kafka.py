@@ -23,7 +23,7 @@ from google.protobuf.message import Message
 from headrace.schemas import headrace_v1_pb2 as wire
 from headrace.streams.client import Client, OutcomeUnknown, Reply
 from headrace.streams.state.topic_reader import read
-from tests.support import bank_pb2 as pb
+from tests.support.bank import messages_pb2 as pb
 from tests.support.deployment import Load, until
 from tests.support.workflow_deployment import Ledger, WorkflowDeployment, WorkflowWorker, run_on
 

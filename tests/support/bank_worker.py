@@ -34,10 +34,10 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 if os.environ.get("BANK_VERSION") == "2":
-    from tests import support
-    from tests.support import schema_v2
+    from tests.support import bank
+    from tests.support.bank import schema_v2
 
-    sys.modules["tests.support.bank_pb2"] = support.bank_pb2 = schema_v2.messages()
+    sys.modules["tests.support.bank.messages_pb2"] = bank.messages_pb2 = schema_v2.messages()
 
 from headrace import Topology, applies, handles
 from headrace.streams.admin import topics
@@ -47,8 +47,8 @@ from headrace.streams.settings import Settings
 from headrace.streams.state.restore import Restorer, Take, Task, take_history
 from headrace.streams.state.topic_reader import Ends
 from headrace.topology.inspection.aggregate import AggregateSpec
-from tests.support import bank
-from tests.support.bank_pb2 import Account, Burst, Deposit, Deposited, Poison, Withdrawn
+from tests.support.bank import accounts
+from tests.support.bank.messages_pb2 import Account, Burst, Deposit, Deposited, Poison, Withdrawn
 
 settings = Settings()
 _FAULT = settings.state_dir / "fault"
@@ -98,7 +98,7 @@ class SlowRestorer(Restorer):
         return count
 
 
-class Accounts(bank.Accounts):
+class Accounts(accounts.Accounts):
     """The bank with a point in its busiest handler, and a handler that harms the state before it fails."""
 
     @handles

@@ -24,9 +24,9 @@ from headrace.embedded.broker import free_ports
 from headrace.streams.admin import topics
 from headrace.streams.client import Client, OutcomeUnknown, Reply
 from headrace.streams.settings import Settings
-from tests.support import bank_pb2 as pb
 from tests.support import deadlines, process_server
-from tests.support.bank import topology
+from tests.support.bank import messages_pb2 as pb
+from tests.support.bank.accounts import topology
 from tests.support.independent_reader import LogReader, end_offsets
 from tests.support.log_timeline import log_lines
 

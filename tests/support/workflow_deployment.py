@@ -20,8 +20,8 @@ from headrace.cli.main import app
 from headrace.streams.admin import topics
 from headrace.streams.client import Client
 from headrace.streams.settings import Settings
-from tests.support import bank_pb2 as pb
-from tests.support import workflow_domain
+from tests.support.bank import messages_pb2 as pb
+from tests.support.bank import reactions
 from tests.support.deployment import Worker, until
 from tests.support.independent_reader import Entry, end_offsets, message, murmur, read_topics
 
@@ -42,7 +42,7 @@ class WorkflowWorker(Worker):
 
 @dataclass
 class WorkflowDeployment:
-    """A deployment of one of the topologies of workflow_domain, under a prefix of its own."""
+    """A deployment of one of the topologies of reactions, under a prefix of its own."""
 
     settings: Settings
     name: str
@@ -52,7 +52,7 @@ class WorkflowDeployment:
     @property
     def topology(self) -> Topology:
         """The topology that it runs."""
-        found: Topology = getattr(workflow_domain, self.name)
+        found: Topology = getattr(reactions, self.name)
         return found
 
     def worker(self, name: str = "w", **variables: Any) -> WorkflowWorker:
@@ -206,7 +206,7 @@ def workflow_of(bootstrap: str, name: str, folder: Path, **settings: Any) -> Ite
 
 def run_on(workflow: WorkflowDeployment, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """The command, on a deployment; it must end with `code`."""
-    monkeypatch.setenv("HEADRACE_TOPOLOGY", f"tests.support.workflow_domain:{workflow.name}")
+    monkeypatch.setenv("HEADRACE_TOPOLOGY", f"tests.support.bank.reactions:{workflow.name}")
     monkeypatch.setenv("HEADRACE_BOOTSTRAP", workflow.settings.bootstrap)
     monkeypatch.setenv("HEADRACE_PREFIX", workflow.settings.prefix)
 

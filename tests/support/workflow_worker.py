@@ -10,7 +10,7 @@ It can be told to die on its way: a file named `fault` in its state folder holds
     {component}:commit             its offsets are too, the transaction is open
     {component}:store              the transaction is committed, the store does not have it
 
-WORKFLOW_TOPOLOGY names the topology in `workflow_domain`, WORKFLOW_COMPONENTS (with commas) what of it runs here, by
+WORKFLOW_TOPOLOGY names the topology in `reactions`, WORKFLOW_COMPONENTS (with commas) what of it runs here, by
 default all;
 WORKFLOW_MENDED=1 mends the saga that fails at thirteen; WORKFLOW_BEGIN says where it begins, by default "oldest".
 """
@@ -30,7 +30,7 @@ from headrace import Topology
 from headrace.streams.runtime import transaction, worker
 from headrace.streams.runtime.positions import PositionsUnfit
 from headrace.streams.settings import Settings
-from tests.support import workflow_domain
+from tests.support.bank import reactions
 
 settings = Settings()
 _FAULT = settings.state_dir / "fault"
@@ -95,9 +95,9 @@ def main() -> int:
     engine: Any = transaction
     assert engine.Producer is Producer, "the engine takes its producer from elsewhere now"
     engine.Producer = FaultyProducer
-    workflow_domain.Keeper.broken = os.environ.get("WORKFLOW_MENDED") != "1"
+    reactions.Keeper.broken = os.environ.get("WORKFLOW_MENDED") != "1"
     components = [word for word in os.environ.get("WORKFLOW_COMPONENTS", "").split(",") if word]
-    topology: Topology = getattr(workflow_domain, os.environ.get("WORKFLOW_TOPOLOGY", "topology"))
+    topology: Topology = getattr(reactions, os.environ.get("WORKFLOW_TOPOLOGY", "topology"))
     if keeper := topology.components.get("keeper"):
         keeper.begin = os.environ.get("WORKFLOW_BEGIN", "oldest")
     try:

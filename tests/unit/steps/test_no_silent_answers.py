@@ -12,9 +12,9 @@ from headrace.streams.steps.merge import changed
 from headrace.streams.steps.replies import query_result
 from headrace.testing import TopologyDriver
 from headrace.testing.memory_store import MemoryStore
-from tests.support import bank_pb2 as pb
-from tests.support import workflow_domain
-from tests.support.bank_pb2 import Account, Deposited, Stashed, Withdraw
+from tests.support.bank import messages_pb2 as pb
+from tests.support.bank.accounts import Purse
+from tests.support.bank.messages_pb2 import Account, Deposited, Stashed, Withdraw
 from tests.support.shapes_pb2 import Shapes
 from tests.support.step_fixture import StepFixture
 
@@ -95,7 +95,7 @@ class Patient(ProcessManager[Account]):
 
 def test_a_time_out_whose_reaction_was_dropped_is_kept_for_a_person() -> None:
     """A later release brought it back: then it is replayed. In between, the process goes on."""
-    topology = Topology(workflow_domain.Purse, Patient)
+    topology = Topology(Purse, Patient)
     spec = topology.component("patient")
     driver = TopologyDriver(topology, start=START)
     driver.execute(pb.Deposit(amount=5), "p", correlation_id="trip")

@@ -23,7 +23,8 @@ from headrace import (
 )
 from headrace.schemas.headers import Headers
 from headrace.testing import TopologyDriver
-from tests.support.bank_pb2 import (
+from tests.support.bank.accounts import Book, Purse
+from tests.support.bank.messages_pb2 import (
     Account,
     Annotate,
     Annotated,
@@ -35,7 +36,6 @@ from tests.support.bank_pb2 import (
     Withdraw,
     Withdrawn,
 )
-from tests.support.workflow_domain import Book, Purse
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 Yield = Iterator[Opened | Stashed | Send[Annotate | Touch] | Schedule | Cancel]

@@ -27,7 +27,7 @@ from headrace import (
 from headrace.schemas.headers import Headers
 from headrace.schemas.headrace_v1_pb2 import DeadLetter, Settled
 from headrace.testing import TopologyDriver
-from tests.support.bank_pb2 import (
+from tests.support.bank.messages_pb2 import (
     Account,
     Annotate,
     Annotated,

@@ -1,18 +1,15 @@
-"""A small workflow for tests: accounts, a book of notes about them, and sagas between the two."""
+"""Who reacts to the bank's events: sagas and a process manager between purses and the book."""
 
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import ClassVar
 
 from headrace import (
-    Aggregate,
     Cancel,
     Cascade,
     EventContext,
-    Flag,
     ProcessContext,
     ProcessManager,
-    Rejected,
     Rejection,
     Saga,
     Schedule,
@@ -22,83 +19,21 @@ from headrace import (
     Transient,
     applies,
     compensates,
-    handles,
     reacts,
-    records,
 )
-from tests.support.bank_pb2 import (
+from tests.support.bank.accounts import Book, Purse
+from tests.support.bank.messages_pb2 import (
     Account,
     Annotate,
     Annotated,
     Deposit,
     Deposited,
     Opened,
-    Stash,
     Stashed,
     Swollen,
     Touch,
     Withdraw,
-    Withdrawn,
 )
-
-
-class Purse(Aggregate[Account]):
-    """Takes deposits, records what a bank says, and gives back what the book will not have."""
-
-    domain = "purse"
-
-    @handles
-    def deposit(self, state: Account, command: Deposit) -> Deposited:
-        return Deposited(amount=command.amount, balance=state.balance + command.amount)
-
-    @records
-    def confirmed(self, state: Account, fact: Stash) -> Stashed:
-        if fact.amount < 0:
-            raise Rejected("facts cannot be")
-        return Stashed(pocket=fact.pocket, amount=fact.amount)
-
-    @compensates
-    def refused(self, state: Account, command: Annotate, refusal: Rejection) -> Withdrawn | Flag:
-        flags = {
-            "no": None,
-            "revoke": Flag.REVOKE,
-            "dead": Flag.DEAD_LETTER,
-            "alarm": Flag.ESCALATE,
-            "abort": Flag.ABORT,
-        }
-        flag = flags[command.note.partition(" ")[0]]
-        return flag or Withdrawn(amount=refusal.sequence, balance=state.balance)
-
-    @applies
-    def moved(self, state: Account, event: Deposited | Withdrawn) -> None:
-        state.balance = event.balance
-        state.count += 1
-
-    @applies
-    def stashed(self, state: Account, event: Stashed) -> None:
-        state.pockets[event.pocket] = event.amount
-
-
-class Book(Aggregate[Account]):
-    """Notes; refuses those that begin with a word of refusal."""
-
-    domain = "book"
-    refused: ClassVar[tuple[str, ...]] = ("no", "revoke", "dead", "alarm", "abort")
-
-    @handles
-    def annotate(self, state: Account, command: Annotate) -> Annotated:
-        if command.note.startswith(self.refused):
-            raise Rejected(f"{command.note!r} is not to be noted", code="taste")
-        return Annotated(note=command.note)
-
-    @handles
-    def touch(self, state: Account, command: Touch) -> None:
-        raise Rejected("not to be touched")
-
-    @applies
-    def annotated(self, state: Account, event: Annotated) -> None:
-        state.note = event.note
-        state.count += 1
 
 
 class Keeper(Saga):
