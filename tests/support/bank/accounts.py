@@ -146,6 +146,14 @@ class Purse(Aggregate[Account]):
     """Takes deposits, records what a bank says, and gives back what the book will not have."""
 
     domain = "purse"
+    answers: ClassVar[dict[str, Flag | None]] = {
+        "no": None,
+        "revoke": Flag.REVOKE,
+        "dead": Flag.DEAD_LETTER,
+        "alarm": Flag.ESCALATE,
+        "abort": Flag.ABORT,
+    }
+    """To refusals, by the first word of the note."""
 
     @handles
     def deposit(self, state: Account, command: Deposit) -> Deposited:
@@ -159,15 +167,7 @@ class Purse(Aggregate[Account]):
 
     @compensates
     def refused(self, state: Account, command: Annotate, refusal: Rejection) -> Withdrawn | Flag:
-        flags = {
-            "no": None,
-            "revoke": Flag.REVOKE,
-            "dead": Flag.DEAD_LETTER,
-            "alarm": Flag.ESCALATE,
-            "abort": Flag.ABORT,
-        }
-        flag = flags[command.note.partition(" ")[0]]
-        return flag or Withdrawn(amount=refusal.sequence, balance=state.balance)
+        return self.answers[command.note.partition(" ")[0]] or Withdrawn(amount=refusal.sequence, balance=state.balance)
 
     @applies
     def moved(self, state: Account, event: Deposited | Withdrawn) -> None:
@@ -183,7 +183,7 @@ class Book(Aggregate[Account]):
     """Notes; refuses those that begin with a word of refusal."""
 
     domain = "book"
-    refused: ClassVar[tuple[str, ...]] = ("no", "revoke", "dead", "alarm", "abort")
+    refused: ClassVar[tuple[str, ...]] = tuple(Purse.answers)
 
     @handles
     def annotate(self, state: Account, command: Annotate) -> Annotated:

@@ -8,6 +8,7 @@ from headrace import (
     Cancel,
     Cascade,
     EventContext,
+    Flag,
     ProcessContext,
     ProcessManager,
     Rejection,
@@ -85,18 +86,28 @@ def treasury(state: Account, event: Deposited) -> list[StateOf]:
     return [StateOf("purse", "treasury"), StateOf("book", "nobody")] if event.amount >= 100 else []
 
 
+def unreadable(state: Account, event: Withdraw) -> list[StateOf]:
+    """No book can have this name."""
+    return [StateOf("book", "b\n")] if event.amount == 61 else []
+
+
 class Warden(ProcessManager[Account]):
-    """Waits a little, after each deposit, for a note of the same trip; then has the book touched, which is refused."""
+    """Waits a little, after each deposit, for a note of the same trip; then has the book touched, which is refused.
+
+    Special amounts make it do something else.
+    """
 
     name = "warden"
     begin = "oldest"
     patience: ClassVar[dict[int, timedelta]] = {50: timedelta(seconds=6)}
     """By amount; a second and a half for others."""
+    answer: ClassVar[Flag | None] = None
+    """To refusals, in place of an event."""
 
     @reacts(reads=treasury)
     def deposited(
         self, state: Account, event: Deposited, context: ProcessContext
-    ) -> Iterator[Opened | Stashed | Send[Annotate] | Schedule]:
+    ) -> Iterator[Opened | Stashed | Send[Annotate | Touch] | Schedule]:
         if event.amount >= 100:
             found, nobody = context.states[StateOf("purse", "treasury")], context.states[StateOf("book", "nobody")]
             yield Stashed(pocket="seen", amount=found.state.balance)
@@ -104,6 +115,8 @@ class Warden(ProcessManager[Account]):
             yield Stashed(pocket="nobody", amount=nobody.sequence)
         elif event.amount == 7:
             yield Send("book", context.root, Annotate(note="no more"))
+        elif event.amount == 17:
+            yield Send("book", context.root, Touch())
         else:
             yield Opened(owner=context.root)
             yield Schedule(self.patience.get(event.amount, timedelta(seconds=1.5)), Withdraw(amount=event.amount))
@@ -113,19 +126,19 @@ class Warden(ProcessManager[Account]):
         yield Cancel(Withdraw)
         yield Stashed(pocket="noted", amount=1)
 
-    @reacts
+    @reacts(reads=unreadable)
     def impatient(
         self, state: Account, event: Withdraw, context: ProcessContext
-    ) -> Iterator[Stashed | Swollen | Send[Touch]]:
+    ) -> Iterator[Stashed | Swollen | Send[Annotate | Touch]]:
         if event.amount == 60:  # more than the state may hold
             yield Swollen(ballast=b"x" * 600_000)
             yield Swollen(ballast=b"y" * 600_000)
         yield Stashed(pocket="waited", amount=event.amount)
-        yield Send("book", context.root, Touch())
+        yield Send("book", context.root, Annotate(note="no") if event.amount == 62 else Touch())
 
     @compensates
-    def refused(self, state: Account, command: Touch, refusal: Rejection) -> Stashed:
-        return Stashed(pocket="refused", amount=1)
+    def refused(self, state: Account, command: Touch, refusal: Rejection) -> Stashed | Flag:
+        return self.answer or Stashed(pocket="refused", amount=1)
 
     @applies
     def opened(self, state: Account, event: Opened) -> None:
