@@ -129,17 +129,17 @@ def test_an_offset_beyond_the_end_loses_nothing(bank: Deployment) -> None:
 
 
 def test_a_saga_that_is_new_begins_where_it_says(workflow: WorkflowDeployment) -> None:
-    before = workflow.worker("before", WORKFLOW_COMPONENTS="purse,book").start().await_ready()
+    before = workflow.worker("before", BANK_COMPONENTS="purse,book").start().await_ready()
     workflow.deposit(p=[1, 2])
     until(lambda: len(workflow.read("purse", "events")) == 2, "there were events")
-    saga = workflow.worker("saga", WORKFLOW_COMPONENTS="keeper", WORKFLOW_BEGIN="")
+    saga = workflow.worker("saga", BANK_COMPONENTS="keeper", BANK_BEGIN="")
     assert saga.start().wait() == 3
     assert 'begin = "oldest" or begin = "now"' in saga.tail()
-    saga.start(WORKFLOW_BEGIN="now").await_ready()
+    saga.start(BANK_BEGIN="now").await_ready()
     saga.stop()
     workflow.deposit(p=[3])
     until(lambda: len(workflow.read("purse", "events")) == 3, "there was one more, while the saga was away")
-    saga.start(WORKFLOW_BEGIN="").await_ready()  # it is not new any more
+    saga.start(BANK_BEGIN="").await_ready()  # it is not new any more
     ledger = workflow.settled()
     assert [fact.cause for fact in ledger.events["book", "p"]] == ["/main/purse/p:2>keeper/0"]
     assert before.alive

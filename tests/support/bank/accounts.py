@@ -103,8 +103,10 @@ class Accounts(Aggregate[Account]):
         if command.how == "slow":
             time.sleep(0.02)
             return None
-        if command.how == "mutate":
+        if command.how.startswith("mutate"):
             state.balance += 1
+        if command.how == "mutate and raise":
+            raise ZeroDivisionError("as told, after a change")
         if command.how == "type":
             return "no event"  # type: ignore[return-value]
         if command.how == "stranger":
