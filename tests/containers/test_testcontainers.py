@@ -12,7 +12,7 @@ from testcontainers.core.container import DockerContainer
 
 from headrace.embedded.broker import free_ports
 from headrace.streams.client import Status
-from tests.support import bank_pb2 as pb
+from tests.support.bank import messages_pb2 as pb
 from tests.support.deployment import deployed, until
 
 pytestmark = pytest.mark.containers

@@ -20,8 +20,8 @@ from headrace.streams.settings import Settings
 from headrace.streams.state.topic_reader import read
 from headrace.testing.request import request
 from headrace.topology.reply import Reply
-from tests.support import workflow_domain
-from tests.support.bank_pb2 import Annotate, Deposit, Stash
+from tests.support.bank import reactions
+from tests.support.bank.messages_pb2 import Annotate, Deposit, Stash
 from tests.support.deployment import until
 from tests.support.guarded_broker import GuardedBroker, guarded_broker
 from tests.support.pages import ROOT, blocks
@@ -74,10 +74,10 @@ class Flow:
 
     def __init__(self, broker: GuardedBroker, folder: Path) -> None:
         self.broker, self._folder = broker, folder
-        self.topology = workflow_domain.topology
+        self.topology = reactions.topology
 
     def shell(self, user: str) -> Shell:
-        return shell(self.broker, user, self._folder, FLOW, "tests.support.workflow_domain:topology")
+        return shell(self.broker, user, self._folder, FLOW, "tests.support.bank.reactions:topology")
 
     def settings(self, user: str) -> Settings:
         return Settings(bootstrap=self.broker.address, prefix=FLOW, kafka=self.broker.user(user))

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from headrace.embedded import EmbeddedKafka
-from tests.support import bank_pb2 as pb
+from tests.support.bank import messages_pb2 as pb
 from tests.support.deployment import Deployment
 
 pytestmark = [pytest.mark.kafka, pytest.mark.chaos]

@@ -11,9 +11,9 @@ import pytest
 from google.protobuf.message import Message as Protobuf
 
 from headrace.streams.client import Client, OutcomeUnknown, Reply, Status
-from tests.support import bank_pb2 as pb
 from tests.support import deadlines
-from tests.support.bank import topology
+from tests.support.bank import messages_pb2 as pb
+from tests.support.bank.accounts import topology
 from tests.support.deployment import Deployment, deployed, secrets, until
 from tests.support.independent_reader import murmur, read_topics
 

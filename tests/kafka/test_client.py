@@ -10,9 +10,9 @@ from confluent_kafka import KafkaError, KafkaException, Message
 
 from headrace.embedded import EmbeddedKafka
 from headrace.streams.client import Client, ClientNotUsable, OutcomeUnknown, Reply, Status, connection
-from tests.support import bank_pb2 as pb
-from tests.support import workflow_domain
-from tests.support.bank import topology
+from tests.support.bank import messages_pb2 as pb
+from tests.support.bank import reactions
+from tests.support.bank.accounts import topology
 from tests.support.deployment import Deployment, deployed, secrets, until
 from tests.support.independent_reader import read_topics
 from tests.support.verbs import all_verbs
@@ -134,7 +134,7 @@ def test_what_does_not_pass_is_raised_at_once(bootstrap: str, tmp_path: Path) ->
     with deployed(bootstrap, tmp_path) as bank:
 
         async def scenario() -> None:
-            async with Client(workflow_domain.topology, bank.settings) as client:  # which has other topics
+            async with Client(reactions.topology, bank.settings) as client:  # which has other topics
                 with pytest.raises(KafkaException) as caught:
                     await client.execute(pb.Deposit(amount=1), root="r", timeout=300)
                 assert caught.value.args[0].code() in (KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART)

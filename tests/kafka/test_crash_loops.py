@@ -15,7 +15,7 @@ from headrace.streams.client import Client
 from headrace.streams.state.topic_reader import read
 from headrace.topology.partitioner import partition_of
 from headrace.topology.reply import Reply
-from tests.support import bank_pb2 as pb
+from tests.support.bank import messages_pb2 as pb
 from tests.support.damage import WHOLE, damage
 from tests.support.deployment import Deployment, deployed, until
 

@@ -13,8 +13,8 @@ import pytest
 from confluent_kafka import Producer
 
 from headrace.embedded import EmbeddedKafka
-from tests.support.deployment import until
-from tests.support.workflow_deployment import WorkflowDeployment, WorkflowWorker, workflow_of
+from tests.support.deployment import Worker, until
+from tests.support.workflow_deployment import WorkflowDeployment, workflow_of
 
 pytestmark = pytest.mark.kafka
 TOKEN = "a token of this test"  # noqa: S105
@@ -27,7 +27,7 @@ def workflow(bootstrap: str, tmp_path: Path) -> Iterator[WorkflowDeployment]:
         yield workflow
 
 
-def ask(worker: WorkflowWorker, path: str, body: Any = None, token: str = "", **query: str) -> tuple[int, Any]:
+def ask(worker: Worker, path: str, body: Any = None, token: str = "", **query: str) -> tuple[int, Any]:
     """Status and JSON of a page below /dead-letters."""
     request = urllib.request.Request(
         f"http://127.0.0.1:{worker.port}/dead-letters{path}?{urlencode(query)}".rstrip("?"),
@@ -43,8 +43,8 @@ def ask(worker: WorkflowWorker, path: str, body: Any = None, token: str = "", **
 
 def test_letters_are_listed_shown_sent_again_and_given_up(workflow: WorkflowDeployment) -> None:
     """Twice over: while nobody can handle it, and when it is handled already. It is done once."""
-    variables = {"HEADRACE_WEB_HOST": "0.0.0.0", "HEADRACE_WEB_TOKEN": TOKEN, "WORKFLOW_MENDED": 1}
-    broken = workflow.worker("w", **variables | {"WORKFLOW_MENDED": 0}).start().await_ready(60)
+    variables = {"HEADRACE_WEB_HOST": "0.0.0.0", "HEADRACE_WEB_TOKEN": TOKEN, "BANK_MENDED": 1}
+    broken = workflow.worker("w", **variables | {"BANK_MENDED": 0}).start().await_ready(60)
     workflow.deposit(dead=[1, 13, 3, 4], given=[13, 3], fine=[1])
     ledger = workflow.settled()
     assert [len(ledger.messages("book", root)) for root in ("dead", "given", "fine")] == [1, 0, 1]
@@ -70,7 +70,7 @@ def test_letters_are_listed_shown_sent_again_and_given_up(workflow: WorkflowDepl
     broken.kill()
 
     # a worker that has no part of the saga sends it again twice, before anybody can handle it
-    aloof = workflow.worker("aloof", WORKFLOW_COMPONENTS="book", **variables).start()
+    aloof = workflow.worker("aloof", BANK_COMPONENTS="book", **variables).start()
     aloof.await_ready(60)
     for _ in range(2):
         sent = [{"id": first["id"], "done": "sent again"}]

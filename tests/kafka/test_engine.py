@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
 from headrace.streams.client import Reply
 from headrace.topology.partitioner import partition_of
-from tests.support import bank_pb2 as pb
+from tests.support.bank import messages_pb2 as pb
 from tests.support.deployment import Deployment, Load, check_clients, deployed, until
 from tests.support.independent_reader import murmur, read_topics
 

@@ -15,7 +15,7 @@ from headrace.streams.client import OutcomeUnknown, Reply
 from headrace.streams.runtime.committed_offsets import HANGING_OFFSETS
 from headrace.streams.state.restore import OPEN_TRANSACTION
 from headrace.streams.state.rocksdb import PartitionStore
-from tests.support import bank_pb2 as pb
+from tests.support.bank import messages_pb2 as pb
 from tests.support.deployment import Deployment, Load, Worker, check_clients, until
 from tests.support.independent_reader import Entry, end_offsets, read_topics
 
@@ -148,7 +148,7 @@ def test_invariant_1_atomic_step(point: str, bank: Deployment) -> None:
     first = asyncio.run(deposit("first"))
     before, offsets = records("read_committed"), bank.committed()
     assert before == {"events": 1, "snapshots": 2, "replies": 1}
-    worker.plan_fault(point, SIGKILL)
+    worker.plan_fault(f"account:{point}", SIGKILL)
     if point == "store":
         asyncio.run(deposit("second"))
     else:
@@ -201,7 +201,7 @@ def test_a_zombie_with_a_batch_in_hand(point: str, wake: str, protocol: str, ban
         async with bank.client() as client:
             load = Load(client, 3, callers=24, patience=2)
             await load.progress(100)
-            zombie.plan_fault(point, SIGSTOP)
+            zombie.plan_fault(f"account:{point}", SIGSTOP)
             await asyncio.to_thread(until, zombie.fault_reached, "the worker froze")
             other.start()
             if wake == "early":
@@ -232,7 +232,7 @@ def test_a_call_to_the_brokers_that_never_returns(bank: Deployment) -> None:
         async with bank.client() as client:
             load = Load(client, 6, patience=3)
             await load.progress(50)
-            worker.plan_fault("offsets", "HANG")
+            worker.plan_fault("account:offsets", "HANG")
             await load.progress(200)
             await load.finish()
             return load
@@ -333,7 +333,7 @@ def test_a_broker_killed_in_the_middle_of_batches(own_kafka: EmbeddedKafka, bank
                 await asyncio.to_thread(own_kafka.kill)
                 await asyncio.to_thread(own_kafka.restart)
             await load.progress(150)
-            worker.plan_fault("commit", SIGSTOP)
+            worker.plan_fault("account:commit", SIGSTOP)
             await asyncio.to_thread(until, worker.fault_reached, "the worker froze")
             await asyncio.to_thread(own_kafka.kill)
             await asyncio.to_thread(own_kafka.restart)

@@ -19,7 +19,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from headrace.schemas.headers import ENGINE_ONLY
-from tests.support import bank_pb2 as pb
+from tests.support.bank import messages_pb2 as pb
 from tests.support.deployment import Deployment, Worker, deployed, until
 
 MINUTES = float(os.environ.get("FUZZ_MINUTES", "0.25"))

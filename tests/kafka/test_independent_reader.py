@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from headrace.schemas import headrace_v1_pb2 as wire
-from tests.support import bank_pb2 as pb
+from tests.support.bank import messages_pb2 as pb
 from tests.support.deployment import Load, deployed
 from tests.support.independent_reader import Entry, LogReader
 

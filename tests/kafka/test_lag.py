@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from tests.support import bank_pb2 as pb
+from tests.support.bank import messages_pb2 as pb
 from tests.support.deployment import until
 from tests.support.independent_reader import end_offsets
 from tests.support.workflow_deployment import WorkflowDeployment, workflow_of

@@ -9,8 +9,8 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
 from headrace.streams.admin.topics import create, wanted
-from tests.support import bank_pb2 as pb
-from tests.support.bank import topology
+from tests.support.bank import messages_pb2 as pb
+from tests.support.bank.accounts import topology
 from tests.support.deployment import Deployment, deployed, until
 
 pytestmark = pytest.mark.kafka

@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka import Producer
 
 from headrace.testing.request import request
-from tests.support.bank_pb2 import Deposit
+from tests.support.bank.messages_pb2 import Deposit
 from tests.support.deployment import Deployment, Load, Worker, deployed, until
 
 pytestmark = pytest.mark.kafka

@@ -16,8 +16,8 @@ from headrace.streams.client import Client
 from headrace.streams.runtime.positions import UNREAD
 from headrace.streams.settings import Settings
 from headrace.testing.request import request
-from tests.support import bank as bank_domain
-from tests.support import bank_pb2 as pb
+from tests.support.bank import accounts
+from tests.support.bank import messages_pb2 as pb
 from tests.support.deployment import Deployment, deployed, until
 from tests.support.groups import commit, forget_group
 from tests.support.workflow_deployment import WorkflowDeployment, run_on, workflow_of
@@ -52,7 +52,7 @@ def remade(admin: AdminClient, settings: Settings, name: str) -> None:
     """Delete a topic and make it again."""
     (future,) = admin.delete_topics([name], request_timeout=20).values()
     future.result()
-    specs = {spec.name: spec for spec in topics.wanted(settings, bank_domain.topology)}
+    specs = {spec.name: spec for spec in topics.wanted(settings, accounts.topology)}
 
     def made() -> bool:
         try:
@@ -103,17 +103,17 @@ def test_an_offset_beyond_the_end_loses_nothing(bank: Deployment) -> None:
 
 
 def test_a_saga_that_is_new_begins_where_it_says(workflow: WorkflowDeployment) -> None:
-    before = workflow.worker("before", WORKFLOW_COMPONENTS="purse,book").start().await_ready()
+    before = workflow.worker("before", BANK_COMPONENTS="purse,book").start().await_ready()
     workflow.deposit(p=[1, 2])
     until(lambda: len(workflow.read("purse", "events")) == 2, "there were events")
-    saga = workflow.worker("saga", WORKFLOW_COMPONENTS="keeper", WORKFLOW_BEGIN="")
+    saga = workflow.worker("saga", BANK_COMPONENTS="keeper", BANK_BEGIN="")
     assert saga.start().wait() == 3
     assert 'begin = "oldest" or begin = "now"' in saga.tail()
-    saga.start(WORKFLOW_BEGIN="now").await_ready()
+    saga.start(BANK_BEGIN="now").await_ready()
     saga.stop()
     workflow.deposit(p=[3])
     until(lambda: len(workflow.read("purse", "events")) == 3, "there was one more, while the saga was away")
-    saga.start(WORKFLOW_BEGIN="").await_ready()  # it is not new any more
+    saga.start(BANK_BEGIN="").await_ready()  # it is not new any more
     ledger = workflow.settled()
     assert [fact.cause for fact in ledger.events["book", "p"]] == ["/main/purse/p:2>keeper/0"]
     assert before.alive
@@ -218,12 +218,12 @@ def test_no_client_makes_a_topic_by_itself(tmp_path: Path) -> None:
         settings = Settings(bootstrap=kafka.bootstrap, prefix="auto.")
 
         async def go() -> None:
-            async with Client(bank_domain.topology, settings) as client:
+            async with Client(accounts.topology, settings) as client:
                 await client.execute(pb.Deposit(amount=1), root="r", timeout=60)
 
         with pytest.raises(LookupError, match=r"auto.headrace.replies is missing"):
             asyncio.run(go())
-        topics.create(settings, topics.wanted(settings, bank_domain.topology)[-1:])
+        topics.create(settings, topics.wanted(settings, accounts.topology)[-1:])
         with pytest.raises(KafkaException):
             asyncio.run(go())
         assert {

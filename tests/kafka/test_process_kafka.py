@@ -16,7 +16,7 @@ import pytest
 
 from headrace.embedded import EmbeddedKafka
 from headrace.schemas import headrace_v1_pb2 as wire
-from tests.support import bank_pb2 as pb
+from tests.support.bank import messages_pb2 as pb
 from tests.support.deployment import until
 from tests.support.independent_reader import Entry
 from tests.support.workflow_deployment import Ledger, WorkflowDeployment, run_on, workflow_of

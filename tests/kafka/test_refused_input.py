@@ -23,8 +23,8 @@ from headrace.schemas.headrace_v1_pb2 import DeadLetter
 from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
 from headrace.streams.admin import topics
 from headrace.streams.client import Reply, Status
-from tests.support import bank_pb2 as pb
-from tests.support.bank import topology
+from tests.support.bank import messages_pb2 as pb
+from tests.support.bank.accounts import topology
 from tests.support.deployment import Deployment, Worker, deployed, until
 from tests.support.independent_reader import LogReader
 

@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from headrace import Topology
 from headrace.schemas.headers import Headers
 from headrace.streams.admin.dead_letters import Filter, ListedDeadLetter, NotAllSettled, find, settle
-from tests.support.bank import Accounts
+from tests.support.bank.accounts import Accounts
 from tests.support.deployment import Deployment, deployed, until
 
 pytestmark = pytest.mark.kafka

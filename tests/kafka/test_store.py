@@ -22,9 +22,9 @@ from headrace.streams.runtime.partition import Partition
 from headrace.streams.settings import Settings
 from headrace.streams.state.restore import StaleRestore
 from headrace.streams.state.rocksdb import PartitionStore
-from tests.support import bank_pb2 as pb
-from tests.support import schema_v2 as later
-from tests.support.bank import topology
+from tests.support.bank import messages_pb2 as pb
+from tests.support.bank import schema_v2 as later
+from tests.support.bank.accounts import topology
 from tests.support.deployment import Deployment, Load, Worker, check_clients, deployed, until
 from tests.support.independent_reader import EMPTY, LogReader, end_offsets, plain, read_topics
 

@@ -23,9 +23,9 @@ from google.protobuf.message import Message
 from headrace.schemas import headrace_v1_pb2 as wire
 from headrace.streams.client import Client, OutcomeUnknown, Reply
 from headrace.streams.state.topic_reader import read
-from tests.support import bank_pb2 as pb
-from tests.support.deployment import Load, until
-from tests.support.workflow_deployment import Ledger, WorkflowDeployment, WorkflowWorker, run_on
+from tests.support.bank import messages_pb2 as pb
+from tests.support.deployment import Load, Worker, until
+from tests.support.workflow_deployment import Ledger, WorkflowDeployment, run_on
 
 pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
 ROOT = Path(__file__).resolve().parents[2]
@@ -298,7 +298,7 @@ def test_events_wait_behind_a_dead_one_until_it_is_settled(
     assert (notes(workflow, "dead"), notes(workflow, "other")) == (["0"], ["0", "1"])
     worker.kill()
     shutil.rmtree(worker.folder)
-    worker.start(WORKFLOW_MENDED=1)  # what waits, waits for a person, though the reason is gone
+    worker.start(BANK_MENDED=1)  # what waits, waits for a person, though the reason is gone
     workflow.deposit(dead=[6], other=[4])
     assert (notes(workflow, "dead"), notes(workflow, "other")) == (["0"], ["0", "1", "2"])
 
@@ -332,7 +332,7 @@ def test_events_wait_behind_a_dead_one_until_it_is_settled(
     ended = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     assert json.loads(ended.stdout) == {"id": second["id"], "done": "discarded"}
     assert len(workflow.read("keeper", "inbox")) == 3
-    worker.start(WORKFLOW_MENDED=1)
+    worker.start(BANK_MENDED=1)
     ledger = workflow.settled()
     assert [e.note for e in ledger.messages("book", "dead")] == ["0", "1", "2", "3", "4", "5"]
     assert [e.note for e in ledger.messages("book", "given")] == ["1"]
@@ -351,9 +351,9 @@ def test_events_wait_behind_a_dead_one_until_it_is_settled(
 
 def test_the_saga_moves_between_workers(workflow: WorkflowDeployment) -> None:
     """One worker runs everything, another one the saga only; its partitions go back and forth under load."""
-    whole, saga = workflow.worker("whole"), workflow.worker("saga", WORKFLOW_COMPONENTS="keeper")
+    whole, saga = workflow.worker("whole"), workflow.worker("saga", BANK_COMPONENTS="keeper")
 
-    def kept(*workers: WorkflowWorker) -> list[float]:
+    def kept(*workers: Worker) -> list[float]:
         """How many of the saga's partitions workers hold that are ready."""
         return [worker.metrics()['headrace_partitions{domain="keeper"}'] for worker in workers if worker.ready]
 

@@ -11,7 +11,7 @@ from headrace.schemas.record import Record
 from headrace.streams.admin import dead_letters
 from headrace.streams.admin import trace as tracks
 from headrace.testing import TopologyDriver
-from tests.support import workflow_domain
+from tests.support.bank import reactions
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -32,7 +32,7 @@ class Message:
         return 1, self._record.timestamp
 
 
-def furnish(monkeypatch: pytest.MonkeyPatch, topology: Topology = workflow_domain.topology) -> TopologyDriver:
+def furnish(monkeypatch: pytest.MonkeyPatch, topology: Topology = reactions.topology) -> TopologyDriver:
     """A driver that `headrace` sees as its deployment; HEADRACE_TOPOLOGY is the caller's to set."""
     driver = TopologyDriver(topology, start=NOW)
 

@@ -13,7 +13,7 @@ from headrace.cli.main import app
 from headrace.streams.observability.metrics import Metrics
 from headrace.streams.runtime.host import Host
 from headrace.streams.settings import Settings
-from tests.support import workflow_domain
+from tests.support.bank import reactions
 
 T = TypeVar("T")
 TOKEN = "correct horse"  # noqa: S105
@@ -27,7 +27,7 @@ class Answer(NamedTuple):
 
 
 def served(
-    play: Callable[[TestClient[Any, Any]], Awaitable[T]], topology: Topology = workflow_domain.topology, **settings: Any
+    play: Callable[[TestClient[Any, Any]], Awaitable[T]], topology: Topology = reactions.topology, **settings: Any
 ) -> T:
     """What `play` comes to, with a client of a worker's web server."""
 
@@ -44,7 +44,7 @@ def ask(
     path: str,
     *,
     worker: dict[str, Any] | None = None,
-    topology: Topology = workflow_domain.topology,
+    topology: Topology = reactions.topology,
     **named: Any,
 ) -> Answer:
     """One request, to a worker with these settings."""

@@ -24,9 +24,9 @@ from headrace.embedded.broker import free_ports
 from headrace.streams.admin import topics
 from headrace.streams.client import Client, OutcomeUnknown, Reply
 from headrace.streams.settings import Settings
-from tests.support import bank_pb2 as pb
 from tests.support import deadlines, process_server
-from tests.support.bank import topology
+from tests.support.bank import messages_pb2 as pb
+from tests.support.bank.accounts import topology
 from tests.support.independent_reader import LogReader, end_offsets
 from tests.support.log_timeline import log_lines
 
@@ -45,7 +45,7 @@ def until(condition: Callable[[], T], what: str, seconds: float = 30.0) -> T:
 class Worker:
     """One worker process with a state folder of its own; it can be started again after its end."""
 
-    runner = Path(__file__).with_name("bank_worker.py")
+    runner = Path(__file__).with_name("bank") / "worker.py"
     """The program that it runs."""
 
     def __init__(self, folder: Path, settings: Settings, **variables: Any) -> None:
@@ -66,9 +66,7 @@ class Worker:
         """Start the process; `variables` are for this start only."""
         assert not self.alive, "it runs already"
         self.folder.mkdir(parents=True, exist_ok=True)
-        inherited = {
-            k: v for k, v in os.environ.items() if not k.startswith(("HEADRACE_", "BANK_", "WORKFLOW_", "OTEL_"))
-        }
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("HEADRACE_", "BANK_", "OTEL_"))}
         environment = inherited | self._variables | {name: str(value) for name, value in variables.items()}
         self.log.touch()
         self._log_start = self.log.stat().st_size
@@ -154,7 +152,7 @@ class Worker:
     # ---- faults, and what the worker says
 
     def plan_fault(self, point: str, fault: signal.Signals | Literal["HANG"]) -> None:
-        """Let it die, freeze or hang when it next reaches a point (see bank_worker)."""
+        """Let it die, freeze or hang when it next reaches a point (see bank/worker.py)."""
         draft = self.folder / "fault.draft"
         draft.write_text(f"{point} {fault if isinstance(fault, str) else fault.name}")
         draft.rename(self.folder / "fault")
@@ -168,6 +166,12 @@ class Worker:
             return True
         status = Path(f"/proc/{self.process.pid}/stat").read_text()
         return status.rpartition(")")[2].split()[0] == "T"
+
+    def await_fault(self) -> None:
+        """Wait until the process has died of the planned fault."""
+        code = self.wait(40)
+        assert code == -signal.SIGKILL, f"it ended with {code}, not of the fault:\n{self.tail()}"
+        assert not (self.folder / "fault").exists(), f"it was killed before it came to the fault:\n{self.tail()}"
 
     def said(self, event: str) -> list[dict[str, Any]]:
         """The log lines with this event since the last start."""

@@ -16,8 +16,8 @@ from confluent_kafka.admin import AdminClient
 from google.protobuf import descriptor_pool, json_format, message_factory
 
 from headrace.schemas import headrace_v1_pb2 as wire
-from tests.support import bank_pb2 as pb
 from tests.support import deadlines
+from tests.support.bank import messages_pb2 as pb
 
 State = dict[str, Any]
 _PATIENCE = 60  # seconds for a transaction that is open; the broker ends one after ten

@@ -17,7 +17,7 @@ from headrace.streams.steps.context import StepContext
 from headrace.testing.memory_store import MemoryStore
 from headrace.testing.request import raw, request
 from headrace.topology.inspection.aggregate import AggregateSpec
-from tests.support.bank import Accounts
+from tests.support.bank.accounts import Accounts
 
 NOW = 1_700_000_000_000  # milliseconds
 ANSWER = "headrace.replies/0"

@@ -3,7 +3,7 @@
 from headrace import Client
 from headrace.testing import DriverClient
 from headrace.topology.reply import Status
-from tests.support import bank_pb2 as pb
+from tests.support.bank import messages_pb2 as pb
 
 
 async def all_verbs(client: Client | DriverClient, root: str = "verbs") -> None:

@@ -1,7 +1,6 @@
-"""Deployments of the workflow domain on a real broker, and an independent reader of what they wrote."""
+"""Deployments of the bank's reactions on a real broker, and an independent reader of what they wrote."""
 
 import asyncio
-import signal
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,44 +19,32 @@ from headrace.cli.main import app
 from headrace.streams.admin import topics
 from headrace.streams.client import Client
 from headrace.streams.settings import Settings
-from tests.support import bank_pb2 as pb
-from tests.support import workflow_domain
+from tests.support.bank import messages_pb2 as pb
+from tests.support.bank import reactions
 from tests.support.deployment import Worker, until
 from tests.support.independent_reader import Entry, end_offsets, message, murmur, read_topics
 
 REJECTION = b"headrace.v1.Rejection"
 
 
-class WorkflowWorker(Worker):
-    """A worker of the workflow domain; `WORKFLOW_…` variables are those of workflow_worker."""
-
-    runner = Path(__file__).with_name("workflow_worker.py")
-
-    def await_fault(self) -> None:
-        """Wait until the process has died of the planned fault."""
-        code = self.wait(40)
-        assert code == -signal.SIGKILL, f"it ended with {code}, not of the fault:\n{self.tail()}"
-        assert not (self.folder / "fault").exists(), f"it was killed before it came to the fault:\n{self.tail()}"
-
-
 @dataclass
 class WorkflowDeployment:
-    """A deployment of one of the topologies of workflow_domain, under a prefix of its own."""
+    """A deployment of one of the topologies of `reactions`, under a prefix of its own."""
 
     settings: Settings
     name: str
     folder: Path
-    workers: list[WorkflowWorker] = field(default_factory=list)
+    workers: list[Worker] = field(default_factory=list)
 
     @property
     def topology(self) -> Topology:
         """The topology that it runs."""
-        found: Topology = getattr(workflow_domain, self.name)
+        found: Topology = getattr(reactions, self.name)
         return found
 
-    def worker(self, name: str = "w", **variables: Any) -> WorkflowWorker:
+    def worker(self, name: str = "w", **variables: Any) -> Worker:
         """A worker, not started yet; `variables` are environment variables."""
-        worker = WorkflowWorker(self.folder / name, self.settings, WORKFLOW_TOPOLOGY=self.name, **variables)
+        worker = Worker(self.folder / name, self.settings, BANK_TOPOLOGY=self.name, **variables)
         self.workers.append(worker)
         return worker
 
@@ -206,7 +193,7 @@ def workflow_of(bootstrap: str, name: str, folder: Path, **settings: Any) -> Ite
 
 def run_on(workflow: WorkflowDeployment, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """The command, on a deployment; it must end with `code`."""
-    monkeypatch.setenv("HEADRACE_TOPOLOGY", f"tests.support.workflow_domain:{workflow.name}")
+    monkeypatch.setenv("HEADRACE_TOPOLOGY", f"tests.support.bank.reactions:{workflow.name}")
     monkeypatch.setenv("HEADRACE_BOOTSTRAP", workflow.settings.bootstrap)
     monkeypatch.setenv("HEADRACE_PREFIX", workflow.settings.prefix)
 

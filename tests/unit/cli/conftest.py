@@ -10,8 +10,8 @@ import pytest
 import structlog
 
 from headrace.testing import TopologyDriver
-from tests.support import workflow_domain
-from tests.support.bank_pb2 import Deposit
+from tests.support.bank import reactions
+from tests.support.bank.messages_pb2 import Deposit
 from tests.support.cli_in_memory import furnish
 
 
@@ -37,8 +37,8 @@ def in_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def driver(in_its_folder: None, monkeypatch: pytest.MonkeyPatch) -> TopologyDriver:
     """Three dead letters: two of the saga, an hour apart, and one of the purse, which keeps a refusal."""
-    monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.workflow_domain:topology")
-    monkeypatch.setattr(workflow_domain.Keeper, "broken", True)
+    monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.bank.reactions:topology")
+    monkeypatch.setattr(reactions.Keeper, "broken", True)
     made = furnish(monkeypatch)
     made.send(Deposit(amount=13), "early", correlation_id="trip")
     made.clock.advance(timedelta(hours=1))

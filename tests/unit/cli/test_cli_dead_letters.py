@@ -8,7 +8,7 @@ from typer.testing import CliRunner, Result
 from headrace.cli.main import app
 from headrace.streams.admin import dead_letters
 from headrace.testing import TopologyDriver
-from tests.support import workflow_domain
+from tests.support.bank import reactions
 from tests.support.cli_in_memory import furnish
 
 
@@ -84,7 +84,7 @@ def test_a_replay_goes_through_those_behind_it(driver: TopologyDriver, monkeypat
     assert again.exit_code == 0
     (line,) = run("list", "--root", "late", "--json").stdout.splitlines()
     assert json.loads(line)["attempts"] == 2, "it failed again, and lies there again"
-    monkeypatch.setattr(workflow_domain.Keeper, "broken", False)
+    monkeypatch.setattr(reactions.Keeper, "broken", False)
     assert run("replay", "--root", "late").exit_code == 0
     assert [event.note for event in driver.messages("late", "book")] == ["0", "1"]
     nothing = run("replay", "--root", "late")
@@ -122,8 +122,8 @@ def test_what_is_no_command_at_all_can_be_settled(key: bytes | None, driver: Top
 
 def test_what_is_no_event_at_all_can_be_settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process manager's feed, and its inbox, keep what somebody put there who should not."""
-    monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.workflow_domain:timed")
-    made = furnish(monkeypatch, workflow_domain.timed)
+    monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.bank.reactions:timed")
+    made = furnish(monkeypatch, reactions.timed)
     made.produce("main.purse.events", b"x", b"junk", [("ce_type", b"bank.v1.Deposited")])
     made.produce("main.warden.inbox", b"x", b"junk", [("ce_type", b"bank.v1.Deposited")])
     assert [line.split('"component": "')[1][:8] for line in run("list", "--json").stdout.splitlines()] == [
@@ -180,7 +180,7 @@ def test_an_unknown_component_is_exit_2(driver: TopologyDriver) -> None:
 
 
 def test_no_letters_is_exit_1(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.workflow_domain:topology")
+    monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.bank.reactions:topology")
     furnish(monkeypatch)
     result = run("list")
     assert (result.exit_code, result.stderr) == (1, "headrace: no dead letters\n")

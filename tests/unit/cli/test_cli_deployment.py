@@ -61,7 +61,7 @@ def test_topology_as_json_shows_sagas_and_process_managers() -> None:
 
 
 def test_topology_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.bank:topology")
+    monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.bank.accounts:topology")
     assert "account (aggregate Accounts" in run("topology").stdout
 
 
@@ -182,9 +182,9 @@ def test_unknown_and_unnamed_domains_are_exit_2() -> None:
 
 
 def test_the_only_domain_need_not_be_named() -> None:
-    assert Deployment("tests.support.bank:topology").domain(None) == "account"
+    assert Deployment("tests.support.bank.accounts:topology").domain(None) == "account"
     with pytest.raises(LookupError, match="unknown domain 'casino'"):
-        Deployment("tests.support.bank:topology").domain("casino")
+        Deployment("tests.support.bank.accounts:topology").domain("casino")
 
 
 def test_a_web_port_in_use_is_exit_3() -> None:

@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from headrace.cli.main import app
-from tests.support import workflow_domain
-from tests.support.bank_pb2 import Deposit
+from tests.support.bank import reactions
+from tests.support.bank.messages_pb2 import Deposit
 from tests.support.cli_in_memory import furnish
 
 
@@ -28,8 +28,8 @@ def tree(correlation: str) -> list[Any]:
 
 
 def test_a_process_with_a_time_out_and_a_refusal_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.workflow_domain:timed")
-    driver = furnish(monkeypatch, workflow_domain.timed)
+    monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.bank.reactions:timed")
+    driver = furnish(monkeypatch, reactions.timed)
     driver.execute(Deposit(amount=5), "p", correlation_id="trip")
     driver.clock.advance(timedelta(seconds=2))
     assert tree("trip") == [
@@ -45,8 +45,8 @@ def test_a_process_with_a_time_out_and_a_refusal_of_its_own(monkeypatch: pytest.
 
 
 def test_states_that_a_process_asks_for_hang_below_its_event(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.workflow_domain:timed")
-    driver = furnish(monkeypatch, workflow_domain.timed)
+    monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.bank.reactions:timed")
+    driver = furnish(monkeypatch, reactions.timed)
     driver.execute(Deposit(amount=1), "treasury")
     driver.execute(Deposit(amount=100), "p", correlation_id="trip")
     written = [("event warden Stashed",)] * 3
@@ -56,16 +56,16 @@ def test_states_that_a_process_asks_for_hang_below_its_event(monkeypatch: pytest
 
 def test_a_refusal_that_a_process_passes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """It lies in the inbox and, left to the purse, with the purse's rejections; the purse compensates the second."""
-    monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.workflow_domain:timed")
-    driver = furnish(monkeypatch, workflow_domain.timed)
+    monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.bank.reactions:timed")
+    driver = furnish(monkeypatch, reactions.timed)
     driver.execute(Deposit(amount=7), "p", correlation_id="trip")
     passed = ("rejection purse Rejection", ("event purse Withdrawn",)), ("rejection warden Rejection",)
     assert tree("trip") == [("command purse Deposit", ("event purse Deposited", ("command book Annotate", *passed)))]
 
 
 def test_a_dead_event_of_a_process_hangs_below_its_event(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.workflow_domain:timed")
-    driver = furnish(monkeypatch, workflow_domain.timed)
+    monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.bank.reactions:timed")
+    driver = furnish(monkeypatch, reactions.timed)
     driver.execute(
         Deposit(amount=100), "p", correlation_id="trip"
     )  # the treasury has no state, and its balance is asked
@@ -74,11 +74,11 @@ def test_a_dead_event_of_a_process_hangs_below_its_event(monkeypatch: pytest.Mon
 
 
 def test_a_dead_letter_settled_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.workflow_domain:topology")
-    monkeypatch.setattr(workflow_domain.Keeper, "broken", True)
+    monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.bank.reactions:topology")
+    monkeypatch.setattr(reactions.Keeper, "broken", True)
     driver = furnish(monkeypatch)
     driver.execute(Deposit(amount=13), "p", correlation_id="trip")
-    monkeypatch.setattr(workflow_domain.Keeper, "broken", False)
+    monkeypatch.setattr(reactions.Keeper, "broken", False)
     assert CliRunner().invoke(app, ["dead-letters", "replay", "--root", "p"]).exit_code == 0
     dead = ("dead letter keeper DeadLetter",)
     assert tree("trip") == [
@@ -88,7 +88,7 @@ def test_a_dead_letter_settled_is_told_of(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_nothing_is_exit_1(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.workflow_domain:topology")
+    monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.bank.reactions:topology")
     furnish(monkeypatch)
     result = run("nobody")
     assert (result.exit_code, result.stdout) == (1, "")

@@ -11,7 +11,7 @@ from headrace.schemas.headrace_v1_pb2 import DeadLetter
 from headrace.streams.admin import dead_letters
 from headrace.streams.admin.dead_letters_http import BODY
 from headrace.testing import TopologyDriver
-from tests.support import workflow_domain
+from tests.support.bank import reactions
 from tests.support.cli_in_memory import furnish
 from tests.support.dead_letters_pages import ALL, ask, command, replay, roots, served
 from tests.support.pages import ROOT, blocks
@@ -76,7 +76,7 @@ def test_a_replay_goes_through_those_behind_it_once(driver: TopologyDriver, monk
     dry = replay({"root": "late", "dry_run": True})
     assert [done["done"] for done in dry.data] == ["would be sent again"]
     assert driver.records("main.keeper.inbox") == []
-    monkeypatch.setattr(workflow_domain.Keeper, "broken", False)
+    monkeypatch.setattr(reactions.Keeper, "broken", False)
     assert [done["done"] for done in replay({"component": "keeper", "root": "late"}).data] == ["sent again"]
     assert [event.note for event in driver.messages("late", "book")] == ["0", "1"]
     again = replay({"root": "late"})
@@ -93,12 +93,12 @@ def test_one_named_twice_is_sent_once(driver: TopologyDriver) -> None:
 
 
 def test_what_a_feed_keeps_cannot_be_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = furnish(monkeypatch, workflow_domain.timed)
+    made = furnish(monkeypatch, reactions.timed)
     made.produce("main.purse.events", b"x", b"junk", [("ce_type", b"bank.v1.Deposited")])
-    refused = replay({"component": "warden-feed"}, topology=workflow_domain.timed)
+    refused = replay({"component": "warden-feed"}, topology=reactions.timed)
     assert (refused.status, refused.data["done"]) == (409, [])
     assert "a feed keeps nothing to replay" in refused.data["error"]
-    done = ask("POST", "/discard", json={"component": "warden-feed"}, topology=workflow_domain.timed)
+    done = ask("POST", "/discard", json={"component": "warden-feed"}, topology=reactions.timed)
     assert [each["done"] for each in done.data] == ["discarded"]
 
 

@@ -16,10 +16,9 @@ from headrace.streams.steps.registry import make_step
 from headrace.testing.memory_store import MemoryStore
 from headrace.testing.request import raw
 from headrace.topology.names import source
-from tests.support.bank import Accounts
-from tests.support.bank_pb2 import Account, Deposit, Deposited, Open, Stashed, Withdrawn
+from tests.support.bank.accounts import Accounts, Book, Purse
+from tests.support.bank.messages_pb2 import Account, Deposit, Deposited, Open, Stashed, Withdrawn
 from tests.support.step_fixture import StepFixture
-from tests.support.workflow_domain import Book, Purse
 
 INBOX = Names().topic("main", "reader", "inbox")
 

@@ -21,8 +21,8 @@ from headrace.streams.steps.step import Step
 from headrace.testing.memory_store import MemoryStore
 from headrace.testing.request import raw
 from headrace.topology.topology import Topology
-from tests.support import bank, workflow_domain
-from tests.support import bank_pb2 as pb
+from tests.support.bank import accounts, reactions
+from tests.support.bank import messages_pb2 as pb
 
 NOW = 1_700_000_000_000
 REPLIES = Names().replies
@@ -203,14 +203,14 @@ MINES = st.dictionaries(st.integers(0, 7), st.integers(1, 14), max_size=4)
 @settings(max_examples=200, deadline=None)
 def test_commands(inputs: list[tuple[Message, dict[str, Any], str]], mines: dict[int, int]) -> None:
     records = [record(topic_for(h), n, root, message, **h) for n, (message, h, root) in enumerate(inputs)]
-    check(step_of(bank.topology, "account"), records, mines, queued=False)
+    check(step_of(accounts.topology, "account"), records, mines, queued=False)
 
 
 def test_a_rejected_command_with_an_address_that_is_none_fails_and_nothing_else() -> None:
     """It ended both rejected and failed once, with two replies."""
     wrong: dict[str, bytes | str] = {REJECT_TO[3:]: b"nonsense", REPLY_TO[3:]: f"{REPLIES}/0"}
     records = [record("main.account.inbox", 0, "r", pb.Withdraw(amount=5), **wrong)]
-    result = check(step_of(bank.topology, "account"), records, {}, queued=False)
+    result = check(step_of(accounts.topology, "account"), records, {}, queued=False)
     assert result.written == Written(failed=1)
     assert [Reply.FromString(o[1] or b"").status for o in result.outputs if o[0] == REPLIES] == [Reply.FAILED]
 
@@ -231,19 +231,19 @@ AMOUNTS = st.lists(st.sampled_from([1, 2, 7, 13, 15, 16, 17, 50, 100]), min_size
 @settings(max_examples=100, deadline=None)
 def test_events_of_a_saga(amounts: list[int], mines: dict[int, int]) -> None:
     records = [event(n, amount, "main.purse.events") for n, amount in enumerate(amounts)]
-    check(step_of(workflow_domain.topology, "keeper"), records, mines, queued=True)
+    check(step_of(reactions.topology, "keeper"), records, mines, queued=True)
 
 
 @given(AMOUNTS, MINES)
 @settings(max_examples=100, deadline=None)
 def test_events_of_a_process_manager(amounts: list[int], mines: dict[int, int]) -> None:
     records = [event(n, amount, "main.warden.inbox") for n, amount in enumerate(amounts) if amount != 100]
-    check(step_of(workflow_domain.timed, "warden"), records, mines, queued=True)
+    check(step_of(reactions.timed, "warden"), records, mines, queued=True)
 
 
 def test_mines_reach_every_kind_of_thing_that_is_staged() -> None:
     """So that the tests above are about something."""
-    make = step_of(bank.topology, "account")
+    make = step_of(accounts.topology, "account")
     records = [record("main.account.commands", 0, "r", pb.Deposit(amount=1), **{REPLY_TO[3:]: f"{REPLIES}/0"})]
     went_off = [bool(run(make, records, {0: n}).failed) for n in range(1, 20)]
     assert went_off[:5] == [True] * 5  # the result, the event, its history, the count, the reply

@@ -9,7 +9,7 @@ from headrace.schemas.headers import CONTENT_TYPE, CORRELATION, EXPECTED, ID, RE
 from headrace.schemas.headrace_v1_pb2 import DeadLetter, Query
 from headrace.schemas.record import Record
 from headrace.streams.steps.errors import SnapshotTooLarge
-from tests.support import bank_pb2 as pb
+from tests.support.bank import messages_pb2 as pb
 from tests.support.step_fixture import ANSWER, NOW, Reply, StepFixture, without
 
 Bad = Callable[[StepFixture], Record]

@@ -15,7 +15,7 @@ from headrace.streams.steps.dead_letters import DeadLetters, attempts, error_tex
 from headrace.streams.steps.envelope import Envelope
 from headrace.streams.steps.errors import TooLarge
 from headrace.testing.memory_store import MemoryStore
-from tests.support import workflow_domain
+from tests.support.bank import reactions
 
 COMMANDS, INBOX, DEAD = "main.purse.commands", "main.purse.inbox", "main.purse.dead-letters"
 
@@ -135,7 +135,7 @@ def test_that_one_is_settled_is_said_and_counted_if_it_is_given_up() -> None:
 
 
 def settled(component: str, dead_letter: DeadLetter, *, discard: bool = False) -> Any:
-    spec = workflow_domain.timed.component(component)
+    spec = reactions.timed.component(component)
     return settling("a/0/1", dead_letter, spec, Names(), "main", discard=discard)
 
 

@@ -4,7 +4,7 @@ import pytest
 from google.protobuf.message import Message
 
 from headrace.schemas.headers import CORRELATION
-from tests.support import bank_pb2 as pb
+from tests.support.bank import messages_pb2 as pb
 from tests.support.step_fixture import Outcome, Reply, StepFixture
 
 

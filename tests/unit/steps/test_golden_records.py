@@ -25,8 +25,8 @@ from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.registry import make_step
 from headrace.testing import TopologyDriver
 from headrace.testing.request import request
-from tests.support import workflow_domain
-from tests.support.bank_pb2 import Account, Annotate, Deposit, Stash
+from tests.support.bank import reactions
+from tests.support.bank.messages_pb2 import Account, Annotate, Deposit, Stash
 
 GOLDEN: dict[str, list[list[Any]]] = json.loads((Path(__file__).parents[2] / "data/records.json").read_text())
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -102,8 +102,8 @@ def comparable(row: list[Any]) -> list[Any]:
 
 @pytest.mark.parametrize("name", PLAYS)
 def test_records_are_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workflow_domain.Keeper, "broken", True)
-    driver = TopologyDriver(getattr(workflow_domain, name), start=START, partitions=4)
+    monkeypatch.setattr(reactions.Keeper, "broken", True)
+    driver = TopologyDriver(getattr(reactions, name), start=START, partitions=4)
     for part in PLAYS[name]:
         part(driver)
     assert [comparable(row) for row in rows(driver)] == [comparable(row) for row in GOLDEN[name]]
@@ -137,9 +137,7 @@ def test_a_store_and_topics_of_before_are_taken_over(partition: int, tmp_path: P
     changelog = of("topology", "main.purse.snapshots", partition)
     view.restore_changelog([(one.key(), one.value()) for one in changelog], {})
     take_history(view, of("topology", "main.purse.events", partition), {})
-    step = make_step(
-        workflow_domain.topology, "purse", view, StepContext(Names(), "main", partition, 4, reply_partitions=1)
-    )
+    step = make_step(reactions.topology, "purse", view, StepContext(Names(), "main", partition, 4, reply_partitions=1))
     before: dict[str, Reply] = {}
     for row in GOLDEN["topology"]:
         if row[0] == Names().replies:

@@ -7,7 +7,7 @@ from headrace.schemas.headrace_v1_pb2 import Reply
 from headrace.streams.steps.dead_letters import settling
 from headrace.streams.steps.store import StoreFailed
 from headrace.testing.memory_store import MemoryStore
-from tests.support import bank_pb2 as pb
+from tests.support.bank import messages_pb2 as pb
 from tests.support.step_fixture import StepFixture
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from headrace.schemas.codecs import encode
 from headrace.schemas.stored_event import to_event, to_events, unpack
 from headrace.streams.steps.handlers import States
-from tests.support import bank_pb2 as pb
+from tests.support.bank import messages_pb2 as pb
 from tests.support.step_fixture import BANK
 
 fold = States(BANK).fold

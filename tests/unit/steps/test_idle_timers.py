@@ -10,7 +10,7 @@ from headrace.schemas.record import Record
 from headrace.streams.steps.batch import Batch
 from headrace.streams.steps.timers import Timers
 from headrace.testing.memory_store import MemoryStore
-from tests.support.bank_pb2 import Withdraw
+from tests.support.bank.messages_pb2 import Withdraw
 
 
 class CountingStore(MemoryStore):

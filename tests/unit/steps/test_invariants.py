@@ -14,7 +14,7 @@ from headrace.schemas.record import Record
 from headrace.streams.steps.batch import Written
 from headrace.testing.request import raw
 from headrace.topology.partitioner import partition_of
-from tests.support import bank_pb2 as pb
+from tests.support.bank import messages_pb2 as pb
 from tests.support.step_fixture import ANSWER, NOW, Outcome, Reply, StepFixture, header
 
 NOTHING = Written(0, 0, 0, 0, 0, 0, 0)

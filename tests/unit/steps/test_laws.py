@@ -14,7 +14,7 @@ from headrace.schemas.headrace_v1_pb2 import Snapshot
 from headrace.streams.steps.errors import SnapshotTooLarge
 from headrace.streams.steps.handlers import States
 from headrace.testing.memory_store import MemoryStore
-from tests.support import bank_pb2 as pb
+from tests.support.bank import messages_pb2 as pb
 from tests.support.step_fixture import BANK, NOW, Outcome, Reply, StepFixture, header
 
 ROOTS = ("a", "b")

@@ -21,7 +21,7 @@ from headrace.streams.steps.ordered_queue import OrderedQueue
 from headrace.streams.steps.replies import Replier
 from headrace.streams.steps.state_cache import CachedState, StateCache
 from headrace.testing.memory_store import MemoryStore
-from tests.support.bank_pb2 import Account, Deposited
+from tests.support.bank.messages_pb2 import Account, Deposited
 from tests.support.step_fixture import BANK
 
 # ---- keys, numbers and ids

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.streams.steps.merge import changed, overlap
-from tests.support import bank_pb2 as pb
-from tests.support.fields import Fields
+from tests.support.bank import messages_pb2 as pb
+from tests.support.bank.accounts import Fields
 from tests.support.shapes_pb2 import Shapes
 from tests.support.step_fixture import Reply, StepFixture
 

@@ -1,20 +1,19 @@
 """Answers that are wrong without saying so: histories cut short, changes that are none, time-outs that vanish."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from headrace import ProcessManager, Schedule, Topology, applies, reacts
+from headrace import Topology
 from headrace.schemas.headrace_v1_pb2 import Query
 from headrace.streams.steps.aggregate import PAGE
 from headrace.streams.steps.merge import changed
 from headrace.streams.steps.replies import query_result
 from headrace.testing import TopologyDriver
 from headrace.testing.memory_store import MemoryStore
-from tests.support import bank_pb2 as pb
-from tests.support import workflow_domain
-from tests.support.bank_pb2 import Account, Deposited, Stashed, Withdraw
+from tests.support.bank import messages_pb2 as pb
+from tests.support.bank.accounts import Book, Purse
+from tests.support.bank.reactions import Warden
 from tests.support.shapes_pb2 import Shapes
 from tests.support.step_fixture import StepFixture
 
@@ -75,36 +74,19 @@ def test_a_stale_expected_sequence_costs_its_distance(length: int) -> None:
     assert store.read <= 50 * 2200, "the events since come with each conflict, and no more than a thousand are folded"
 
 
-class Patient(ProcessManager[Account]):
-    """A release with a reaction to its time-out."""
-
-    name = "patient"
-
-    @reacts
-    def deposited(self, state: Account, event: Deposited) -> Iterator[Schedule]:
-        yield Schedule(timedelta(minutes=1), Withdraw(amount=event.amount))
-
-    @reacts
-    def late(self, state: Account, event: Withdraw) -> Stashed:
-        return Stashed(pocket="late", amount=event.amount)
-
-    @applies
-    def stashed(self, state: Account, event: Stashed) -> None:
-        state.pockets[event.pocket] += event.amount
-
-
 def test_a_time_out_whose_reaction_was_dropped_is_kept_for_a_person() -> None:
     """A later release brought it back: then it is replayed. In between, the process goes on."""
-    topology = Topology(workflow_domain.Purse, Patient)
-    spec = topology.component("patient")
+    topology = Topology(Purse, Book, Warden)
+    spec = topology.component("warden")
     driver = TopologyDriver(topology, start=START)
     driver.execute(pb.Deposit(amount=5), "p", correlation_id="trip")
     reaction = spec.reactions.pop("bank.v1.Withdraw")  # type: ignore[attr-defined]
     driver.clock.advance(timedelta(minutes=1))
-    (dead_letter,) = driver.dead_letters("patient")
-    assert "Patient reacts to no bank.v1.Withdraw any more; it reacts to: bank.v1.Deposited" in dead_letter.error
-    driver.execute(pb.Deposit(amount=7), "p", correlation_id="trip")
+    (dead_letter,) = driver.dead_letters("warden")
+    told = "Warden reacts to no bank.v1.Withdraw any more; it reacts to: bank.v1.Deposited, bank.v1.Annotated"
+    assert told in dead_letter.error
+    driver.execute(pb.Deposit(amount=8), "p", correlation_id="trip")
     spec.reactions["bank.v1.Withdraw"] = reaction  # type: ignore[attr-defined]
-    driver.replay("patient")
+    driver.replay("warden")
     driver.clock.advance(timedelta(minutes=1))
-    assert driver.state("trip", "patient").pockets == {"late": 12}
+    assert driver.state("trip", "warden").pockets == {"waited": 13, "refused": 2}

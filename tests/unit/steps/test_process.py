@@ -14,16 +14,15 @@ from headrace import (
     RootState,
     Schedule,
     Send,
-    StateOf,
     Topology,
     TopologyError,
-    applies,
     compensates,
     reacts,
 )
 from headrace.schemas.headers import Headers
 from headrace.testing import TopologyDriver
-from tests.support.bank_pb2 import (
+from tests.support.bank.accounts import Book, Purse
+from tests.support.bank.messages_pb2 import (
     Account,
     Annotate,
     Annotated,
@@ -35,31 +34,23 @@ from tests.support.bank_pb2 import (
     Withdraw,
     Withdrawn,
 )
-from tests.support.workflow_domain import Book, Purse
+from tests.support.bank.reactions import Warden, treasury
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-Yield = Iterator[Opened | Stashed | Send[Annotate | Touch] | Schedule | Cancel]
+Yield = Iterator[Opened | Stashed | Send[Annotate | Touch] | Schedule]
 
 
-def purse_of(state: Account, event: Deposited) -> list[StateOf]:
-    """For large deposits, two states are wanted."""
-    return [StateOf("purse", "p"), StateOf("purse", "nobody")] if event.amount >= 100 else []
-
-
-class Watch(ProcessManager[Account]):
-    """Begins with a deposit, waits a minute for a note, then touches the book; ends with the third deposit."""
+class Watch(Warden):
+    """A warden whose patience has a name, who expects an untouched book, and ends with the third deposit."""
 
     name = "watch"
 
-    @reacts(reads=purse_of)
+    @reacts(reads=treasury)
     def deposited(self, state: Account, event: Deposited, context: ProcessContext) -> Yield:
         if event.amount == 13:
             raise ZeroDivisionError("thirteen")
         if event.amount >= 100:
-            known = context.states[StateOf("purse", "p")]
-            yield Stashed(pocket="seen", amount=known.state.balance)
-            yield Stashed(pocket="at", amount=known.sequence)
-            yield Stashed(pocket="nobody", amount=context.states[StateOf("purse", "nobody")].sequence)
+            yield from super().deposited(state, event, context)
             return
         yield Opened(owner=context.root)
         yield Schedule(timedelta(minutes=1), Withdraw(amount=event.amount), name="patience")
@@ -67,27 +58,20 @@ class Watch(ProcessManager[Account]):
             yield Send("book", context.root, Annotate(note="five"))
 
     @reacts
-    def noted(self, state: Account, event: Annotated) -> Yield:
+    def noted(self, state: Account, event: Annotated) -> Iterator[Stashed | Cancel]:
         yield Cancel("patience")
         yield Stashed(pocket="noted", amount=1)
 
     @reacts
-    def impatient(self, state: Account, event: Withdraw, context: ProcessContext) -> Yield:
+    def impatient(
+        self, state: Account, event: Withdraw, context: ProcessContext
+    ) -> Iterator[Stashed | Send[Annotate | Touch]]:
         yield Stashed(pocket="waited", amount=event.amount)
         yield Send("book", context.root, Touch(), expected_sequence=-1)
 
     @compensates
     def refused(self, state: Account, command: Touch, refusal: Rejection) -> Any:
         return [Stashed(pocket="refused", amount=1), Send("book", refusal.root, Annotate(note="instead"))]
-
-    @applies
-    def opened(self, state: Account, event: Opened) -> None:
-        state.owner = event.owner
-        state.count += 1
-
-    @applies
-    def stashed(self, state: Account, event: Stashed) -> None:
-        state.pockets[event.pocket] = event.amount
 
     def finished(self, state: Account) -> bool:
         return state.count >= 3
@@ -152,7 +136,7 @@ def test_a_time_out_of_a_finished_process_is_ignored(driver: TopologyDriver) -> 
 
 
 def test_states_of_other_roots_come_with_their_sequences(driver: TopologyDriver) -> None:
-    driver.execute(Deposit(amount=100), "p", correlation_id="trip")
+    driver.execute(Deposit(amount=100), "treasury", correlation_id="trip")
     assert pockets(driver) == {"seen": 100, "at": 0, "nobody": -1}
     driver.execute(Deposit(amount=7), "p", correlation_id="trip")
     assert driver.state("trip", "watch").owner == "trip"

@@ -12,12 +12,12 @@ from headrace.streams.steps.step import Step
 from headrace.testing.memory_store import MemoryStore
 from headrace.testing.request import raw
 from headrace.topology.topology import Topology
-from tests.support import bank_pb2 as pb
-from tests.support import workflow_domain
+from tests.support.bank import messages_pb2 as pb
+from tests.support.bank import reactions
 
 CASES = [
-    (workflow_domain.topology, "keeper", "main.purse.events", "main.book.inbox"),
-    (workflow_domain.timed, "warden", "main.warden.inbox", "main.warden.events"),
+    (reactions.topology, "keeper", "main.purse.events", "main.book.inbox"),
+    (reactions.timed, "warden", "main.warden.inbox", "main.warden.events"),
 ]
 IDS = ["saga", "process manager"]
 REFUSED = RecordTooLarge("above the limit")

@@ -2,138 +2,54 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
 
 import pytest
 
 from headrace import (
-    Aggregate,
     Cascade,
     Flag,
-    ProcessContext,
     ProcessManager,
-    Rejected,
-    Rejection,
-    Saga,
     Schedule,
-    Send,
-    StateOf,
     Topology,
     applies,
-    compensates,
-    handles,
     reacts,
 )
 from headrace.schemas.headers import Headers
 from headrace.schemas.headrace_v1_pb2 import DeadLetter, Settled
 from headrace.testing import TopologyDriver
-from tests.support.bank_pb2 import (
+from tests.support.bank import reactions
+from tests.support.bank.accounts import Book, Purse
+from tests.support.bank.messages_pb2 import (
     Account,
-    Annotate,
     Annotated,
     Deposit,
     Deposited,
     Opened,
     Stashed,
-    Touch,
     Withdraw,
     Withdrawn,
 )
+from tests.support.bank.reactions import Keeper, Warden
 from tests.support.step_fixture import INBOX, StepFixture
 
 REJECTION = b"headrace.v1.Rejection"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-class Mood:
-    """What the domain does at the moment; a deployment with other code, as it were."""
-
-    refuses: ClassVar[bool] = True
-    answer: ClassVar[Flag | None] = Flag.DEAD_LETTER
-    breaks: ClassVar[bool] = False
-
-
-class Purse(Aggregate[Account]):
-    domain = "purse"
-
-    @handles
-    def deposit(self, state: Account, command: Deposit) -> Deposited:
-        return Deposited(amount=command.amount, balance=state.balance + command.amount)
-
-    @compensates
-    def refused(self, state: Account, command: Annotate, refusal: Rejection) -> Withdrawn | Flag:
-        return Mood.answer or Withdrawn(amount=refusal.sequence)
-
-    @applies
-    def moved(self, state: Account, event: Deposited | Withdrawn) -> None:
-        state.balance = event.balance
-
-
-class Book(Aggregate[Account]):
-    domain = "book"
-
-    @handles
-    def annotate(self, state: Account, command: Annotate) -> Annotated:
-        if Mood.refuses:
-            raise Rejected("not now")
-        return Annotated(note=command.note)
-
-    @handles
-    def touch(self, state: Account, command: Touch) -> None:
-        raise Rejected("not to be touched")
-
-    @applies
-    def annotated(self, state: Account, event: Annotated) -> None:
-        state.note = event.note
-        state.count += 1
-
-
-class Keeper(Saga):
-    name = "keeper"
-    source = "purse"
-    on_rejection = Cascade.DEAD_LETTER
-
-    @reacts
-    def deposited(self, event: Deposited) -> Send[Annotate] | None:
-        if Mood.breaks:
-            raise ZeroDivisionError("broken")
-        return Send("book", "b", Annotate(note="n")) if event.amount < 10 else None
-
-
-def wanted(state: Account, event: Withdraw) -> list[StateOf]:
-    return [StateOf("book", "b\n")] if event.amount == 13 else []
-
-
-class Warden(ProcessManager[Account]):
-    name = "warden"
-
-    @reacts
-    def deposited(self, state: Account, event: Deposited) -> Iterator[Schedule | Send[Touch | Annotate]]:
-        if event.amount == 20:
-            yield Send("book", "b", Touch())
-        elif event.amount == 21:
-            yield Send("book", "b", Annotate(note="x"))
-        elif event.amount > 10:
-            yield Schedule(timedelta(minutes=1), Withdraw(amount=event.amount))
-
-    @reacts(reads=wanted)
-    def late(self, state: Account, event: Withdraw, context: ProcessContext) -> Send[Annotate]:
-        return Send("book", "b", Annotate(note="late"))
-
-    @compensates
-    def refused(self, state: Account, command: Touch, refusal: Rejection) -> Any:
-        return Mood.answer or Stashed(pocket="refused", amount=1)
-
-    @applies
-    def stashed(self, state: Account, event: Stashed | Opened) -> None:
-        state.count += 1
+@pytest.fixture
+def driver() -> TopologyDriver:
+    return TopologyDriver(reactions.topology, start=NOW)
 
 
 @pytest.fixture
-def driver() -> Iterator[TopologyDriver]:
-    Mood.refuses, Mood.answer, Mood.breaks = True, Flag.DEAD_LETTER, False
-    yield TopologyDriver(Topology(Purse, Book, Keeper, Warden), start=NOW)
-    Mood.refuses, Mood.answer, Mood.breaks = True, Flag.DEAD_LETTER, False
+def timed() -> TopologyDriver:
+    return TopologyDriver(reactions.timed, start=NOW)
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The warden keeps refusals for a person."""
+    monkeypatch.setattr(Warden, "answer", Flag.DEAD_LETTER)
 
 
 def dead_letters(driver: TopologyDriver, word: str) -> list[tuple[str, DeadLetter]]:
@@ -157,55 +73,63 @@ def settle(driver: TopologyDriver, word: str, number: int = 0, *, discard: bool 
     return dead_letter_id
 
 
-def test_a_refused_command_sent_again_is_decided_again(driver: TopologyDriver) -> None:
+def test_a_refused_command_sent_again_is_decided_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """The saga's cascade mode keeps refused commands for a person, who sends them again at a better time."""
-    driver.execute(Deposit(amount=1), "p")
-    assert driver.messages("b", "book") == []
+
+    class Insistent(Keeper):
+        on_rejection = Cascade.DEAD_LETTER
+
+    driver = TopologyDriver(Topology(Purse, Book, Insistent), start=NOW)
+    driver.execute(Deposit(amount=71), "p")
+    assert driver.messages("p", "book") == []
     settle(driver, "book")
     assert len(dead_letters(driver, "book")) == 2
     assert dead_letters(driver, "book")[1][1].attempts == 2
-    Mood.refuses = False
+    monkeypatch.setattr(Book, "refused", ())
     settle(driver, "book", 1)
     settle(driver, "book", 1)
     settle(driver, "book", 0)
-    assert driver.messages("b", "book") == [Annotated(note="n")]
+    assert driver.messages("p", "book") == [Annotated(note="dead")]
     assert len(driver.messages("p", "purse")) == 1
 
 
-def test_a_rejection_sent_again_is_compensated_again(driver: TopologyDriver) -> None:
-    driver.execute(Deposit(amount=1), "p")
+def test_a_rejection_sent_again_is_compensated_again(driver: TopologyDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver.execute(Deposit(amount=71), "p")
     dead_letter_id = settle(driver, "purse")
     assert settled(driver, "purse") == [(dead_letter_id, "replayed")]
     assert dead_letters(driver, "purse")[1][1].attempts == 2
-    Mood.answer = None
+    monkeypatch.setitem(Purse.answers, "dead", None)
     settle(driver, "purse", 1)
     settle(driver, "purse", 1)
     settle(driver, "purse", 0)
-    assert driver.messages("p", "purse")[1:] == [Withdrawn(amount=0)]
+    assert driver.messages("p", "purse")[1:] == [Withdrawn(amount=0, balance=71)]
 
 
-def test_a_rejection_that_a_process_keeps_can_be_sent_again(driver: TopologyDriver) -> None:
-    driver.execute(Deposit(amount=20), "p", correlation_id="trip")
-    dead_letter_id = settle(driver, "warden")
-    assert settled(driver, "warden") == [(dead_letter_id, "replayed")]
-    assert len(dead_letters(driver, "warden")) == 2
-    Mood.answer = None
-    settle(driver, "warden", 1)
-    settle(driver, "warden", 1)
-    settle(driver, "warden", 0)
-    assert driver.messages("trip", "warden") == [Stashed(pocket="refused", amount=1)]
+@pytest.mark.usefixtures("kept")
+def test_a_rejection_that_a_process_keeps_can_be_sent_again(
+    timed: TopologyDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed.execute(Deposit(amount=17), "p", correlation_id="trip")
+    dead_letter_id = settle(timed, "warden")
+    assert settled(timed, "warden") == [(dead_letter_id, "replayed")]
+    assert len(dead_letters(timed, "warden")) == 2
+    monkeypatch.setattr(Warden, "answer", None)
+    settle(timed, "warden", 1)
+    settle(timed, "warden", 1)
+    settle(timed, "warden", 0)
+    assert timed.messages("trip", "warden") == [Stashed(pocket="refused", amount=1)]
 
 
-def test_a_rejection_that_a_process_keeps_can_be_given_up(driver: TopologyDriver) -> None:
-    driver.execute(Deposit(amount=20), "p", correlation_id="trip")
-    dead_letter_id = settle(driver, "warden", discard=True)
-    assert settled(driver, "warden") == [(dead_letter_id, "discarded")]
-    assert driver.messages("trip", "warden") == []
+@pytest.mark.usefixtures("kept")
+def test_a_rejection_that_a_process_keeps_can_be_given_up(timed: TopologyDriver) -> None:
+    timed.execute(Deposit(amount=17), "p", correlation_id="trip")
+    dead_letter_id = settle(timed, "warden", discard=True)
+    assert settled(timed, "warden") == [(dead_letter_id, "discarded")]
+    assert timed.messages("trip", "warden") == []
 
 
 def test_attempts_of_a_saga_are_counted(driver: TopologyDriver) -> None:
-    Mood.breaks = True
-    driver.execute(Deposit(amount=1), "p")
+    driver.execute(Deposit(amount=13), "p")
     for number in range(3):
         settle(driver, "keeper", number)
     assert [dead_letter.attempts for _, dead_letter in dead_letters(driver, "keeper")] == [1, 2, 3, 4]
@@ -214,41 +138,40 @@ def test_attempts_of_a_saga_are_counted(driver: TopologyDriver) -> None:
     ]
 
 
-def test_attempts_of_a_process_are_counted(driver: TopologyDriver) -> None:
-    driver.execute(Deposit(amount=13), "p", correlation_id="trip")
-    driver.clock.advance(timedelta(minutes=1))
+def test_attempts_of_a_process_are_counted(timed: TopologyDriver) -> None:
+    timed.execute(Deposit(amount=61), "p", correlation_id="trip")
+    timed.clock.advance(timedelta(minutes=1))
     for number in range(2):
-        settle(driver, "warden", number)
-    assert [dead_letter.attempts for _, dead_letter in dead_letters(driver, "warden")] == [1, 2, 3]
+        settle(timed, "warden", number)
+    assert [dead_letter.attempts for _, dead_letter in dead_letters(timed, "warden")] == [1, 2, 3]
 
 
-def test_a_state_that_cannot_be_read_makes_the_event_dead(driver: TopologyDriver) -> None:
+def test_a_state_that_cannot_be_read_makes_the_event_dead(timed: TopologyDriver) -> None:
     """Rather than wait for it for ever."""
-    driver.execute(Deposit(amount=13), "p", correlation_id="trip")
-    driver.clock.advance(timedelta(minutes=1))
-    ((_, dead_letter),) = dead_letters(driver, "warden")
+    timed.execute(Deposit(amount=61), "p", correlation_id="trip")
+    timed.clock.advance(timedelta(minutes=1))
+    ((_, dead_letter),) = dead_letters(timed, "warden")
     assert "control characters" in dead_letter.error
-    dead_letter_id = settle(driver, "warden", discard=True)
-    assert settled(driver, "warden") == [(dead_letter_id, "discarded")]
+    dead_letter_id = settle(timed, "warden", discard=True)
+    assert settled(timed, "warden") == [(dead_letter_id, "discarded")]
 
 
 @pytest.mark.parametrize("root", ["p", "table/1", "a:1", "a/b:c/d"])
 def test_a_refusal_that_a_process_leaves_goes_to_the_aggregate_whatever_its_roots_name(
-    root: str, driver: TopologyDriver
+    root: str, timed: TopologyDriver
 ) -> None:
-    Mood.answer = None
-    driver.execute(Deposit(amount=21), root, correlation_id="trip")
-    assert driver.messages(root, "purse")[1:] == [Withdrawn(amount=0)]
+    timed.execute(Deposit(amount=7), root, correlation_id="trip")
+    assert timed.messages(root, "purse")[1:] == [Withdrawn(amount=0, balance=7)]
 
 
 @pytest.mark.parametrize("trip", ["trip", "trip:1", "a/b:c/d"])
-def test_a_refusal_of_what_a_time_out_sent_is_nobody_elses(trip: str, driver: TopologyDriver) -> None:
+def test_a_refusal_of_what_a_time_out_sent_is_nobody_elses(trip: str, timed: TopologyDriver) -> None:
     """No aggregate caused it; it is kept, and nothing is written to a topic that is not there."""
-    driver.execute(Deposit(amount=15), "p", correlation_id=trip)
-    driver.clock.advance(timedelta(minutes=1))
-    ((_, dead_letter),) = dead_letters(driver, "warden")
+    timed.execute(Deposit(amount=62), "p", correlation_id=trip)
+    timed.clock.advance(timedelta(minutes=1))
+    ((_, dead_letter),) = dead_letters(timed, "warden")
     assert "nobody to tell of it" in dead_letter.error
-    assert not [r for r in driver.records(driver.topic("purse", "inbox")) if r.headers["ce_type"] == REJECTION]
+    assert not [r for r in timed.records(timed.topic("purse", "inbox")) if r.headers["ce_type"] == REJECTION]
 
 
 def test_a_time_out_with_a_bad_name_leaves_no_event_behind() -> None:
@@ -283,13 +206,12 @@ def test_a_time_out_with_a_bad_name_leaves_no_event_behind() -> None:
 
 
 def test_a_rejection_whose_ids_are_no_text_changes_no_state(driver: TopologyDriver) -> None:
-    Mood.answer = None
-    driver.execute(Deposit(amount=1), "p")
+    driver.execute(Deposit(amount=7), "p")
     driver.execute(Deposit(amount=10), "p")
     (notice,) = driver.records(driver.topic("purse", "inbox"))
     headers: Headers = [(k, b"\xff" if k == "ce_id" else v) for k, v in notice.headers.items()]
     driver.produce(notice.topic, notice.key, notice.value, headers)
-    assert driver.execute(Deposit(amount=10), "p").messages == [Deposited(amount=10, balance=20)]
+    assert driver.execute(Deposit(amount=10), "p").messages == [Deposited(amount=10, balance=27)]
     assert len(driver.messages("p", "purse")) == 4
 
 

@@ -14,15 +14,13 @@ from headrace.streams.steps.step import Step
 from headrace.testing.memory_store import MemoryStore
 from headrace.topology.partitioner import partition_of
 from headrace.topology.topology import Topology
-from tests.support import workflow_domain
-from tests.unit.steps import test_settling
+from tests.support.bank import reactions
 from tests.unit.steps.test_refused_events import CASES, IDS, REFUSED, Played, event
 
 WARDEN = "main.warden.inbox"
-SETTLED = Topology(test_settling.Purse, test_settling.Book, test_settling.Warden)
 
 
-def warden(topology: Topology = workflow_domain.timed, *, partition: int = 0, partitions: int = 1) -> Step:
+def warden(topology: Topology = reactions.timed, *, partition: int = 0, partitions: int = 1) -> Step:
     context = StepContext(Names(), "main", partition, partitions, reply_partitions=1)
     return make_step(topology, "warden", MemoryStore(), context)
 
@@ -43,7 +41,7 @@ def test_nothing_waits_behind_an_event_whose_batch_was_aborted(
 
 
 def test_an_abort_takes_back_what_a_process_knows() -> None:
-    played = Played(workflow_domain.timed, "warden")
+    played = Played(reactions.timed, "warden")
     played.step.handle(event(WARDEN, 1))
     played.step.rolled_back()
     played.step.handle(event(WARDEN, 1))
@@ -77,8 +75,8 @@ def rejection(command: str = "bank.v1.Touch", cause: str = "/main/purse/p:0") ->
 
 @pytest.mark.parametrize(("flag", "told"), [(Flag.ESCALATE, True), (Flag.DEAD_LETTER, False)])
 def test_a_person_is_told_of_what_a_process_escalates(flag: Flag, told: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(test_settling.Mood, "answer", flag)
-    step = warden(SETTLED)
+    monkeypatch.setattr(reactions.Warden, "answer", flag)
+    step = warden()
     step.handle(rejection())
     about = {"refused_by": "aggregate:book b", "command": "bank.v1.Touch", "reason": "never"}
     expected = [{"root": "root", **about, "correlation_id": "root"}] if told else []
@@ -107,7 +105,7 @@ def test_a_rejection_without_compensation_goes_to_whose_event_it_was() -> None:
 
 @pytest.mark.parametrize(("subject", "key"), [(b"s", b"s"), (b"", b"k"), (None, b"k")])
 def test_a_dead_letter_of_a_saga_is_sent_again_by_its_root(subject: bytes | None, key: bytes) -> None:
-    spec = workflow_domain.topology.component("keeper")
+    spec = reactions.topology.component("keeper")
     headers = [] if subject is None else [Header(key=SUBJECT, value=subject)]
     dead_letter = DeadLetter(topic="main.purse.events", key=b"k", value=b"v", headers=headers, attempts=2)
     for discard in (False, True):

@@ -8,7 +8,7 @@ from headrace.schemas.codecs import encode
 from headrace.schemas.headers import CONTENT_TYPE, CORRELATION, TRACEPARENT
 from headrace.schemas.headrace_v1_pb2 import Query
 from headrace.schemas.stored_event import unpack
-from tests.support import bank_pb2 as pb
+from tests.support.bank import messages_pb2 as pb
 from tests.support.step_fixture import NOW, Reply, StepFixture, header
 
 

@@ -9,8 +9,18 @@ from headrace import Cancel, EventContext, ProcessManager, Schedule, Topology, a
 from headrace.schemas.headers import Headers
 from headrace.schemas.headrace_v1_pb2 import DeadLetter
 from headrace.testing import TopologyDriver
-from tests.support.bank_pb2 import Account, Annotate, Annotated, Deposit, Deposited, Open, Opened, Stashed, Withdraw
-from tests.support.workflow_domain import Book, Purse
+from tests.support.bank.accounts import Book, Purse
+from tests.support.bank.messages_pb2 import (
+    Account,
+    Annotate,
+    Annotated,
+    Deposit,
+    Deposited,
+    Open,
+    Opened,
+    Stashed,
+    Withdraw,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

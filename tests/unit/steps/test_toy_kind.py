@@ -19,8 +19,8 @@ from headrace.topology.describe import Description, Reads, Route
 from headrace.topology.inspection import spec
 from headrace.topology.inspection.signatures import component_name
 from headrace.topology.inspection.spec import ComponentSpec, Replay
-from tests.support.bank_pb2 import Deposit
-from tests.support.workflow_domain import Purse
+from tests.support.bank.accounts import Purse
+from tests.support.bank.messages_pb2 import Deposit
 
 NAMES = Names()
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -17,8 +17,9 @@ from headrace.schemas.headrace_v1_pb2 import Rejection as WireRejection
 from headrace.schemas.record import Record
 from headrace.testing import TopologyDriver
 from headrace.testing.request import request
-from tests.support import workflow_domain
-from tests.support.bank_pb2 import Account, Annotate, Annotated, Deposit, Deposited, Stash, Stashed, Withdraw
+from tests.support.bank import reactions
+from tests.support.bank.accounts import Book, Purse
+from tests.support.bank.messages_pb2 import Account, Annotate, Annotated, Deposit, Deposited, Stash, Stashed, Withdraw
 from tests.support.step_fixture import INBOX, Outcome, StepFixture
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -29,12 +30,12 @@ PREDICTED = "/main/purse/anna:0>keeper/0"
 
 @pytest.fixture
 def driver() -> TopologyDriver:
-    return TopologyDriver(workflow_domain.topology, start=START)
+    return TopologyDriver(reactions.topology, start=START)
 
 
 @pytest.fixture
 def timed() -> TopologyDriver:
-    return TopologyDriver(workflow_domain.timed, start=START)
+    return TopologyDriver(reactions.timed, start=START)
 
 
 def outsider(
@@ -219,7 +220,7 @@ def test_a_process_manager_can_ask_for_causes_from_an_inbox(timed: TopologyDrive
         def stashed(self, state: Account, event: Stashed) -> None:
             state.pockets[event.pocket] = event.amount
 
-    driver = TopologyDriver(Topology(workflow_domain.Purse, workflow_domain.Book, Careful), start=START)
+    driver = TopologyDriver(Topology(Purse, Book, Careful), start=START)
     outsider(driver, driver.topic("book", "commands"), Annotate(note="forged"), "b", correlationid="trip")
     assert driver.state("trip", "careful") is None
     driver.execute(Deposit(amount=5), "p", correlation_id="trip")
@@ -238,4 +239,4 @@ def test_a_saga_cannot_ask_for_causes() -> None:
             return None
 
     with pytest.raises(TopologyError, match=r"Odd\.deposited: from_inbox= means nothing here"):
-        Topology(workflow_domain.Purse, Odd)
+        Topology(Purse, Odd)

@@ -30,8 +30,8 @@ from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.envelope import Envelope
 from headrace.streams.steps.errors import HandlerError, HopLimit
 from headrace.streams.steps.sender import Sender
-from tests.support import bank_pb2 as pb
-from tests.support import workflow_domain
+from tests.support.bank import messages_pb2 as pb
+from tests.support.bank import reactions
 from tests.unit.steps.test_refused_events import CASES, IDS, REFUSED, Played, event
 from tests.unit.steps.test_single_steps import rejection
 
@@ -87,7 +87,7 @@ def test_dead_events_are_settled_in_their_order(topology: Any, name: str, source
 
 
 def test_a_state_is_what_was_committed_when_the_next_record_fails() -> None:
-    played = Played(workflow_domain.timed, "warden")
+    played = Played(reactions.timed, "warden")
     played.step.handle(event(WARDEN, 1))
     played.commit("")
     played.step.handle(event(WARDEN, 2)._replace(value=b"\xff"))
@@ -100,7 +100,7 @@ def test_a_state_is_what_was_committed_when_the_next_record_fails() -> None:
 
 
 def test_a_time_out_that_is_refused_does_not_come_again() -> None:
-    played = Played(workflow_domain.timed, "warden")
+    played = Played(reactions.timed, "warden")
     played.step.handle(event(WARDEN, 1))
     played.commit("")
     at = event(WARDEN, 1).timestamp + 1500
@@ -118,7 +118,7 @@ def test_a_time_out_that_is_refused_does_not_come_again() -> None:
 
 
 def feed() -> Played:
-    return Played(workflow_domain.timed, "warden-feed")
+    return Played(reactions.timed, "warden-feed")
 
 
 def test_a_feed_sends_events_to_where_their_process_is() -> None:

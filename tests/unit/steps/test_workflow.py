@@ -10,17 +10,28 @@ from headrace.schemas.headers import Headers
 from headrace.schemas.headrace_v1_pb2 import Aborted, DeadLetter, Reply, Revoked
 from headrace.schemas.record import Record
 from headrace.testing import TopologyDriver
-from tests.support import workflow_domain
-from tests.support.bank_pb2 import Account, Annotate, Annotated, Deposit, Deposited, Stash, Stashed, Touch, Withdrawn
+from tests.support.bank import reactions
+from tests.support.bank.accounts import Purse
+from tests.support.bank.messages_pb2 import (
+    Account,
+    Annotate,
+    Annotated,
+    Deposit,
+    Deposited,
+    Stash,
+    Stashed,
+    Touch,
+    Withdrawn,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
 def driver() -> Iterator[TopologyDriver]:
-    workflow_domain.Keeper.broken, workflow_domain.Keeper.stumbles = True, 0
-    yield TopologyDriver(workflow_domain.topology, start=NOW)
-    workflow_domain.Keeper.broken, workflow_domain.Keeper.stumbles = True, 0
+    reactions.Keeper.broken, reactions.Keeper.stumbles = True, 0
+    yield TopologyDriver(reactions.topology, start=NOW)
+    reactions.Keeper.broken, reactions.Keeper.stumbles = True, 0
 
 
 def notes(driver: TopologyDriver, root: str = "p") -> list[str]:
@@ -68,11 +79,11 @@ def test_the_same_event_again_changes_nothing(driver: TopologyDriver) -> None:
 
 
 def test_a_transient_failure_is_tried_again(driver: TopologyDriver) -> None:
-    workflow_domain.Keeper.stumbles = 3
+    reactions.Keeper.stumbles = 3
     driver.execute(Deposit(amount=14), "p")
     assert notes(driver) == ["0"]
     assert driver.clock.now > NOW + timedelta(seconds=1)
-    workflow_domain.Keeper.stumbles = 4
+    reactions.Keeper.stumbles = 4
     driver.execute(Deposit(amount=14), "p")
     (dead_letter,) = driver.dead_letters("keeper")
     assert dead_letter.error_class == "Transient"
@@ -95,7 +106,7 @@ def test_what_cannot_be_sent_is_dead_and_names_saga_and_event(driver: TopologyDr
 
 
 def test_a_loop_ends_at_the_hop_limit_with_its_path() -> None:
-    driver = TopologyDriver(workflow_domain.endless, start=NOW)
+    driver = TopologyDriver(reactions.endless, start=NOW)
     driver.execute(Deposit(amount=1), "p")
     dead_letters = driver.dead_letters("keeper") + driver.dead_letters("echo")
     assert [dead_letter.error_class for dead_letter in dead_letters] == ["HopLimit"]
@@ -113,7 +124,7 @@ def test_events_behind_a_dead_one_wait_and_follow_in_order(driver: TopologyDrive
     assert notes(driver) == ["0"]
     assert notes(driver, "other") == ["0"]
     (dead_letter,) = driver.dead_letters("keeper")
-    workflow_domain.Keeper.broken = False
+    reactions.Keeper.broken = False
     settle(driver, dead_letter)
     assert notes(driver) == ["0", "1", "2", "3"]
     settle(driver, dead_letter)
@@ -128,7 +139,7 @@ def test_a_replay_that_fails_again_keeps_its_place(driver: TopologyDriver) -> No
     settle(driver, driver.dead_letters("keeper")[0])
     assert notes(driver) == []
     assert len(driver.dead_letters("keeper")) == 2
-    workflow_domain.Keeper.broken = False
+    reactions.Keeper.broken = False
     settle(driver, driver.dead_letters("keeper")[1])
     assert notes(driver) == ["0", "1"]
 
@@ -277,7 +288,7 @@ class Small(Aggregate[Account]):
 
 def test_mistakes_of_sagas_are_told_at_start() -> None:
     with pytest.raises(TopologyError) as caught:
-        Topology(workflow_domain.Purse, Small, Lost, Deaf, Mute)
+        Topology(Purse, Small, Lost, Deaf, Mute)
     told = "\n".join(caught.value.mistakes)
     for part in (
         "Lost: reads events of unknown domain 'nowhere'",

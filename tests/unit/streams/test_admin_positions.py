@@ -12,7 +12,7 @@ from headrace.streams.admin.identity import Identity
 from headrace.streams.admin.positions import Place, set_positions, show
 from headrace.streams.runtime.positions import pack_positions
 from headrace.streams.settings import Settings
-from tests.support import workflow_domain
+from tests.support.bank import reactions
 
 EVENTS, INBOX, CHANGELOG = "main.purse.events", "main.keeper.inbox", "main.keeper.snapshots"
 HERE = Identity("here", {EVENTS: "e1", INBOX: "i1"})
@@ -52,10 +52,10 @@ class Cluster:
         self.calls.append("commit")
 
     def show(self, topic: str = EVENTS) -> list[Place]:
-        return [place for place in show(SETTINGS, workflow_domain.topology, "keeper") if place.topic == topic]
+        return [place for place in show(SETTINGS, reactions.topology, "keeper") if place.topic == topic]
 
     def set(self, to: str, partitions: tuple[int, ...] = (), topic: str = EVENTS) -> Iterator[Place]:
-        return set_positions(SETTINGS, workflow_domain.topology, "keeper", topic, to, partitions)
+        return set_positions(SETTINGS, reactions.topology, "keeper", topic, to, partitions)
 
 
 @pytest.fixture

@@ -22,7 +22,8 @@ from headrace.streams.state.restore import Restorer, StaleRestore, Task, take_hi
 from headrace.streams.state.rocksdb import PartitionStore
 from headrace.streams.state.topic_reader import Ends
 from headrace.streams.steps.store import Staged, StoreFailed
-from tests.support import bank, deadlines
+from tests.support import deadlines
+from tests.support.bank import accounts
 
 SECONDS = 10.0
 COMMANDS = TopicPartition("main.account.commands", 0)
@@ -108,7 +109,7 @@ def inputs() -> FakeInputs:
 def assignment(reads: Reads, inputs: Any, tmp_path: Path) -> Iterator[Assignment]:
     """Of the bank's accounts."""
     settings = Settings(bootstrap="nowhere:1")
-    config = ComponentConfig(bank.topology, "account", settings, tmp_path, ["main"], 2, 1, {}, 1_000_000)
+    config = ComponentConfig(accounts.topology, "account", settings, tmp_path, ["main"], 2, 1, {}, 1_000_000)
     stop = threading.Event()
     made = Assignment(config, inputs, Metrics(), stop)
     yield made

@@ -12,14 +12,14 @@ from headrace.streams.runtime.component import Component
 from headrace.streams.runtime.config import ComponentConfig
 from headrace.streams.settings import Settings
 from headrace.streams.steps.store import StoreFailed
-from tests.support import bank
+from tests.support.bank import accounts
 
 
 @pytest.fixture
 def component(tmp_path: Path) -> Any:
     """Of the bank's accounts, at the time of reading what is due."""
     settings = Settings(bootstrap="nowhere:1")
-    config = ComponentConfig(bank.topology, "account", settings, tmp_path, ["main"], 2, 1, {}, 1_000_000)
+    config = ComponentConfig(accounts.topology, "account", settings, tmp_path, ["main"], 2, 1, {}, 1_000_000)
     made: Any = Component(config, "id", Metrics(), Tracing(""), Alerts(""))
     made._processor.in_doubt = False
     return made

@@ -17,7 +17,7 @@ from headrace.streams.runtime.config import ComponentConfig
 from headrace.streams.runtime.inputs import Inputs
 from headrace.streams.settings import Settings
 from headrace.streams.state.messages import to_record
-from tests.support import bank
+from tests.support.bank import accounts
 
 COMMANDS, FACTS = "main.account.commands", "main.account.facts"
 
@@ -114,7 +114,9 @@ def metrics() -> Metrics:
 def inputs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, clock: Clock, log: Log, metrics: Metrics) -> Inputs:
     monkeypatch.setattr(module, "Consumer", FakeConsumer)
     settings = Settings(bootstrap="nowhere:1", batch=3)
-    return Inputs(ComponentConfig(bank.topology, "account", settings, tmp_path, ["main"], 2, 1, {}, 1_000_000), metrics)
+    return Inputs(
+        ComponentConfig(accounts.topology, "account", settings, tmp_path, ["main"], 2, 1, {}, 1_000_000), metrics
+    )
 
 
 def kafka(inputs: Inputs) -> FakeConsumer:

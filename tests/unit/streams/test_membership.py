@@ -12,7 +12,7 @@ from headrace.streams.runtime import membership as module
 from headrace.streams.runtime.config import ComponentConfig
 from headrace.streams.runtime.membership import Membership
 from headrace.streams.settings import Settings
-from tests.support import bank
+from tests.support.bank import accounts
 
 COMMANDS = TopicPartition("main.account.commands", 0)
 FATAL = KafkaError(KafkaError._FATAL)
@@ -73,7 +73,7 @@ class Member:
         self.assignment, self.stop = FakeAssignment(), Waits()
         self.reported: list[KafkaError] = []
         found = Settings(bootstrap="nowhere:1", **settings)
-        config = ComponentConfig(bank.topology, "account", found, folder, ["main"], 2, 1, {}, 1_000_000)
+        config = ComponentConfig(accounts.topology, "account", found, folder, ["main"], 2, 1, {}, 1_000_000)
         assignment: Any = self.assignment
         self.its = Membership(config, assignment, self.stop, self.reported.append)
 

@@ -19,7 +19,7 @@ from headrace.streams.runtime.restoration import Restored
 from headrace.streams.settings import Settings
 from headrace.streams.state.rocksdb import PartitionStore
 from headrace.streams.steps.store import StoreFailed
-from tests.support import bank
+from tests.support.bank import accounts
 
 COMMANDS = "main.account.commands"
 INPUTS = [f"main.account.{kind}" for kind in ("commands", "facts", "inbox")]
@@ -98,7 +98,7 @@ class Worker:
         self.inputs, self.metrics, self.stop = FakeInputs(), Metrics(), threading.Event()
         self.consumer: Any = FakeConsumer()
         found = Settings(bootstrap="nowhere:1", **settings)
-        config = ComponentConfig(bank.topology, "account", found, folder, ["main"], 3, 1, {}, 1_000_000)
+        config = ComponentConfig(accounts.topology, "account", found, folder, ["main"], 3, 1, {}, 1_000_000)
         inputs: Any = self.inputs
         self.its = Assignment(config, inputs, self.metrics, self.stop)
         restoration: Any = self.its.restoration

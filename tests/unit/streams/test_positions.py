@@ -17,7 +17,7 @@ from headrace.streams.runtime.positions import PositionFinder, PositionsUnfit, p
 from headrace.streams.settings import Settings
 from headrace.streams.state.rocksdb import PartitionStore
 from headrace.streams.steps.store import Staged
-from tests.support import workflow_domain
+from tests.support.bank import reactions
 
 EVENTS, INBOX = "main.purse.events", "main.keeper.inbox"
 HERE = Identity("here", {EVENTS: "e1", INBOX: "i1", "main.keeper.snapshots": "s1"})
@@ -33,7 +33,7 @@ class Log:
         self.asked = 0
         self.metrics = Metrics()
         self.config = ComponentConfig(
-            workflow_domain.topology, "keeper", Settings(bootstrap="nowhere:1"), folder, ["main"], 4, 1, {}, 1_000_000
+            reactions.topology, "keeper", Settings(bootstrap="nowhere:1"), folder, ["main"], 4, 1, {}, 1_000_000
         )
         monkeypatch.setattr(module, "end_offsets", lambda _, ids: {(topic, n): self.bounds[topic] for topic, n in ids})
         monkeypatch.setattr(CommittedOffsets, "read", self._read)
@@ -52,7 +52,7 @@ class Log:
 
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Log:
-    monkeypatch.setattr(workflow_domain.topology.components["keeper"], "begin", "")
+    monkeypatch.setattr(reactions.topology.components["keeper"], "begin", "")
     return Log(monkeypatch, tmp_path)
 
 
@@ -78,7 +78,7 @@ def test_the_groups_offset_counts_where_the_changelog_has_none(log: Log) -> None
 def test_a_saga_that_never_ran_begins_where_it_says(
     begin: str, offset: int, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workflow_domain.topology.components["keeper"], "begin", begin)
+    monkeypatch.setattr(reactions.topology.components["keeper"], "begin", begin)
     log.bounds[EVENTS] = (3, 50)
     assert log.find(None) == {EVENTS: offset, INBOX: 0}
 

@@ -20,7 +20,7 @@ from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.step import Step
 from headrace.testing.memory_store import MemoryStore
 from headrace.topology.names import Names
-from tests.support import bank
+from tests.support.bank import accounts
 
 COMMANDS, FACTS = "main.account.commands", "main.account.facts"
 
@@ -77,7 +77,7 @@ def made(notes: list[str], monkeypatch: pytest.MonkeyPatch, *, looks_ahead: bool
     """A processor whose calls are noted."""
     monkeypatch.setattr(processor_module, "Transaction", lambda *_: FakeTransaction(notes))
     settings: Any = Settings(bootstrap="nowhere:1", **settings_)
-    config = ComponentConfig(bank.topology, "account", settings, settings.state_dir, ["main"], 2, 1, {}, 1_000_000)
+    config = ComponentConfig(accounts.topology, "account", settings, settings.state_dir, ["main"], 2, 1, {}, 1_000_000)
     assignment: Any = FakeAssignment(config, notes, looks_ahead=looks_ahead)
     membership: Any = type("Membership", (), {"kafka": None})
     processor = Processor(config, "id", assignment, membership, Metrics(), Tracing(""), lambda _: None)

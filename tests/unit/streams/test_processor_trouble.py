@@ -22,7 +22,7 @@ from headrace.streams.settings import Settings
 from headrace.streams.steps.batch import Output, Written
 from headrace.streams.steps.errors import RecordTooLarge, SnapshotTooLarge
 from headrace.streams.steps.store import Staged, StoreFailed
-from tests.support import bank
+from tests.support.bank import accounts
 
 COMMANDS, FACTS = "main.account.commands", "main.account.facts"
 SNAPSHOTS, EVENTS = "main.account.snapshots", "main.account.events"
@@ -135,7 +135,9 @@ class Bench:
         self.alerts: list[dict[str, str]] = []
         monkeypatch.setattr(module, "Transaction", lambda *_: self.kafka)
         settings = Settings(bootstrap="nowhere:1", **settings_)
-        config = ComponentConfig(bank.topology, "account", settings, settings.state_dir, ["main"], 2, 1, {}, 1_000_000)
+        config = ComponentConfig(
+            accounts.topology, "account", settings, settings.state_dir, ["main"], 2, 1, {}, 1_000_000
+        )
         assignment: Any = FakeAssignment(config, self.kafka)
         membership: Any = SimpleNamespace(kafka="group")
         self.partitions: dict[int, Partition] = assignment.partitions

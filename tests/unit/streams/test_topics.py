@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient
 from headrace.streams.admin import topics
 from headrace.streams.settings import Settings
 from headrace.topology.topology import TopicSpec
-from tests.support import workflow_domain
+from tests.support.bank import reactions
 
 
 class Cluster:
@@ -103,7 +103,7 @@ class Everything:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> None:
         self.settings: Any = Settings(bootstrap="nowhere:1", **settings)
-        specs = topics.wanted(self.settings, workflow_domain.topology)
+        specs = topics.wanted(self.settings, reactions.topology)
         self.topics = here(*(topics.Topic(s.name, s.partitions, 1, dict(s.config)) for s in specs))
         self.others: list[str] = []
         monkeypatch.setattr(topics, "admin", lambda _: self)
@@ -118,7 +118,7 @@ class Everything:
     def fit(self, domains: list[str] | None = None) -> list[str]:
         """Problems."""
         try:
-            topics.fit(self.settings, workflow_domain.topology, domains)
+            topics.fit(self.settings, reactions.topology, domains)
         except topics.TopicsUnfit as unfit:
             return unfit.problems
         return []

@@ -12,7 +12,7 @@ from headrace.streams.observability.metrics import Metrics
 from headrace.streams.runtime import web_server
 from headrace.streams.runtime.host import Host
 from headrace.streams.settings import Settings
-from tests.support import workflow_domain
+from tests.support.bank import reactions
 from tests.support.deadlines import seconds
 
 Play = Callable[[Any, int], Awaitable[None]]
@@ -22,7 +22,7 @@ def served(play: Play) -> None:
     """Run `play` with the runner and the port of a worker's web server."""
 
     async def go() -> None:
-        host: Any = Host(Settings(), workflow_domain.topology, [], Metrics())
+        host: Any = Host(Settings(), reactions.topology, [], Metrics())
         await host.web.wsgi()
         runner = host.web._runner
         await runner.setup()

@@ -10,9 +10,8 @@ from headrace.schemas.headers import ID, SOURCE, SPECVERSION, TYPE
 from headrace.testing import TopologyDriver
 from headrace.testing.driver import _ENDLESS
 from headrace.topology.partitioner import partition_of
-from tests.support import bank_pb2 as pb
-from tests.support.bank import Accounts
-from tests.support.fields import Fields
+from tests.support.bank import messages_pb2 as pb
+from tests.support.bank.accounts import Accounts, Fields
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 BANK = Topology(Accounts)

@@ -27,7 +27,8 @@ from headrace import (
 )
 from headrace.streams.steps.errors import HandlerError, InvalidArgument
 from headrace.testing import given
-from tests.support.bank_pb2 import (
+from tests.support.bank.accounts import Purse
+from tests.support.bank.messages_pb2 import (
     Account,
     Annotate,
     Annotated,
@@ -40,7 +41,7 @@ from tests.support.bank_pb2 import (
     Withdraw,
     Withdrawn,
 )
-from tests.support.workflow_domain import Keeper, Purse, Warden
+from tests.support.bank.reactions import Keeper, Warden
 
 SECONDS = timedelta(seconds=1)
 TREASURY, NOBODY = StateOf("purse", "treasury"), StateOf("book", "nobody")

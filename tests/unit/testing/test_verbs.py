@@ -11,9 +11,9 @@ from headrace import Topology
 from headrace.streams.client import Client
 from headrace.testing import DriverClient, TopologyDriver
 from headrace.topology.reply import Reply, Status
-from tests.support import bank_pb2 as pb
-from tests.support import workflow_domain as workflow
-from tests.support.bank import Accounts
+from tests.support.bank import messages_pb2 as pb
+from tests.support.bank import reactions
+from tests.support.bank.accounts import Accounts
 from tests.support.verbs import all_verbs
 
 BANK = Topology(Accounts)
@@ -23,7 +23,7 @@ def test_one_test_runs_on_the_driver_and_on_a_client() -> None:
     """`tests/kafka/test_calls.py` runs the same function against a broker."""
 
     async def run() -> None:
-        async with DriverClient(TopologyDriver(workflow.topology)) as client:
+        async with DriverClient(TopologyDriver(reactions.topology)) as client:
             await all_verbs(client)
 
     asyncio.run(run())
@@ -50,7 +50,7 @@ def test_a_command_that_nobody_waits_for() -> None:
 
 
 def test_a_fact_is_recorded_once() -> None:
-    driver = TopologyDriver(workflow.topology)
+    driver = TopologyDriver(reactions.topology)
     first = driver.record_fact(pb.Stash(pocket="left", amount=5), "p", external_id="payment-1")
     again = driver.record_fact(pb.Stash(pocket="left", amount=5), "p", external_id="payment-1")
     assert (first.status, again.status) == (Status.ACCEPTED, Status.ACCEPTED)
@@ -68,7 +68,7 @@ def test_events_are_the_clients() -> None:
     assert driver.events("r", 9) == driver.events("nobody") == []
     assert driver.state("r", Accounts) == driver.state("r", "account") == driver.state("r")
     with pytest.raises(LookupError, match=r"name the domain with domain=…; this topology has: purse, book"):
-        TopologyDriver(workflow.topology).state("p")
+        TopologyDriver(reactions.topology).state("p")
 
 
 def test_dead_letters_are_replayed_and_given_up() -> None:
@@ -93,7 +93,7 @@ def test_dead_letters_are_replayed_and_given_up() -> None:
 
 def test_a_command_costs_the_same_however_long_the_log_is() -> None:
     """By what one command allocates for the moment, with a few and with thousands of records behind it."""
-    driver = TopologyDriver(workflow.topology)
+    driver = TopologyDriver(reactions.topology)
 
     def peak() -> int:
         least = 1 << 62

@@ -10,8 +10,8 @@ import pytest
 from headrace import Aggregate, Context, Merge, Names, Topology, TopologyError, applies, handles
 from headrace.examples import poker
 from headrace.testing import given
-from tests.support import bank_pb2 as pb
-from tests.support.bank import Accounts
+from tests.support.bank import messages_pb2 as pb
+from tests.support.bank.accounts import Accounts
 
 
 def mistakes(*components: Any) -> list[str]:

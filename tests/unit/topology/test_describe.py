@@ -3,19 +3,19 @@
 from headrace import Names
 from headrace.topology.describe import rows
 from headrace.topology.topology import TopicSpec, replies_topic
-from tests.support import workflow_domain
+from tests.support.bank import reactions
 
 
 def test_the_lines_of_a_process_manager() -> None:
-    lines = workflow_domain.timed.text().split("\n")
+    lines = reactions.timed.text().split("\n")
     assert lines[lines.index("warden (process manager Warden, state bank.v1.Account)") :] == [
         "warden (process manager Warden, state bank.v1.Account)",
         "  reads   main.purse.events",
-        "    bank.v1.Deposited -> bank.v1.Annotate",
+        "    bank.v1.Deposited -> bank.v1.Annotate, bank.v1.Touch",
         "  reads   main.book.events",
         "    bank.v1.Annotated -> nothing",
         "  time-outs",
-        "    bank.v1.Withdraw -> bank.v1.Touch",
+        "    bank.v1.Withdraw -> bank.v1.Annotate, bank.v1.Touch",
         "  reads   main.warden.inbox",
         "    bank.v1.Touch -> bank.v1.Stashed  [rejected]",
         "  writes  main.warden.events",
@@ -27,7 +27,7 @@ def test_the_lines_of_a_process_manager() -> None:
 
 def test_the_arrows_of_a_flowchart() -> None:
     """A process manager's time-outs and its own inbox are no arrows from elsewhere."""
-    first, *lines = workflow_domain.timed.mermaid().split("\n")
+    first, *lines = reactions.timed.mermaid().split("\n")
     assert first == "flowchart LR"
     assert lines[lines.index("  book[Book]") :] == [
         "  book[Book]",
@@ -55,7 +55,7 @@ def test_the_arrows_of_a_flowchart() -> None:
 
 
 def test_rows_for_json() -> None:
-    found = rows(workflow_domain.topology.descriptions)
+    found = rows(reactions.topology.descriptions)
     (book,) = (row for row in found["domains"] if row["domain"] == "book")
     assert book == {
         "domain": "book",
@@ -80,7 +80,7 @@ def test_topics_have_the_settings_that_promises_rest_on() -> None:
     week, month = {"cleanup.policy": "delete", "retention.ms": "604800000"}, "2592000000"
     of_input, compact = {**week, "message.timestamp.type": "LogAppendTime"}, {"cleanup.policy": "compact"}
     dead_letters = {"cleanup.policy": "delete", "retention.ms": month, "max.message.bytes": "16777216"}
-    found = workflow_domain.topology.topics(Names("a."), 5, "main", ["purse"])
+    found = reactions.topology.topics(Names("a."), 5, "main", ["purse"])
     assert {topic.name: (topic.partitions, topic.config) for topic in found} == {
         "a.main.purse.commands": (5, of_input),
         "a.main.purse.facts": (5, of_input),

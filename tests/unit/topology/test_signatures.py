@@ -25,8 +25,8 @@ from headrace import (
     reacts,
 )
 from headrace.topology.inspection import spec
-from tests.support import bank_pb2 as pb
-from tests.support.bank import Accounts
+from tests.support.bank import messages_pb2 as pb
+from tests.support.bank.accounts import Accounts
 
 
 class Form(NamedTuple):

@@ -1,18 +1,16 @@
-"""A small workflow for tests: accounts, a book of notes about them, and sagas between the two."""
+"""Who reacts to the bank's events: sagas and a process manager between purses and the book."""
 
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import ClassVar
 
 from headrace import (
-    Aggregate,
     Cancel,
     Cascade,
     EventContext,
     Flag,
     ProcessContext,
     ProcessManager,
-    Rejected,
     Rejection,
     Saga,
     Schedule,
@@ -22,83 +20,21 @@ from headrace import (
     Transient,
     applies,
     compensates,
-    handles,
     reacts,
-    records,
 )
-from tests.support.bank_pb2 import (
+from tests.support.bank.accounts import Book, Purse
+from tests.support.bank.messages_pb2 import (
     Account,
     Annotate,
     Annotated,
     Deposit,
     Deposited,
     Opened,
-    Stash,
     Stashed,
     Swollen,
     Touch,
     Withdraw,
-    Withdrawn,
 )
-
-
-class Purse(Aggregate[Account]):
-    """Takes deposits, records what a bank says, and gives back what the book will not have."""
-
-    domain = "purse"
-
-    @handles
-    def deposit(self, state: Account, command: Deposit) -> Deposited:
-        return Deposited(amount=command.amount, balance=state.balance + command.amount)
-
-    @records
-    def confirmed(self, state: Account, fact: Stash) -> Stashed:
-        if fact.amount < 0:
-            raise Rejected("facts cannot be")
-        return Stashed(pocket=fact.pocket, amount=fact.amount)
-
-    @compensates
-    def refused(self, state: Account, command: Annotate, refusal: Rejection) -> Withdrawn | Flag:
-        flags = {
-            "no": None,
-            "revoke": Flag.REVOKE,
-            "dead": Flag.DEAD_LETTER,
-            "alarm": Flag.ESCALATE,
-            "abort": Flag.ABORT,
-        }
-        flag = flags[command.note.partition(" ")[0]]
-        return flag or Withdrawn(amount=refusal.sequence, balance=state.balance)
-
-    @applies
-    def moved(self, state: Account, event: Deposited | Withdrawn) -> None:
-        state.balance = event.balance
-        state.count += 1
-
-    @applies
-    def stashed(self, state: Account, event: Stashed) -> None:
-        state.pockets[event.pocket] = event.amount
-
-
-class Book(Aggregate[Account]):
-    """Notes; refuses those that begin with a word of refusal."""
-
-    domain = "book"
-    refused: ClassVar[tuple[str, ...]] = ("no", "revoke", "dead", "alarm", "abort")
-
-    @handles
-    def annotate(self, state: Account, command: Annotate) -> Annotated:
-        if command.note.startswith(self.refused):
-            raise Rejected(f"{command.note!r} is not to be noted", code="taste")
-        return Annotated(note=command.note)
-
-    @handles
-    def touch(self, state: Account, command: Touch) -> None:
-        raise Rejected("not to be touched")
-
-    @applies
-    def annotated(self, state: Account, event: Annotated) -> None:
-        state.note = event.note
-        state.count += 1
 
 
 class Keeper(Saga):
@@ -150,18 +86,28 @@ def treasury(state: Account, event: Deposited) -> list[StateOf]:
     return [StateOf("purse", "treasury"), StateOf("book", "nobody")] if event.amount >= 100 else []
 
 
+def unreadable(state: Account, event: Withdraw) -> list[StateOf]:
+    """No book can have this name."""
+    return [StateOf("book", "b\n")] if event.amount == 61 else []
+
+
 class Warden(ProcessManager[Account]):
-    """Waits a little, after each deposit, for a note of the same trip; then has the book touched, which is refused."""
+    """Waits a little, after each deposit, for a note of the same trip; then has the book touched, which is refused.
+
+    Special amounts make it do something else.
+    """
 
     name = "warden"
     begin = "oldest"
     patience: ClassVar[dict[int, timedelta]] = {50: timedelta(seconds=6)}
     """By amount; a second and a half for others."""
+    answer: ClassVar[Flag | None] = None
+    """To refusals, in place of an event."""
 
     @reacts(reads=treasury)
     def deposited(
         self, state: Account, event: Deposited, context: ProcessContext
-    ) -> Iterator[Opened | Stashed | Send[Annotate] | Schedule]:
+    ) -> Iterator[Opened | Stashed | Send[Annotate | Touch] | Schedule]:
         if event.amount >= 100:
             found, nobody = context.states[StateOf("purse", "treasury")], context.states[StateOf("book", "nobody")]
             yield Stashed(pocket="seen", amount=found.state.balance)
@@ -169,6 +115,8 @@ class Warden(ProcessManager[Account]):
             yield Stashed(pocket="nobody", amount=nobody.sequence)
         elif event.amount == 7:
             yield Send("book", context.root, Annotate(note="no more"))
+        elif event.amount == 17:
+            yield Send("book", context.root, Touch())
         else:
             yield Opened(owner=context.root)
             yield Schedule(self.patience.get(event.amount, timedelta(seconds=1.5)), Withdraw(amount=event.amount))
@@ -178,19 +126,19 @@ class Warden(ProcessManager[Account]):
         yield Cancel(Withdraw)
         yield Stashed(pocket="noted", amount=1)
 
-    @reacts
+    @reacts(reads=unreadable)
     def impatient(
         self, state: Account, event: Withdraw, context: ProcessContext
-    ) -> Iterator[Stashed | Swollen | Send[Touch]]:
+    ) -> Iterator[Stashed | Swollen | Send[Annotate | Touch]]:
         if event.amount == 60:  # more than the state may hold
             yield Swollen(ballast=b"x" * 600_000)
             yield Swollen(ballast=b"y" * 600_000)
         yield Stashed(pocket="waited", amount=event.amount)
-        yield Send("book", context.root, Touch())
+        yield Send("book", context.root, Annotate(note="no") if event.amount == 62 else Touch())
 
     @compensates
-    def refused(self, state: Account, command: Touch, refusal: Rejection) -> Stashed:
-        return Stashed(pocket="refused", amount=1)
+    def refused(self, state: Account, command: Touch, refusal: Rejection) -> Stashed | Flag:
+        return self.answer or Stashed(pocket="refused", amount=1)
 
     @applies
     def opened(self, state: Account, event: Opened) -> None:

@@ -1,10 +1,23 @@
-"""A small domain for the tests of the engine: an account, and handlers that go wrong when told to."""
+"""The bank's aggregates: accounts, purses, books of notes."""
 
 import itertools
 import time
+from typing import ClassVar
 
-from headrace import Aggregate, Context, Merge, Rejected, Topology, applies, handles
-from tests.support.bank_pb2 import (
+from headrace import (
+    Aggregate,
+    Context,
+    Flag,
+    Merge,
+    Rejected,
+    Rejection,
+    Topology,
+    applies,
+    compensates,
+    handles,
+    records,
+)
+from tests.support.bank.messages_pb2 import (
     Account,
     Annotate,
     Annotated,
@@ -27,6 +40,8 @@ from tests.support.bank_pb2 import (
 
 
 class Accounts(Aggregate[Account]):
+    """Handlers of all strategies, and one that goes wrong as it is told."""
+
     domain = "account"
 
     @handles
@@ -88,8 +103,10 @@ class Accounts(Aggregate[Account]):
         if command.how == "slow":
             time.sleep(0.02)
             return None
-        if command.how == "mutate":
+        if command.how.startswith("mutate"):
             state.balance += 1
+        if command.how == "mutate and raise":
+            raise ZeroDivisionError("as told, after a change")
         if command.how == "type":
             return "no event"  # type: ignore[return-value]
         if command.how == "stranger":
@@ -125,6 +142,99 @@ class Accounts(Aggregate[Account]):
     def poisoned(self, state: Account, event: Poison) -> None:
         state.balance = -1_000_000
         raise RuntimeError("this event cannot be applied")
+
+
+class Purse(Aggregate[Account]):
+    """Takes deposits, records what a bank says, and gives back what the book will not have."""
+
+    domain = "purse"
+    answers: ClassVar[dict[str, Flag | None]] = {
+        "no": None,
+        "revoke": Flag.REVOKE,
+        "dead": Flag.DEAD_LETTER,
+        "alarm": Flag.ESCALATE,
+        "abort": Flag.ABORT,
+    }
+    """To refusals, by the first word of the note."""
+
+    @handles
+    def deposit(self, state: Account, command: Deposit) -> Deposited:
+        return Deposited(amount=command.amount, balance=state.balance + command.amount)
+
+    @records
+    def confirmed(self, state: Account, fact: Stash) -> Stashed:
+        if fact.amount < 0:
+            raise Rejected("facts cannot be")
+        return Stashed(pocket=fact.pocket, amount=fact.amount)
+
+    @compensates
+    def refused(self, state: Account, command: Annotate, refusal: Rejection) -> Withdrawn | Flag:
+        return self.answers[command.note.partition(" ")[0]] or Withdrawn(amount=refusal.sequence, balance=state.balance)
+
+    @applies
+    def moved(self, state: Account, event: Deposited | Withdrawn) -> None:
+        state.balance = event.balance
+        state.count += 1
+
+    @applies
+    def stashed(self, state: Account, event: Stashed) -> None:
+        state.pockets[event.pocket] = event.amount
+
+
+class Book(Aggregate[Account]):
+    """Notes; refuses those that begin with a word of refusal."""
+
+    domain = "book"
+    refused: ClassVar[tuple[str, ...]] = tuple(Purse.answers)
+
+    @handles
+    def annotate(self, state: Account, command: Annotate) -> Annotated:
+        if command.note.startswith(self.refused):
+            raise Rejected(f"{command.note!r} is not to be noted", code="taste")
+        return Annotated(note=command.note)
+
+    @handles
+    def touch(self, state: Account, command: Touch) -> None:
+        raise Rejected("not to be touched")
+
+    @applies
+    def annotated(self, state: Account, event: Annotated) -> None:
+        state.note = event.note
+        state.count += 1
+
+
+class Fields(Aggregate[Account]):
+    """Each command sets one field, so that commands either meet or pass each other. COMMUTATIVE, as by default."""
+
+    domain = "fields"
+
+    @handles
+    def open(self, state: Account, command: Open) -> Opened:
+        return Opened(owner=command.owner)
+
+    @handles
+    def deposit(self, state: Account, command: Deposit) -> Deposited:
+        return Deposited(balance=state.balance + command.amount)
+
+    @handles
+    def stash(self, state: Account, command: Stash) -> Stashed:
+        return Stashed(pocket=command.pocket, amount=command.amount)
+
+    @handles
+    def touch(self, state: Account, command: Touch) -> None:
+        return None
+
+    @applies
+    def opened(self, state: Account, event: Opened) -> None:
+        state.owner = event.owner
+
+    @applies
+    def deposited(self, state: Account, event: Deposited) -> None:
+        state.balance = event.balance
+
+    @applies
+    def stashed(self, state: Account, event: Stashed) -> None:
+        state.pockets[event.pocket] = event.amount
 
 
 topology = Topology(Accounts)
