@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from headrace.schemas.headers import CORRELATION, EXPECTED, FACT, ID, TRACEPARENT
 from headrace.schemas.record import RecordError
+from headrace.streams.steps.context import LONGEST_ROOT
 
 LONGEST = 1024
 """The most bytes in a header that is copied into other records: longer ones could make these too large."""
@@ -13,8 +14,8 @@ def checked_root(key: bytes | None) -> bytes:
     """The key, if it is a valid root; otherwise RecordError."""
     if not key:
         raise RecordError("the record has no key; the key is the root that the command is for")
-    if len(key) > 1024 or min(key) < 0x20:
-        raise RecordError("the key must be at most 1024 bytes, without control characters")
+    if len(key) > LONGEST_ROOT or min(key) < 0x20:
+        raise RecordError(f"the key must be at most {LONGEST_ROOT} bytes, without control characters")
     try:
         key.decode()
     except UnicodeDecodeError:

@@ -3,9 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from headrace.streams.steps.errors import InvalidArgument
 from headrace.topology.names import Names
 from headrace.topology.partitioner import partition_of
 
+LONGEST_ROOT = 1024
+"""Bytes of the longest root."""
 OVERHEAD = 2048
 """Bytes of the broker's limit that are reserved for headers and framing of a record."""
 
@@ -38,5 +41,10 @@ class StepContext:
         return self.max_bytes - OVERHEAD
 
     def partition_in(self, topic: str, root: bytes) -> int:
-        """The partition of a root in another topic."""
+        """The partition of a root in another topic; InvalidArgument for one that is too long to be a root.
+
+        The partitioner takes a second for 2 MB, and remembers what it has seen.
+        """
+        if len(root) > LONGEST_ROOT:
+            raise InvalidArgument(f"{root[:99]!r}… has {len(root)} bytes; a root has at most {LONGEST_ROOT}")
         return partition_of(root, self.counts.get(topic, self.partitions))

@@ -92,9 +92,10 @@ def test_commands_from_a_container_and_from_outside(compose: Compose) -> None:
     assert (outside["status"], outside["sequence"]) == ("accepted", 1)
 
 
-def test_the_worker_is_no_root_and_its_stores_are_in_the_volume(compose: Compose) -> None:
+def test_the_worker_is_no_root_and_writes_only_to_its_volume(compose: Compose) -> None:
     (player,) = compose.containers("player")
     assert docker("exec", player, "id", "-u") == "10001"
+    assert docker("exec", player, "sh", "-c", "touch /opt/headrace/x || echo refused") == "refused"
     (mount,) = inspect(player)["Mounts"]
     assert (mount["Destination"], mount["Name"]) == ("/var/lib/headrace", f"{compose.project}_player")
     assert docker("exec", player, "ls", "/var/lib/headrace/0/player")
