@@ -71,6 +71,7 @@ def config(settings: Settings, folder: str) -> ComponentConfig:
         name=DOMAIN,
         settings=settings,
         folder=settings.state_dir / folder,
+        instance="bench",
         editions=[settings.edition],
         partitions=settings.partitions,
         reply_partitions=settings.reply_partitions,
@@ -81,7 +82,7 @@ def config(settings: Settings, folder: str) -> ComponentConfig:
 
 def component(settings: Settings, metrics: Metrics) -> Component:
     """The engine for players, as a worker runs it, to be driven by the benchmark's thread."""
-    return Component(config(settings, "engine"), "bench", metrics, Tracing(), Alerts(""))
+    return Component(config(settings, "engine"), metrics, Tracing(), Alerts(""))
 
 
 def deposits(settings: Settings, roots: int, each: int) -> int:

@@ -37,6 +37,8 @@ class Settings(BaseSettings):
     """Number of replicas of each topic that is created; -1: the brokers' default."""
     group_protocol: Literal["consumer", "classic"] = "consumer"
     """`classic` for brokers older than 4.0."""
+    static_member: bool = False
+    """Whether a worker that is restarted comes back to its partitions, which wait for it as long as its session."""
 
     state_dir: Path = Path(".headrace/state")
     """Folder of the stores; it may be lost at any time, and is then restored from the changelogs."""

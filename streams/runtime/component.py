@@ -27,9 +27,7 @@ _ENDS_INTERVAL = 1.0  # seconds between two commits of positions alone
 class Component:
     """`poll`, then `process` what came, again and again. All methods but those that say so are for one thread."""
 
-    def __init__(
-        self, config: ComponentConfig, instance: str, metrics: Metrics, tracing: Tracing, alert: Alert
-    ) -> None:
+    def __init__(self, config: ComponentConfig, metrics: Metrics, tracing: Tracing, alert: Alert) -> None:
         self.name = config.name
         self._metrics = metrics
         self._stop = threading.Event()
@@ -38,7 +36,7 @@ class Component:
         self._membership = Membership(config, self._assignment, self._stop, self._inputs.report)
         self._processor = Processor(
             config,
-            f"{config.group}.{instance}",
+            f"{config.group}.{config.instance}",
             self._assignment,
             self._membership,
             metrics,

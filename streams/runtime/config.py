@@ -25,6 +25,8 @@ class ComponentConfig:
     counts: Mapping[str, int]
     """Partitions of each topic of the deployment."""
     max_bytes: int
+    instance: str = ""
+    """The worker's name, which its state folder keeps; empty in tests that need none."""
     tombstones_kept: float = 24 * 3600.0
     """Seconds for which the topics that stores are made from keep a deletion, at least."""
 

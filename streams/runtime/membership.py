@@ -78,6 +78,8 @@ def _member_config(config: ComponentConfig, on_error: Callable[[KafkaError], Non
         max_poll_interval_ms=1_800_000,  # a read of history may have to wait until it is restored
     )
     client["error_cb"] = on_error
+    if settings.static_member:
+        client["group.instance.id"] = config.instance
     if settings.group_protocol == "consumer":
         return client | {"group.protocol": "consumer", "group.remote.assignor": "range"}
     return client | {"partition.assignment.strategy": "range", "session.timeout.ms": 10_000}

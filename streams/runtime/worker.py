@@ -78,8 +78,7 @@ def run(settings: Settings, topology: Topology, domains: Sequence[str] = ()) -> 
     slot = Slot(settings.state_dir)
     metrics, tracing, alerts = Metrics(), Tracing(settings.otlp_endpoint), Alerts(settings.webhook)
     components = [
-        Component(_config(settings, topology, name, found, slot.folder), slot.instance, metrics, tracing, alerts)
-        for name in chosen
+        Component(_config(settings, topology, name, found, slot), metrics, tracing, alerts) for name in chosen
     ]
     app = Host(settings, topology, components, metrics)
     log.info("worker starts", domains=chosen, instance=slot.instance, web=f"{settings.web_host}:{settings.web_port}")
@@ -119,7 +118,7 @@ def calm_collector() -> None:
 
 
 def _config(
-    settings: Settings, topology: Topology, name: str, found: dict[str, topics.Topic], folder: Path
+    settings: Settings, topology: Topology, name: str, found: dict[str, topics.Topic], slot: Slot
 ) -> ComponentConfig:
     edition, names = settings.edition, settings.names
     written = [names.topic(edition, name, kind) for kind in topology.component(name).topics if kind != "dead-letters"]
@@ -129,7 +128,8 @@ def _config(
         topology=topology,
         name=name,
         settings=settings,
-        folder=folder / f"{settings.prefix}{name}",
+        folder=slot.folder / f"{settings.prefix}{name}",
+        instance=slot.instance,
         editions=[edition],
         partitions=found[topology.inputs(name, names, edition)[0]].partitions,
         reply_partitions=found[names.replies].partitions,

@@ -20,7 +20,7 @@ def component(tmp_path: Path) -> Any:
     """Of the bank's accounts, at the time of reading what is due."""
     settings = Settings(bootstrap="nowhere:1")
     config = ComponentConfig(accounts.topology, "account", settings, tmp_path, ["main"], 2, 1, {}, 1_000_000)
-    made: Any = Component(config, "id", Metrics(), Tracing(""), Alerts(""))
+    made: Any = Component(config, Metrics(), Tracing(""), Alerts(""))
     made._processor.in_doubt = False
     return made
 
