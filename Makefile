@@ -57,7 +57,8 @@ one: setup ## one test, file or folder: make one T=tests/unit/steps
 chaos: setup kafka-jars ## the poker room in chaos for MINUTES=5
 	CHAOS_MINUTES=$(MINUTES) $(BIN)/pytest -q -s tests/kafka/test_room_chaos.py
 
-fuzz: setup kafka-jars ## records of all kinds into a real worker for MINUTES=5
+fuzz: setup kafka-jars ## 100,000 cases for the steps, then records into a real worker for MINUTES=5
+	FUZZ_CASES=100000 $(BIN)/pytest -q tests/unit/steps/test_any_record.py
 	FUZZ_MINUTES=$(MINUTES) $(BIN)/pytest -q -s tests/kafka/test_fuzz.py
 
 bench: setup kafka-jars ## measure: commands, latency, restore, rehydrate, workflow
