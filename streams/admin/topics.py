@@ -20,6 +20,8 @@ from headrace.streams.settings import Settings
 from headrace.streams.state.topic_reader import end_offsets
 from headrace.topology.topology import TopicSpec, Topology, replies_topic
 
+_WRAPPING = 64 * 1024
+"""Bytes by which a record that waits is larger than it was, at most."""
 # what a topic's setting must be for the engine to be right; others, such as retention, are the operator's
 _CHECKED = ("cleanup.policy", "max.message.bytes", "message.timestamp.type")
 
@@ -191,12 +193,32 @@ def fit(settings: Settings, topology: Topology, domains: Iterable[str] | None = 
     found += _outdated(client, settings, topology, components)
     for component in components:
         counts = {name: actual[name].partitions for name in read[component] if name in actual}
+        found += _too_small(settings, topology, component, actual)
         if len(set(counts.values())) > 1:
             text = ", ".join(f"{name} ({count})" for name, count in counts.items())
             found.append(f"the inputs of {component} need the same number of partitions: {text}")
     if found:
         raise TopicsUnfit(list(dict.fromkeys(found)))
     return actual
+
+
+def _too_small(settings: Settings, topology: Topology, component: str, actual: dict[str, Topic]) -> list[str]:
+    """Inputs with records that could not wait in the component's changelog, behind a dead one."""
+    spec, names = topology.component(component), settings.names
+    changelog = actual.get(names.topic(settings.edition, component, "snapshots"))
+    if spec.takes_commands or "inbox" not in spec.topics or changelog is None:
+        return []
+    room = _limit(changelog) - _WRAPPING
+    return [
+        f"{name} has max.message.bytes={limit}, and such a record could not wait in {changelog.name}, which takes "
+        f"{room + _WRAPPING}: set it there to {limit + _WRAPPING} or more"
+        for name in topology.inputs(component, names, settings.edition)
+        if name in actual and (limit := _limit(actual[name])) > room
+    ]
+
+
+def _limit(topic: Topic) -> int:
+    return int(topic.config.get("max.message.bytes") or 0)
 
 
 def _read(settings: Settings, topology: Topology, component: str) -> list[str]:

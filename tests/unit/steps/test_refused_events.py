@@ -3,6 +3,7 @@
 import pytest
 
 from headrace import Names
+from headrace.schemas.changelog import QUEUE
 from headrace.schemas.headers import ORIGIN, REPLAY_OF
 from headrace.schemas.record import CloudEvent, Record
 from headrace.streams.steps.context import StepContext
@@ -77,3 +78,16 @@ def test_one_that_cannot_be_kept_holds_up_nothing(topology: Topology, name: str,
     assert played.commit(written) == 0
     played.step.handle(event(source, 1))
     assert played.commit(written) == 1
+
+
+@pytest.mark.parametrize(("topology", "name", "source", "written"), CASES, ids=IDS)
+def test_a_large_event_that_waits_is_hardly_larger_than_it_was(
+    topology: Topology, name: str, source: str, written: str
+) -> None:
+    """So that the changelog, whose records may be larger than those of any input, always takes it."""
+    played = Played(topology, name)
+    headers = {**event(source, 0).headers, **{f"ce_x{n}": b"y" * 1000 for n in range(30)}}
+    large = event(source, 0)._replace(value=bytes(1_000_000), headers=headers)
+    played.step.refuse(large, REFUSED)
+    ((_, entry),) = played.step.batch.entries(QUEUE)
+    assert len(entry) - len(large.value or b"") - sum(len(n) + len(v) for n, v in headers.items()) < 2000

@@ -135,6 +135,19 @@ def test_a_worker_finds_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cluster.fit(["book"]) == ["headrace.replies is missing"]
 
 
+def test_whatever_may_have_to_wait_has_room_in_the_changelog(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else an event too large to wait would be overtaken by those behind it."""
+    cluster = Everything(monkeypatch)
+    events = cluster.topics["main.purse.events"]
+    events.config["max.message.bytes"] = str(16 * 1024 * 1024)
+    assert cluster.fit() == []
+    events.config["max.message.bytes"] = "20000000"
+    assert cluster.fit() == [
+        "main.purse.events has max.message.bytes=20000000, and such a record could not wait in main.keeper.snapshots, "
+        "which takes 17825792: set it there to 20065536 or more"
+    ]
+
+
 def test_the_inputs_of_a_component_have_as_many_partitions(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = Everything(monkeypatch)
     for name in [name for name in cluster.topics if name.startswith("main.purse.")]:
