@@ -58,6 +58,9 @@ chaos: setup kafka-jars ## the poker room in chaos for MINUTES=5
 fuzz: setup kafka-jars ## records of all kinds into a real worker for MINUTES=5
 	FUZZ_MINUTES=$(MINUTES) $(BIN)/pytest -q -s tests/kafka/test_fuzz.py
 
+soak: setup kafka-jars ## faults of all kinds, one after the other, for MINUTES=5
+	SOAK_MINUTES=$(MINUTES) $(BIN)/pytest -q -s tests/kafka/test_soak.py
+
 bench: setup kafka-jars ## measure: commands, latency, restore, rehydrate, workflow
 	$(BIN)/headrace bench all
 
@@ -78,4 +81,4 @@ lock: setup ## pin all dependencies anew
 	$(COMPILE) --constraint requirements.lock --extra demo --extra otel --group build pyproject.toml -o requirements-runtime.lock
 
 T ?= tests/unit
-.PHONY: help setup kafka-jars demo check unit test one chaos fuzz bench bench-peers proto format lock
+.PHONY: help setup kafka-jars demo check unit test one chaos fuzz soak bench bench-peers proto format lock
