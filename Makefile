@@ -61,6 +61,9 @@ fuzz: setup kafka-jars ## 100,000 cases for the steps, then records into a real 
 	FUZZ_CASES=100000 $(BIN)/pytest -q tests/unit/steps/test_any_record.py
 	FUZZ_MINUTES=$(MINUTES) $(BIN)/pytest -q -s tests/kafka/test_fuzz.py
 
+soak: setup kafka-jars ## faults of all kinds, one after the other, for MINUTES=5
+	SOAK_MINUTES=$(MINUTES) $(BIN)/pytest -q -s tests/kafka/test_soak.py
+
 bench: setup kafka-jars ## measure: commands, latency, restore, rehydrate, workflow
 	$(BIN)/headrace bench all
 
@@ -84,4 +87,4 @@ lock: setup ## pin all dependencies anew
 	$(COMPILE) --constraint requirements.lock --extra demo --extra otel --group build pyproject.toml -o requirements-runtime.lock
 
 T ?= tests/unit
-.PHONY: help setup kafka-jars demo check unit test one chaos fuzz mutate bench bench-peers proto format lock
+.PHONY: help setup kafka-jars demo check unit test one chaos fuzz mutate bench bench-peers proto format lock soak

@@ -205,7 +205,9 @@ class EmbeddedKafka:
         self._processes.clear()
 
     def _launch(self, node: Node) -> Process:
-        if self.brokers == 1 and _was_killed(node):
+        # one that is not to tell the controller when it goes is as good as killed
+        silent = self._extra.get("controlled.shutdown.enable") == "false"
+        if self.brokers == 1 and _has_run(node) and (silent or not _ended_in_order(node)):
             self._note_death(node)
         command = java_command("kafka.Kafka", "server.properties", jvm=self._jvm)
         return self._run(f"Kafka broker {node.id}", node, command, "kafka.log", detached=self._detached)
@@ -285,10 +287,14 @@ def prepare() -> None:
             part.replace(file)
 
 
-def _was_killed(node: Node) -> bool:
-    """Whether a broker has run on this data, and did not end in order."""
-    log = node.folder / "log"
-    return (log / "__cluster_metadata-0").exists() and not (log / ".kafka_cleanshutdown").exists()
+def _has_run(node: Node) -> bool:
+    """Whether a broker has run on this data."""
+    return (node.folder / "log" / "__cluster_metadata-0").exists()
+
+
+def _ended_in_order(node: Node) -> bool:
+    """Whether the last one that did so has closed its files."""
+    return (node.folder / "log" / ".kafka_cleanshutdown").exists()
 
 
 def _metadata_size(node: Node) -> int:

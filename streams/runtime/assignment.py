@@ -118,7 +118,7 @@ class Assignment:
             raise error
         log.error("a store is damaged, and made anew from the log", domain=self.config.name, error=str(error))
         self._metrics.remade.labels(self.config.name).inc()
-        found[0].make_anew()
+        found[0].make_anew(error)
         self.restore(set(self.partitions))
 
     def close(self) -> None:

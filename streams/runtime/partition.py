@@ -97,8 +97,9 @@ class Partition:
             self.steps |= dict.fromkeys(self.config.inputs_of(edition), step)
         self.state = PartitionState.READY
 
-    def make_anew(self) -> None:
-        """Delete a store that is damaged; its next restore begins from nothing."""
+    def make_anew(self, error: StoreFailed) -> None:
+        """Delete a store that is damaged; its next restore begins from nothing. Raises StoreFailed if it cannot be."""
+        error.release()
         with self.lock:
             self.rebuilt += 1
             if self.store is not None:

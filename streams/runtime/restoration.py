@@ -73,13 +73,8 @@ class Restoration:
             except StaleRestore:
                 continue
             except StoreFailed as error:
-                damaged = [job.partition for job in current if str(job.partition.folder) == error.folder]
-                if not error.damaged or not damaged or damaged[0].rebuilt >= 3:
-                    self.failure = error
+                if not self._make_anew(error, current):
                     return
-                log.error("a store is damaged, and made anew from the log", domain=self._config.name, error=str(error))
-                self._metrics.remade.labels(self._config.name).inc()
-                damaged[0].make_anew()
                 continue
             except PositionsUnfit as error:
                 self.failure = error
@@ -90,6 +85,21 @@ class Restoration:
                 log.exception("restore failed; tried again", domain=self._config.name)
             self._stop.wait(backoff(attempt))
             attempt += 1
+
+    def _make_anew(self, error: StoreFailed, jobs: Sequence[RestoreJob]) -> bool:
+        """Whether a store that failed could be made anew; if not, a person has to look."""
+        damaged = [job.partition for job in jobs if str(job.partition.folder) == error.folder]
+        if not error.damaged or not damaged or damaged[0].rebuilt >= 3:
+            self.failure = error
+            return False
+        log.error("a store is damaged, and made anew from the log", domain=self._config.name, error=str(error))
+        self._metrics.remade.labels(self._config.name).inc()
+        try:
+            damaged[0].make_anew(error)
+        except StoreFailed as again:
+            self.failure = again
+            return False
+        return True
 
     def _restore_once(self, jobs: Sequence[RestoreJob]) -> None:
         identity = identify(self._config.settings, self._config.identified)

@@ -299,16 +299,26 @@ def _items(db: Any, start: bytes) -> Iterator[tuple[bytes, bytes]]:
 
     rocksdict's iterator ends at a block that cannot be read as it does behind the last key: it has to be asked why.
     """
+    last = start
     with _naming(db.path()):
-        last = start
         for item in db.items(from_key=start):
             last = item[0]
             yield item
-        rest = db.iter()
-        rest.seek(last)
+    if why := _failure_behind(db, last):
+        raise failed(db.path(), why)
+
+
+def _failure_behind(db: Any, key: bytes) -> str:
+    """Why nothing can be read behind a key; empty if nothing is there."""
+    rest = db.iter()
+    try:
+        rest.seek(key)
         while rest.valid():
             rest.next()
         rest.status()
+    except Exception as error:
+        return str(error)  # the error itself would keep the iterator, and that the files open
+    return ""
 
 
 @contextmanager
@@ -334,7 +344,7 @@ def _open(folder: Path) -> Rdict:
         return Rdict(str(folder), options, access_type=AccessType.read_write())
 
 
-def failed(folder: str, error: Exception) -> StoreFailed:
+def failed(folder: str, error: Exception | str) -> StoreFailed:
     """What went wrong with a store: its files are damaged, or something around it is."""
     text = str(error)
     if any(word in text for word in _AROUND):

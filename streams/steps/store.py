@@ -1,5 +1,6 @@
 """What a step needs from a store, and what it stages for a store."""
 
+import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -12,6 +13,11 @@ class StoreFailed(Exception):
         super().__init__(text)
         self.folder, self.damaged = folder, damaged
         """Where the store is, and whether its files are damaged, so that it can be rebuilt from the log."""
+
+    def release(self) -> None:
+        """Let go of what the calls that failed had in hand: an iterator keeps the files open until it is gone."""
+        for error in (self, self.__cause__):
+            traceback.clear_frames(error.__traceback__ if error else None)
 
 
 @dataclass(slots=True)

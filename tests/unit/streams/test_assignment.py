@@ -332,3 +332,23 @@ def test_a_disk_that_is_full_while_history_is_restored_ends_the_worker(assignmen
 
     with pytest.raises(StoreFailed, match="it is full"):
         wait()
+
+
+def test_a_store_that_cannot_be_made_anew_ends_the_worker(
+    assignment: Assignment, reads: Reads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the thread that restores does not end without a word."""
+
+    def damaged(job: RestoreJob, *_: Any) -> bool:
+        with job.store() as store:
+            raise StoreFailed("it is damaged", str(store.folder), damaged=True)
+
+    def full(store: PartitionStore) -> None:
+        raise StoreFailed("the disk is full", str(store.folder))
+
+    monkeypatch.setattr(RestoreJob, "discard_foreign", damaged)
+    monkeypatch.setattr(PartitionStore, "wipe", full)
+    consumer: Any = FakeConsumer()
+    assignment.add(consumer, [COMMANDS])
+    with pytest.raises(StoreFailed, match="the disk is full"):
+        started(assignment)

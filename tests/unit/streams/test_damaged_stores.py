@@ -113,6 +113,25 @@ def test_nothing_is_left_out_where_blocks_are_damaged(what: str, tmp_path: Path)
     with pytest.raises(StoreFailed) as failure:
         READS[what](store)
     assert failure.value.damaged
+    failure.value.release()
+    store.wipe()
+    assert store.is_new
+    store.close()
+
+
+def test_a_store_is_made_anew_also_while_it_is_gone_through(tmp_path: Path) -> None:
+    """What failed has an iterator in hand, which keeps the files open."""
+    store = filled(tmp_path / "0")
+
+    def go_through() -> None:
+        for _ in store.edition("main").snapshots():
+            raise StoreFailed("it is damaged", str(tmp_path / "0"), damaged=True)
+
+    with pytest.raises(StoreFailed) as failure:
+        go_through()
+    failure.value.release()
+    store.wipe()
+    assert store.is_new
     store.close()
 
 
