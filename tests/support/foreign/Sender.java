@@ -92,6 +92,8 @@ public final class Sender {
 
     private static synchronized void say(String... words) {
         System.out.println(String.join("\t", words));
-        System.out.flush();
+        if (System.out.checkError()) {
+            System.exit(1); // nobody listens any more
+        }
     }
 }
