@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Producer
 
 from tests.support.bank import messages_pb2 as pb
 from tests.support.deployment import until
-from tests.support.independent_reader import end_offsets
+from tests.support.lag import lag
 from tests.support.workflow_deployment import WorkflowDeployment, workflow_of
 
 pytestmark = pytest.mark.kafka
@@ -18,21 +18,6 @@ pytestmark = pytest.mark.kafka
 def workflow(bootstrap: str, tmp_path: Path) -> Iterator[WorkflowDeployment]:
     with workflow_of(bootstrap, "topology", tmp_path) as deployment:
         yield deployment
-
-
-def lag(workflow: WorkflowDeployment, component: str) -> int:
-    """As kafka-consumer-groups.sh counts it: ends of the logs, less what is committed."""
-    settings = workflow.settings
-    inputs = workflow.topology.inputs(component, settings.names, "main")
-    group = f"{settings.prefix}headrace.{component}"
-    reader = Consumer({"bootstrap.servers": settings.bootstrap, "group.id": group})
-    try:
-        places = [TopicPartition(topic, number) for topic in inputs for number in range(settings.partitions)]
-        committed = {(p.topic, p.partition): max(0, p.offset) for p in reader.committed(places, 20)}
-    finally:
-        reader.close()
-    ends = end_offsets(settings.bootstrap, inputs)
-    return sum(end - committed[place] for place, end in ends.items())
 
 
 def test_kafkas_lag_reaches_zero(workflow: WorkflowDeployment) -> None:
@@ -46,7 +31,10 @@ def test_kafkas_lag_reaches_zero(workflow: WorkflowDeployment) -> None:
     producer.flush(20)
     producer.abort_transaction(20)
     components = list(workflow.topology.components)
-    until(lambda: all(lag(workflow, component) == 0 for component in components), "no component has lag")
+    until(
+        lambda: all(lag(workflow.settings, workflow.topology, component) == 0 for component in components),
+        "no component has lag",
+    )
 
     def shown() -> list[float]:
         found = worker.metrics()

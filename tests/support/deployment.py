@@ -16,7 +16,6 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from confluent_kafka import Consumer, TopicPartition
 from google.protobuf.message import Message
 from pydantic import SecretStr
 
@@ -28,6 +27,7 @@ from tests.support import deadlines, process_server
 from tests.support.bank import messages_pb2 as pb
 from tests.support.bank.accounts import topology
 from tests.support.independent_reader import LogReader, end_offsets
+from tests.support.lag import committed
 from tests.support.log_timeline import log_lines
 
 T = TypeVar("T")
@@ -215,18 +215,8 @@ class Deployment:
 
     def committed(self) -> dict[int, int]:
         """The group's committed offset in each partition of the commands; -1001 where there is none."""
-        reader = Consumer(
-            {
-                "bootstrap.servers": self.settings.bootstrap,
-                "group.id": f"{self.settings.prefix}headrace.account",
-                "isolation.level": "read_uncommitted",  # what is stable, without waiting for what is not
-            }
-        )
-        try:
-            places = [TopicPartition(self.topic("commands"), p) for p in range(self.settings.partitions)]
-            return {place.partition: place.offset for place in reader.committed(places, 20)}
-        finally:
-            reader.close()
+        found = committed(self.settings, "account", [self.topic("commands")])
+        return {partition: offset for (_, partition), offset in found.items()}
 
     def await_handled(self) -> None:
         """Wait until every command is handled; callers have their answers before, where a command was sent twice."""

@@ -20,7 +20,8 @@ from headrace.topology.names import Names
 from headrace.topology.partitioner import partition_of
 from headrace.topology.topology import Topology
 
-PAGE = (Path(__file__).resolve().parents[3] / "docs/record-format.md").read_text()
+ROOT = Path(__file__).resolve().parents[3]
+PAGE = (ROOT / "docs/record-format.md").read_text()
 
 
 def blocks(language: str) -> list[str]:
@@ -76,6 +77,13 @@ def test_the_cloudevents_package_reads_the_records(number: int) -> None:
     assert event.get_type() in ("poker.v1.RegisterPlayer", "poker.v1.PlayerRegistered")
 
 
+def test_the_lines_in_java_are_those_of_a_program_that_is_tested() -> None:
+    program = iter([line.strip() for line in (ROOT / "tests/support/foreign/Sender.java").read_text().splitlines()])
+    (lines,) = blocks("java")
+    for line in lines.splitlines():
+        assert line.strip() in program, f"{line!r} is not in Sender.java, or not behind the line before it"
+
+
 def test_payloads() -> None:
     payloads = re.findall(r"^\| `(application/\w+)`.*?\| `([0-9a-f ]+)`", PAGE, re.MULTILINE)
     assert [content_type for content_type, _ in payloads] == list(content_types())
@@ -97,7 +105,7 @@ def test_partitions() -> None:
 
 
 def test_every_header_is_described() -> None:
-    source = (Path(__file__).resolve().parents[3] / "schemas/headers.py").read_text()
+    source = (ROOT / "schemas/headers.py").read_text()
     names = re.findall(r'= "(ce_\w+|content-type)"', source)
     assert len(names) > 10
     assert [name for name in names if f"| `{name}`" not in PAGE] == []
