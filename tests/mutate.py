@@ -44,7 +44,7 @@ TESTS = {
     "streams/steps": "steps testing features topology poker",
     "streams": "streams",
     "schemas": "schemas steps streams",
-    "topology": "topology testing steps features schemas streams cli/test_cli_show.py",
+    "topology": "topology testing steps features schemas streams cli/test_cli_show.py test_moved.py",
 }
 # what only passes calls on to Kafka; tests/kafka is for that
 KAFKAS = {

@@ -273,8 +273,14 @@ def test_a_queue_goes_on_where_it_was_before_a_restart() -> None:
     queue.drain(b"r", handle, skip_first=True)
     store.put(made.staged)
     assert (handled, queue.place(b"r", "t/0/2"), queue.holds(b"r")) == ([1, 2], 0, True)
+    before = made.savepoint()
     queue.drain(b"r", lambda record, root: True)
     assert not queue.holds(b"r")
+    made.rollback(before)
+    assert queue.holds(b"r"), "whoever drained it has failed"
+    queue.add(Record("t", 0, 5, 0, b"k", b"v", {}), b"s")
+    made.rollback(before)
+    assert not queue.holds(b"s")
     assert made.written().parked == 0
 
 
