@@ -1,5 +1,7 @@
 """Messages of Kafka's client as Headrace takes them: any bytes that brokers accept can be read."""
 
+from typing import Any
+
 from confluent_kafka import Message
 
 from headrace.schemas.headers import UNREADABLE
@@ -8,7 +10,14 @@ from headrace.schemas.record import Dropped, Record, split_headers
 
 def to_record(message: Message) -> Record:
     """A message as the steps take it."""
-    headers, dropped = _headers(message)
+    dropped: Dropped = ()
+    try:  # as `headers_of`, without the call, for each record
+        found: Any = message.headers() or ()
+        headers = dict(found)
+        if len(headers) != len(found) or None in headers.values():
+            headers, dropped = split_headers(found)
+    except Exception as error:
+        headers = _unreadable(error)
     return Record(
         message.topic() or "",
         message.partition() or 0,
@@ -26,16 +35,12 @@ def headers_of(message: Message) -> dict[str, bytes]:
 
     The client cannot read a name that is not UTF-8. Then there is `UNREADABLE` alone, which says so.
     """
-    return _headers(message)[0]
-
-
-def _headers(message: Message) -> tuple[dict[str, bytes], Dropped]:
     try:
-        found: list[tuple[str, bytes]] = message.headers() or []  # type: ignore[assignment]
+        found: Any = message.headers() or ()
     except Exception as error:
-        why = f"a header's name is not UTF-8: {error.__cause__ or error}"
-        return {UNREADABLE: why.encode(errors="replace")[:500]}, ()
-    headers = dict(found)
-    if len(headers) == len(found) and None not in headers.values():
-        return headers, ()  # the usual case
-    return split_headers(found)
+        return _unreadable(error)
+    return split_headers(found)[0]
+
+
+def _unreadable(error: Exception) -> dict[str, bytes]:
+    return {UNREADABLE: f"a header's name is not UTF-8: {error.__cause__ or error}".encode(errors="replace")[:500]}
