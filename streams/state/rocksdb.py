@@ -90,10 +90,13 @@ class PartitionStore:
             self._db.flush()
 
     def close(self) -> None:
-        """Close the files. What was put stays."""
-        with suppress(Exception):  # of a store that is damaged, or a disk that is full
+        """Close the files. What was put stays; what a damaged store or a full disk loses is restored later."""
+        with suppress(Exception):
             self._db.put(_TIME, b"%d" % now_ms())
-        self._db.close()
+        try:
+            self._db.close()
+        except Exception as error:
+            log.warning("a store was not closed in order", folder=str(self.folder), error=str(error))
 
     def wipe(self) -> None:
         """Delete everything."""
