@@ -1,0 +1,59 @@
+"""SIGTERM ends a worker within five seconds, whatever it is doing, and nothing is lost or done twice."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from headrace.streams.state.topic_reader import read
+from tests.support.bank import messages_pb2 as pb
+from tests.support.deployment import Deployment, Worker, deployed, until
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture
+def bank(bootstrap: str, tmp_path: Path) -> Iterator[Deployment]:
+    with deployed(bootstrap, tmp_path) as deployment:
+        yield deployment
+
+
+def send(bank: Deployment, count: int) -> None:
+    """Commands whose handler takes 20 ms each."""
+
+    async def go() -> None:
+        async with bank.client() as client:
+            for number in range(count):
+                await client.send(pb.Burst(how="slow"), root=f"root-{number % 7}")
+            await client.flush()
+
+    asyncio.run(go())
+
+
+def accepted(worker: Worker) -> float:
+    return worker.metrics().get('headrace_records_processed_total{domain="account",outcome="accepted"}', 0)
+
+
+def test_in_the_middle_of_slow_handlers(bank: Deployment) -> None:
+    send(bank, 600)
+    worker = bank.worker().start().await_ready()
+    until(lambda: accepted(worker) > 0, "some are handled")
+    assert worker.stop() < 5
+    assert 0 < len(list(read(bank.settings, bank.topic("events")))) < 600
+    worker.start()
+    bank.await_handled()
+    assert len(bank.log().verify().topics["events"]) == 600
+
+
+def test_while_connections_are_held_open(bank: Deployment) -> None:
+    """Some of them say nothing, and one has begun a request whose body does not come."""
+    worker = bank.worker().start().await_ready()
+    held = [socket.create_connection(("127.0.0.1", worker.port)) for _ in range(20)]
+    about = "POST /dead-letters/replay HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    held[0].sendall(f"{about}Content-Length: 100\r\n\r\n{{".encode())
+    assert worker.page("/healthz")[0] == 200
+    assert worker.stop() < 5
+    for connection in held:
+        connection.close()
