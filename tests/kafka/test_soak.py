@@ -45,6 +45,9 @@ _AT_ONCE = 16  # hands: load enough that each fault meets open transactions, and
 _HANDS_A_SECOND = 100  # no machine plays more than that
 _WARM, _LONG = 60.0, 150.0  # seconds after which a worker has filled its caches, and has lived long enough to compare
 _GROWTH = 64.0  # MB
+_LIVE_STATES = (
+    200  # of each component: by default 100,000, and memory would grow with the hands until there are as many
+)
 _SECONDS = 120.0  # to recover, or to be settled, on a fast machine
 
 
@@ -186,7 +189,9 @@ def settings(kafka: EmbeddedKafka) -> Settings:
 @pytest.fixture
 def workers(settings: Settings, tmp_path: Path) -> Iterator[list[RoomWorker]]:
     """Three of them, not started yet."""
-    found = [RoomWorker(tmp_path / f"worker-{number}", settings) for number in (1, 2, 3)]
+    found = [
+        RoomWorker(tmp_path / f"worker-{number}", settings, HEADRACE_LIVE_STATES=_LIVE_STATES) for number in (1, 2, 3)
+    ]
     try:
         yield found
     finally:
@@ -250,7 +255,7 @@ def report(soak: Soak, memory: Memory) -> None:
 def check_memory(lives: list[Life]) -> None:
     """Flat in each long life, and in short ones no higher at the end of the run than others at that age before.
 
-    What it may grow by are stores: each keeps up to 16 MB of what was written last in memory, and all share a cache.
+    What it may grow by are stores: each keeps what was written last in memory, up to 16 MB, and all share a cache.
     """
     found = [(life.name, medians) for life in lives if life.age >= _LONG and (medians := life.thirds(_WARM))]
     assert found or MINUTES < 5, "no worker lived long enough to say anything of its memory"
