@@ -1,7 +1,4 @@
-"""An independent reader: what the log says, checked with a fold of its own. Nothing of the engine is used here.
-
-It knows Kafka, protobuf and the rules of the bank, and holds the log against them: `LogReader.verify`.
-"""
+"""An independent reader: what the log says, checked by `LogReader.verify` with a fold of its own, without the engine."""
 
 import random
 import time
@@ -20,7 +17,7 @@ from tests.support import deadlines
 from tests.support.bank import messages_pb2 as pb
 
 State = dict[str, Any]
-_PATIENCE = 60  # seconds for a transaction that is open; the broker ends one after ten
+_PATIENCE = 60  # seconds for an open transaction; the broker ends one after ten
 EMPTY: State = {"balance": 0, "count": 0, "owner": "", "note": "", "ballast": b"", "pockets": {}}
 
 
