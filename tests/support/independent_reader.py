@@ -1,4 +1,4 @@
-"""An independent reader: what the log says, checked by `LogReader.verify` with a fold of its own, without the engine."""
+"""An independent reader: what the log says, checked by `LogReader.verify` with a fold of its own, not the engine's."""
 
 import random
 import time
