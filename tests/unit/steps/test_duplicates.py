@@ -49,6 +49,12 @@ class TestOnce:
         )
         assert (repeat.reply.command_id, repeat.reply.root, repeat.reply.sequence) == ("same", "r", -1)
 
+    def test_a_repeated_rejection_has_no_events_whatever_the_root_has(self, together: bool) -> None:
+        fixture = StepFixture()
+        fixture.tell(pb.Deposit(amount=2), pb.Deposit(amount=3))
+        _, repeat = twice(fixture, together, pb.Withdraw(amount=50))
+        assert (repeat.reply.status, list(repeat.reply.events)) == (Reply.REJECTED, [])
+
     def test_a_repeat_that_wants_no_answer_gets_none(self, together: bool) -> None:
         fixture = StepFixture()
         _, repeat = twice(fixture, together, pb.Transfer(amounts=[5]), reply_to=None)
