@@ -104,7 +104,7 @@ def problems(wanted: Sequence[TopicSpec], actual: dict[str, Topic], *, fixed_par
         leader = first.setdefault(domain, spec)
         if fixed_partitions and topic.partitions != spec.partitions:
             lines.append(f"{spec.name} has {topic.partitions} partitions, not {spec.partitions}")
-        elif leader.name in actual and topic.partitions != actual[leader.name].partitions:
+        elif topic.partitions != actual[leader.name].partitions:
             lines.append(
                 f"{spec.name} has {topic.partitions} partitions, but {leader.name} has "
                 f"{actual[leader.name].partitions}; topics of one domain need the same number"

@@ -49,6 +49,14 @@ class TestOnce:
         )
         assert (repeat.reply.command_id, repeat.reply.root, repeat.reply.sequence) == ("same", "r", -1)
 
+    def test_a_repeated_rejection_has_no_events_whatever_the_root_has(self, together: bool) -> None:
+        fixture = StepFixture()
+        refused = [fixture.record(pb.Withdraw(amount=50), id="same") for _ in range(2)]
+        before = [fixture.record(pb.Deposit(amount=amount)) for amount in (2, 3)]
+        outcomes = [fixture.run(*before, *refused)] if together else [fixture.run(r) for r in (*before, *refused)]
+        repeat = outcomes[-1].replies[-1]
+        assert (repeat.status, repeat.already_processed, list(repeat.events)) == (Reply.REJECTED, True, [])
+
     def test_a_repeat_that_wants_no_answer_gets_none(self, together: bool) -> None:
         fixture = StepFixture()
         _, repeat = twice(fixture, together, pb.Transfer(amounts=[5]), reply_to=None)

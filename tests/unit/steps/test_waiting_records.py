@@ -110,6 +110,12 @@ def test_a_time_out_that_is_refused_does_not_come_again() -> None:
     played.step.refuse(due, REFUSED)
     played.commit("")
     assert list(played.step.due(at + 10_000)) == []
+    played.step.handle(event(WARDEN, 3))
+    played.commit("")
+    (due,) = played.step.due(at)
+    played.step.fire(due)
+    assert played.step.batch.written().timeouts == 1
+    played.commit("")
     played.step.handle(event(WARDEN, 2))
     assert played.commit("main.warden.events") == 1, "a time-out is no event that is waited for"
 

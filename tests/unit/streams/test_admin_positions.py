@@ -68,6 +68,11 @@ def test_places_are_shown_by_topic_and_partition(cluster: Cluster) -> None:
     assert cluster.show(INBOX) == [Place(INBOX, 0, 3, 0, 3, True), Place(INBOX, 1, None, 0, 0, False)]
 
 
+def test_a_position_is_found_wherever_it_stands(cluster: Cluster) -> None:
+    cluster.stored = {0: Positions.FromString(pack_positions(HERE, 2, {INBOX: 3, EVENTS: 20}))}
+    assert [cluster.show(topic)[0].position for topic in (EVENTS, INBOX)] == [20, 3]
+
+
 @pytest.mark.parametrize(("bounds", "fits"), [((20, 20), True), ((19, 21), True), ((21, 50), False), ((0, 19), False)])
 def test_a_position_fits_if_the_log_has_it(bounds: tuple[int, int], fits: bool, cluster: Cluster) -> None:
     cluster.ends[EVENTS, 0] = bounds

@@ -181,7 +181,8 @@ def test_not_even_by_a_job_that_restores_its_history(assignment: Assignment, rea
     assert partition.store is not None
     partition.store.edition("main").put(Staged(snapshots={b"r": b"here"}), {"main.account.snapshots": 7})
     job = RestoreJob(partition, partition.generation)
-    job.discard_foreign({(f"main.account.{kind}", 0): (0, 5) for kind in ("snapshots", "events")}, Identity("other"))
+    ends = {(f"main.account.{kind}", 0): (0, 5) for kind in ("snapshots", "events")}
+    assert not job.discard_foreign(ends, Identity("other"))
     assert partition.store.edition("main").snapshot(b"r") == b"here"
 
 

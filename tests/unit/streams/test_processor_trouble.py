@@ -10,6 +10,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from headrace.schemas.headers import UNREADABLE
+from headrace.schemas.headrace_v1_pb2 import Positions
 from headrace.schemas.record import Record
 from headrace.streams.observability.metrics import Metrics
 from headrace.streams.observability.tracing import Tracing
@@ -80,7 +81,7 @@ class FakeStep:
         self._kafka.note("refuse", f"{record.offset} {type(error).__name__} {error} {whole}")
 
     def record_positions(self, positions: bytes) -> None:
-        assert positions
+        self.positions = [(place.topic, place.offset) for place in Positions.FromString(positions).inputs]
 
     def finish(self, now: int) -> Staged:
         self._kafka.note("finish", "carefully" if self.enforce_state_size else "")
@@ -185,6 +186,7 @@ def test_a_batch_is_committed_before_it_is_in_the_store(bench: Bench) -> None:
         *["begin", "handle 0:0", "handle 0:1", "finish carefully", "send 0 1", "commit commands/0=2", "put"],
         "committed",
     ]
+    assert bench.step().positions == [(COMMANDS, 2), (FACTS, -1001)]
     assert bench.alerts == [{"why": "now"}]
     assert not bench.step().enforce_state_size
     assert bench.partitions[0].offsets == {COMMANDS: 2, FACTS: -1001}

@@ -170,6 +170,8 @@ def test_records_are_sent_as_they_are_and_the_last_offset_of_what_is_tracked_is_
     assert transaction.offsets == {("a", 0): 3, ("a", 1): 1}
     transaction._delivered(TRANSPORT, Message("a", 7, 1))
     assert ("a", 7) not in transaction.offsets, "it is not on the log"
+    transaction._delivered(None, Message("a", 8, 0))
+    assert transaction.offsets["a", 8] == 0
     transaction.begin()
     assert transaction.offsets == {}
     transaction.send([("a", b"1", None, 0, None)])
