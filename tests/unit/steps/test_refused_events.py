@@ -5,6 +5,7 @@ import pytest
 from headrace import Names
 from headrace.schemas.changelog import QUEUE
 from headrace.schemas.headers import ORIGIN, REPLAY_OF
+from headrace.schemas.headrace_v1_pb2 import DeadLetter
 from headrace.schemas.record import CloudEvent, Record
 from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.errors import RecordTooLarge
@@ -75,6 +76,8 @@ def test_one_that_cannot_be_kept_holds_up_nothing(topology: Topology, name: str,
     """It is in the dead letters by reference only, so that nobody can replay it."""
     played = Played(topology, name)
     played.step.refuse(event(source, 0), REFUSED, whole=False)
+    (dead,) = (output[1] for output in played.step.outputs if output[0].endswith(".dead-letters"))
+    assert DeadLetter.FromString(dead or b"").omitted == len(event(source, 0).value or b"")
     assert played.commit(written) == 0
     played.step.handle(event(source, 1))
     assert played.commit(written) == 1

@@ -4,13 +4,14 @@ import pytest
 
 from headrace import Flag, Names
 from headrace.schemas.headers import CAUSATION, DISCARD, ID, REPLAY_OF, SUBJECT, TYPE
-from headrace.schemas.headrace_v1_pb2 import DeadLetter, Header, Rejection
+from headrace.schemas.headrace_v1_pb2 import DeadLetter, Header, Rejection, Revoked
 from headrace.schemas.record import Record
 from headrace.streams.steps.batch import Output
 from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.dead_letters import settling
 from headrace.streams.steps.registry import make_step
 from headrace.streams.steps.step import Step
+from headrace.streams.steps.store import StoreFailed
 from headrace.testing.memory_store import MemoryStore
 from headrace.topology.partitioner import partition_of
 from headrace.topology.topology import Topology
@@ -114,3 +115,28 @@ def test_a_dead_letter_of_a_saga_is_sent_again_by_its_root(subject: bytes | None
         assert found[:3] == ("main.keeper.inbox", b"v", key)
         assert dict(found[3])[REPLAY_OF] == "main.purse.events/0/7"
         assert (DISCARD in dict(found[3])) is discard
+
+
+def test_an_event_that_a_process_takes_back_has_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was of another root: the process has no event of its own to name."""
+    monkeypatch.setattr(reactions.Warden, "answer", Flag.REVOKE)
+    step = warden()
+    step.handle(rejection())
+    (revoked,) = (Revoked.FromString(output[1] or b"") for output in step.outputs if output[0] == "main.warden.events")
+    assert revoked.sequence == -1
+
+
+def test_results_that_are_too_old_are_forgotten_on_the_log_too() -> None:
+    class Old(MemoryStore):
+        def expired(self, now: int) -> list[bytes]:
+            return [b"\0answers|%d" % now]
+
+    context = StepContext(Names(), "main", 0, 1, reply_partitions=1)
+    step = make_step(reactions.timed, "purse", Old(), context)
+    assert step.finish(7).forgotten == [b"\0answers|7"]
+    assert step.outputs == [("main.purse.snapshots", None, b"\0answers|7", 0, None)]
+
+
+def test_a_store_that_failed_says_how() -> None:
+    failed = StoreFailed("bad block", "here", damaged=True)
+    assert (str(failed), failed.folder, failed.damaged) == ("bad block", "here", True)
