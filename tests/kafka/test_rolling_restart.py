@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from headrace.embedded import EmbeddedKafka
 from tests.support.bank import messages_pb2 as pb
 from tests.support.deployment import Deployment, Worker, deployed, until
 
@@ -14,8 +15,12 @@ ROOTS = [f"root-{number}" for number in range(24)]
 
 
 @pytest.fixture
-def bank(bootstrap: str, tmp_path: Path) -> Iterator[Deployment]:
-    with deployed(bootstrap, tmp_path) as deployment:
+def bank(tmp_path: Path) -> Iterator[Deployment]:
+    """On a broker whose sessions outlive a restart on any machine."""
+    with (
+        EmbeddedKafka(properties={"group.consumer.session.timeout.ms": 60_000}) as kafka,
+        deployed(kafka.bootstrap, tmp_path) as deployment,
+    ):
         yield deployment
 
 
