@@ -1,4 +1,4 @@
-"""Apache Kafka inside Headrace: fetched once, started in seconds, gone when the program ends."""
+"""An embedded Apache Kafka: fetched once, started in seconds, stopped when the program ends."""
 
 from headrace.extras import MissingExtra
 

@@ -1,4 +1,4 @@
-"""Apache Kafka itself as a child process: in a test, a demo, a benchmark."""
+"""Runs Apache Kafka as a child process, for tests, demos and benchmarks."""
 
 import fcntl
 import itertools
@@ -25,7 +25,7 @@ from headrace.embedded.settings import HOST, Node, Plan, render
 
 _NOTED_WITHIN = 15.0  # seconds
 STOP_SECONDS = 30.0
-"""How long brokers may take to stop in order before they are killed."""
+"""Seconds that brokers may take to stop cleanly before they are killed."""
 
 
 class EmbeddedKafka:
@@ -37,12 +37,12 @@ class EmbeddedKafka:
     Brokers are counted from 0 here; their node ids start at 1.
 
     Args:
-        brokers: how many. With three or more, three of them vote and topics have three replicas.
-        data_dir: where the data stays; None for a temporary folder that goes with the brokers.
+        brokers: number of brokers. With three or more, three of them are voters, and topics have three replicas.
+        data_dir: folder of the data, which stays; None for a temporary folder that is removed with the brokers.
         ports: the clients' port of each broker; None for free ones.
-        properties: broker settings that win over Headrace's own.
+        properties: broker settings that override Headrace's own.
         timeout: seconds that a start may take once the jars are there; a broker that dies is reported at once.
-        detached: the brokers outlive this process and whoever asked for them stops them by `pids`; needs a `data_dir`.
+        detached: whether the brokers outlive this process; the caller then stops them by `pids`. Needs a `data_dir`.
         jvm: more options for the brokers' JVMs.
     """
 
@@ -91,7 +91,7 @@ class EmbeddedKafka:
 
     @property
     def logs(self) -> list[Path]:
-        """What each broker says, one file each, in the folder where the broker runs. Known while started."""
+        """The log file of each broker. Known while started."""
         return [node.folder / "kafka.log" for node in self._started().nodes]
 
     @property
@@ -106,10 +106,10 @@ class EmbeddedKafka:
         self.stop()
 
     def start(self) -> Self:
-        """Start all brokers and wait until they take requests. Nothing happens if they were started already.
+        """Start all brokers and wait until they answer. Nothing happens if they were started already.
 
         Raises:
-            EmbeddedKafkaError: which of its kinds says whether Java, the jars, a port, the data or a broker failed.
+            EmbeddedKafkaError: its subclass says whether Java, the jars, a port, the data or a broker is the cause.
         """
         if self._plan is not None:
             return self
@@ -132,16 +132,16 @@ class EmbeddedKafka:
         return self
 
     def stop(self) -> None:
-        """Stop all brokers: in order if their data stays, at once if it goes. Nothing happens if none was started."""
+        """Stop all brokers: cleanly if their data stays, else by SIGKILL. Nothing happens if none was started."""
         if self._data_dir is not None:
             _stop_in_order(self._processes)
         self._abandon()
 
     def check(self) -> bool:
-        """Whether all brokers run; False if one was told to stop by somebody else.
+        """Whether all brokers run; False if another process has stopped one by SIGTERM.
 
         Raises:
-            BrokerFailed: one has ended without being told to.
+            BrokerFailed: one has ended in any other way.
         """
         self._started()
         for process in self._processes:
@@ -153,15 +153,15 @@ class EmbeddedKafka:
         return True
 
     def kill(self, broker: int = 0) -> None:
-        """SIGKILL one broker, as a machine that loses power would; its data stays as it was on disk."""
+        """SIGKILL one broker, as in a power failure; its data stays as it is on disk."""
         self._processes[broker].kill()
 
     def pause(self, broker: int = 0) -> None:
-        """Freeze one broker (SIGSTOP): connections stay open, nothing is answered."""
+        """Freeze one broker (SIGSTOP): its connections stay open, but it does not answer."""
         self._processes[broker].pause()
 
     def resume(self, broker: int = 0) -> None:
-        """Let a paused broker go on."""
+        """Let a paused broker continue (SIGCONT)."""
         self._processes[broker].signal(signal.SIGCONT)
 
     def restart(self, broker: int = 0) -> None:
@@ -176,7 +176,7 @@ class EmbeddedKafka:
         return self._plan
 
     def _prepare(self) -> None:
-        """A folder for each broker, formatted."""
+        """Make a formatted folder for each broker."""
         folder = (self._data_dir or Path(tempfile.mkdtemp(prefix="headrace-kafka-"))).resolve()
         chosen = free_ports(2 * self.brokers, avoid=self._ports or ())
         ports = self._ports or chosen[self.brokers :]
@@ -184,8 +184,8 @@ class EmbeddedKafka:
         self._plan = Plan(nodes, self._extra)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            # Kafka's own lock comes too late, as a second controller writes before it looks. The brokers inherit this
-            # one, so that it lasts as long as the last of them.
+            # Kafka's own lock comes too late: a second controller writes before it looks at it. The brokers inherit
+            # this one, so that it is held until the last of them ends.
             self._lock = (folder / "lock").open("a")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -213,10 +213,10 @@ class EmbeddedKafka:
         return self._run(f"Kafka broker {node.id}", node, command, "kafka.log", detached=self._detached)
 
     def _note_death(self, node: Node) -> None:
-        """Let the controller of a lone broker that was killed take it for dead, before both start again.
+        """Run the controller of a single broker that was killed until it has noted that the broker is dead.
 
-        Else the broker leads its partitions again at once, and loses them when its old session ends. A transaction that
-        is being completed at that moment is left hanging (docs/adr/0021).
+        Otherwise the restarted broker leads its partitions at once, and loses them when its old session ends. A
+        transaction that is being completed at that moment would hang (docs/adr/0021).
         """
         (node.folder / "controller.properties").write_text(render(self._started().controller(node)))
         says = "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.controller.ReplicationControlManager=info"
@@ -236,9 +236,9 @@ class EmbeddedKafka:
             size = _metadata_size(node)
             wait(lambda: _metadata_size(node) > size)
 
-        # a broker that died before it was let in is dead already, and nothing is said of it
+        # for a broker that died before it was registered nothing is logged, and the wait ends at its deadline
         wait(lambda: b"Fencing broker" in log.read_bytes())
-        wait_for_a_write()  # may have been on its way before that
+        wait_for_a_write()  # this one may have begun before that, so wait for another one
         wait_for_a_write()
         _stop_in_order([controller])
 
@@ -249,7 +249,7 @@ class EmbeddedKafka:
         return Process(name, command, log_file, detached=detached, folder=node.folder, keep=keep, leftovers=leftovers)
 
     def _await_ready(self, brokers: Iterable[int]) -> None:
-        """Wait until each of these knows all that run."""
+        """Wait until each of these brokers knows all brokers that run."""
         deadline = time.monotonic() + self._timeout
         for broker in brokers:
             while brokers_at(f"{HOST}:{self.ports[broker]}", 0.5) < max(1, len(self.pids)):
@@ -280,10 +280,10 @@ def prepare() -> None:
     file = archive(find_java(), find_jars())
     if not file.exists():
         part = file.with_suffix(f".{os.getpid()}")
-        # A folder that is not the broker's to remove, so that it is stopped in order: its JVM writes when it ends.
+        # With a data_dir the broker is stopped cleanly, which is when its JVM writes the archive.
         with tempfile.TemporaryDirectory() as folder:
             EmbeddedKafka(data_dir=Path(folder), jvm=[f"-XX:AOTCacheOutput={part}"]).start().stop()
-        if part.exists():  # an older Java makes none
+        if part.exists():  # an older Java writes none
             part.replace(file)
 
 
@@ -302,12 +302,12 @@ def _metadata_size(node: Node) -> int:
 
 
 def brokers_in(folder: Path) -> int | None:
-    """For how many brokers a data folder was made; None if it was not made yet."""
+    """Number of brokers for which a data folder was made; None if it is not formatted yet."""
     return len(list(folder.glob("broker-*/log/meta.properties"))) or None
 
 
 def brokers_at(bootstrap: str, seconds: float) -> int:
-    """How many brokers there are, to the knowledge of one of those named; 0 if none answers within that time."""
+    """Number of brokers that one of those in `bootstrap` knows; 0 if none answers within this number of seconds."""
     settings: dict[str, Any] = {"bootstrap.servers": bootstrap, "log_level": 0, "error_cb": lambda error: None}
     settings |= {"reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 100}
     try:
@@ -317,10 +317,10 @@ def brokers_at(bootstrap: str, seconds: float) -> int:
 
 
 def free_ports(count: int, avoid: Sequence[int] = ()) -> list[int]:
-    """That many ports of 127.0.0.1 on which nothing listens.
+    """This number of ports of 127.0.0.1 on which nothing listens.
 
-    Below the range from which the kernel takes the ports of outgoing connections: a client that tries again and again
-    to reach a broker that is down would else be given that very port one day, and the broker could not come back.
+    They are below the range from which the kernel takes ports of outgoing connections. Otherwise a client that keeps
+    connecting to a broker that is down may get that broker's port itself, and the broker could not start again.
     """
     ports = random.sample(range(12_000, 31_000), 10_000)
     return list(itertools.islice((port for port in ports if port not in avoid and _is_free(port)), count))
@@ -335,10 +335,10 @@ def _is_free(port: int) -> bool:
 
 
 def _stop_in_order(processes: Sequence[Process]) -> None:
-    """SIGTERM to all, then wait; who takes too long is killed."""
+    """Send SIGTERM to all, and wait; those that take too long are killed."""
     for process in processes:
         process.signal(signal.SIGTERM)
-        # To one that is paused, the other signal would come only when it goes on.
+        # A paused process gets SIGTERM only when it continues.
         process.signal(signal.SIGCONT)
     deadline = time.monotonic() + STOP_SECONDS
     for process in processes:

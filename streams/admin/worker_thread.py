@@ -1,4 +1,4 @@
-"""Work that blocks, done outside the event loop: one piece at a time, dropped when the server stops."""
+"""Runs blocking work outside the event loop: one piece at a time, abandoned when the server stops."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,9 +13,9 @@ _WAITING = 8
 
 
 class WorkerThread:
-    """Each piece of work gets a thread when it is its turn; a daemon, so that the process ends without waiting for it.
+    """Runs each piece of work in a new daemon thread, so that the process can end without waiting for it.
 
-    The loop goes on meanwhile, and so do the engine's threads.
+    The event loop and the engine's threads continue meanwhile.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class WorkerThread:
         self._closing = asyncio.Event()
 
     async def run(self, work: Callable[[], T]) -> T:
-        """The result; Refused with 503 if too many wait already, or if the server stops before there is one."""
+        """The result of `work`; Refused with 503 if too many requests wait already, or if the server stops before."""
         if self._waiting == _WAITING:
             raise Refused(503, f"{_WAITING} requests wait already; try again later")
         self._waiting += 1

@@ -1,4 +1,4 @@
-"""The client: commands out, answers in."""
+"""The client: sends commands and facts, and reads states and events."""
 
 from headrace.streams.client.client import Client
 from headrace.streams.client.errors import ClientNotUsable, OutcomeUnknown, SendFailed

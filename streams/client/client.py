@@ -1,4 +1,4 @@
-"""The client: commands out, answers in."""
+"""The client: sends commands and facts, and reads states and events."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -28,10 +28,10 @@ _PAGE = 1000  # events asked for at once
 class Client:
     """Sends commands of one deployment and edition; use it as `async with Client(topology) as client`.
 
-    A call is sent again by itself, under its id, while it is not delivered or no answer comes; that is safe, since it
-    is decided once. `timeout` is the whole of its time, in seconds. Every call may raise KafkaException when the
-    brokers refuse the client (authentication, say), and ClientNotUsable where the client is not open, or was opened on
-    another event loop or in another process.
+    If a call is not delivered, or no answer comes, it is sent again automatically under the same id; that is safe, as
+    it is decided once. `timeout` is for all attempts together, in seconds. Every call may raise KafkaException if the
+    brokers do not accept the client (authentication, for example), and ClientNotUsable if the client is not open, or
+    was opened on another event loop or in another process.
     """
 
     def __init__(self, topology: Topology, settings: Settings | None = None, *, bootstrap: str = "") -> None:
@@ -86,9 +86,9 @@ class Client:
         correlation_id: str | None = None,
         domain: Domain = None,
     ) -> str:
-        """Send a command without waiting for its reply, and return its id. Waits only while too much is being sent.
+        """Send a command without waiting for its reply, and return its id. Waits only while the send buffer is full.
 
-        If it is rejected, it goes to the dead letters. `flush` says whether all commands were delivered.
+        If it is rejected, it goes to the dead letters. `flush` raises an error if commands were not delivered.
         """
         spec = self._topology.handler_of(type(command), domain)
         request = self._command(spec, command, root, command_id, correlation_id, expected_sequence, reply=False)
@@ -107,8 +107,8 @@ class Client:
     ) -> Reply:
         """State that something has happened outside, and wait until it is recorded; it cannot be rejected.
 
-        `external_id` is the id that its source knows it by: stated again, ever, it answers the first events, with
-        `already_processed`. Raises OutcomeUnknown after the timeout, after which it may be stated again safely.
+        `external_id` is the id that its source knows it by: if it is ever stated again, the reply has the first events
+        and `already_processed`. Raises OutcomeUnknown after the timeout; it may then be stated again safely.
         """
         spec = self._topology.recorder_for(type(fact), domain)
         fact_id = uuid.uuid4().hex
@@ -135,7 +135,7 @@ class Client:
     async def events(
         self, root: str, from_sequence: int = 0, domain: Domain = None, *, timeout: float = 60.0
     ) -> AsyncIterator[Event]:
-        """The root's events in order, from a sequence on; `timeout` seconds for each thousand of them."""
+        """The root's events in order, from a sequence on; `timeout` is in seconds, for each thousand events."""
         spec = self._read_from(domain)
         while True:
             result = await self._query(root, spec, Query(from_sequence=from_sequence, limit=_PAGE), timeout)
@@ -221,7 +221,9 @@ class Client:
         )
         edition = self._settings.edition
         topic = self._settings.names.topic(edition, spec.name, kind)
-        payload = message.SerializeToString(deterministic=True)  # the same hash each time that it is sent
+        payload = message.SerializeToString(
+            deterministic=True
+        )  # the same bytes each time, as the engine compares their hash
         return Request(topic, root, message_id, source(edition, spec.name), payload, event.headers())
 
 

@@ -1,4 +1,4 @@
-"""A client's connection to the brokers: requests out, answers in.
+"""A client's connection to the brokers: sends requests, and receives answers.
 
 One producer and one reply consumer, with a thread each; thousands of calls may be in flight. A call is sent again under
 its id while no answer comes: the engine decides it once, however often it is in the topic.
@@ -23,9 +23,9 @@ from headrace.streams.state.messages import headers_of
 
 Answer = WireReply | QueryResult
 SILENCE = 10.0
-"""Seconds without an answer after which a delivered request is sent again; twice as many each further time.
+"""Seconds without an answer after which a delivered request is sent again; doubled for each further attempt.
 
-Not fewer: where the engine is only busy, copies would make it busier.
+Not fewer, because copies would add to the load if the engine is only busy.
 """
 _REPLY = b"headrace.v1.Reply"
 _UNKNOWN_TOPIC = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
@@ -73,7 +73,7 @@ class Connection:
         if self._loop is not None or self._closed:
             raise ClientNotUsable("this client was opened before; make another one: async with Client(topology) as …")
         self.producer = Producer(
-            # no linger: a lone command does not wait, and many make batches while others are on their way
+            # no linger: a single command does not wait, and many form batches while earlier ones are in flight
             self._settings.producer(enable_idempotence=True, linger_ms=0, queue_buffering_max_messages=50_000)
         )
         self._consumer = Consumer(
@@ -108,7 +108,7 @@ class Connection:
             call.fail(ClientNotUsable(f"the client was closed while command {call.request.id} waited for its answer"))
 
     def check(self) -> None:
-        """Raise ClientNotUsable where the client cannot work: at once, instead of a call that never returns."""
+        """Raise ClientNotUsable if the client cannot be used here, where a call would never return."""
         if self._closed:
             raise ClientNotUsable("this client is closed; make its calls inside of `async with Client(…) as client`")
         if self._loop is None:
@@ -144,7 +144,7 @@ class Connection:
                 del self._calls[key]
 
     async def send(self, request: Request) -> None:
-        """Send a request without waiting for its delivery, only while too much is being sent; see `flush`."""
+        """Send a request without waiting for its delivery, but while the send buffer is full; see `flush`."""
         await self._produce(request, self._sent)
 
     async def flush(self) -> None:
@@ -163,7 +163,7 @@ class Connection:
                 await asyncio.to_thread(self.producer.poll, 0.05)
 
     def produce(self, request: Request, delivered: Any) -> None:
-        """Give a record to the producer; BufferError while it has too many."""
+        """Give a record to the producer; BufferError while its buffer is full."""
         self.producer.produce(
             request.topic, request.payload, request.root, headers=request.headers, on_delivery=delivered
         )
@@ -192,7 +192,7 @@ class Connection:
                 # the end as committed readers see it: no reply to this client can be before it
                 _, position.offset = self._consumer.get_watermark_offsets(position, timeout=10)
                 break
-            except KafkaException as error:  # a new topic's leader is not known everywhere at once
+            except KafkaException as error:  # brokers learn the leader of a new topic one by one
                 if error.args[0].code() not in _OPENING or attempt == 8:
                     raise
                 time.sleep(backoff(attempt))
@@ -220,7 +220,7 @@ class Connection:
             value = message.value() or b""
             answer = WireReply.FromString(value) if headers.get(TYPE) == _REPLY else QueryResult.FromString(value)
             source = (headers.get(SOURCE) or b"").decode()
-            # calls of one id share the answer, if they are about one root: another root's is another command
+            # calls with the same id share the answer if they are for the same root; else it is another command
             for call in self._calls.get(message.key() or b"", ()):
                 if (call.request.source, call.request.root) == (source, answer.root):
                     call.succeed(answer)
@@ -232,7 +232,7 @@ class Connection:
 
 
 class _Call:
-    """A request in flight. It is sent again after an attempt that failed, or to which no answer comes."""
+    """A request in flight. It is sent again if an attempt fails, or gets no answer."""
 
     def __init__(self, connection: Connection, request: Request) -> None:
         self.request, self.attempts = request, 1
@@ -258,7 +258,7 @@ class _Call:
             self.fail(KafkaException(error))
 
     def wait(self, seconds: float) -> None:
-        """Send it again after this number of seconds, varied by up to a fifth, so that callers do not do so at once."""
+        """Send it again after this number of seconds, plus or minus a fifth, so that clients do not do so together."""
         self._cancel()
         if not self.answer.done():
             self._timer = self._loop.call_later(seconds * random.uniform(0.8, 1.2), self._again)

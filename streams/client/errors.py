@@ -1,8 +1,8 @@
-"""Errors between a client and the brokers; everything that the engine answers is a `Reply`."""
+"""Errors of a client and its connection to the brokers. What the engine answers is a `Reply`, not an error."""
 
 
 class OutcomeUnknown(TimeoutError):
-    """No answer until the deadline, however often it was sent. The command may have been handled or may be yet.
+    """No answer came before the deadline. The command may have been handled already, or may be later.
 
     `command_id` may be sent again safely.
     """

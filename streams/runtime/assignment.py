@@ -1,4 +1,4 @@
-"""The partitions that the group has given to this worker: held back, restored, started, closed."""
+"""The partitions that the group has assigned to this worker: restores, starts and closes them."""
 
 import threading
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ from headrace.streams.runtime.restoration import Restoration
 from headrace.streams.steps.store import StoreFailed
 
 log = structlog.get_logger()
-_REBUILDS = 3  # of one partition, after which it is no accident
+_REBUILDS = 3  # of one partition; after that the cause is probably outside, such as a failing disk
 
 
 class Assignment:
@@ -28,11 +28,11 @@ class Assignment:
         self.restoration = Restoration(config, metrics, stop)
         self._stop, self._metrics = stop, metrics
         self.added: set[int] = set()
-        """Partitions that the deployment does not have, and somebody has added."""
+        """Partitions that somebody has added to a topic; they are not served."""
 
     @property
     def ready(self) -> bool:
-        """Whether partitions were assigned, each of them is READY, and there are none that nobody serves."""
+        """Whether partitions were assigned, all of them are READY, and none were added to the topic."""
         return self.joined and not self.added and len(self.ready_partitions()) == len(self.partitions)
 
     def ready_partitions(self) -> dict[int, Partition]:
@@ -43,11 +43,11 @@ class Assignment:
     def add(self, consumer: Consumer, added: Sequence[TopicPartition]) -> None:
         """Take over partitions, and start to restore them.
 
-        The group's consumer holds them and reads nothing. It gets some offset, for without one librdkafka asks for it;
-        if the group's coordinator is just coming back then, or a transaction hangs, it waits for the answer for ever,
-        with the partition and with its revocation.
+        The group's consumer holds them, paused, and reads nothing. It is assigned with an offset: without one,
+        librdkafka asks the group for it, and if the coordinator is restarting, or a transaction hangs, it waits for the
+        answer forever, and can neither use the partition nor revoke it.
         """
-        # a number, for librdkafka takes its time to look up even the beginning
+        # a number, because librdkafka takes half a second to look up even the beginning
         held = [TopicPartition(p.topic, p.partition, 0) for p in added]
         if self.config.settings.group_protocol == "classic":
             consumer.assign(held)
@@ -60,31 +60,31 @@ class Assignment:
                 self._refuse({p.partition for p in added} - numbers)
             log.info("partitions assigned", domain=self.config.name, partitions=sorted(numbers))
             self.restore(numbers)
-        self.joined = True  # last: others ask whether all partitions are READY, and must not find that there are none
+        self.joined = True  # last: else `ready`, which other threads ask, would be true while there are none yet
 
     def remove(self, consumer: Consumer, removed: Sequence[TopicPartition]) -> None:
-        """Let partitions go; the caller has no batch in hand."""
+        """Close partitions that were revoked; the caller has no open batch."""
         numbers = {p.partition for p in removed}
         self.added -= numbers
         self._close(numbers)
         log.info("partitions revoked", domain=self.config.name, partitions=sorted(numbers))
 
     def remove_all(self) -> None:
-        """Let all partitions go, with a consumer that is no member of the group any more."""
+        """Close all partitions, because the consumer is no longer a member of the group."""
         self.joined = False
         self._close(set(self.partitions))
 
     def restore(self, numbers: Iterable[int]) -> None:
-        """Hold partitions back, and take their state from Kafka anew."""
+        """Stop the input of partitions, and restore their state from Kafka again."""
         self._inputs.stop(numbers)
         partitions = [self.partitions.get(n) or Partition(self.config, n, self._stop) for n in sorted(numbers)]
         self.partitions |= {partition.number: partition for partition in partitions}
         self.restoration.begin([partition.restore() for partition in partitions])
 
     def start_restored(self) -> list[Partition]:
-        """Let the input of restored partitions flow, from where their stores stand; those that begin so.
+        """Start the input of restored partitions at the positions of their stores; returns those that were started.
 
-        Raises PositionsUnfit or StoreFailed when a person has to look.
+        Raises PositionsUnfit or StoreFailed if a person has to act.
         """
         if self.restoration.failure is not None:
             raise self.restoration.failure
@@ -103,15 +103,15 @@ class Assignment:
         return started
 
     def rewind(self, numbers: Iterable[int]) -> None:
-        """Read the inputs of these partitions from where they are handled up to."""
+        """Read the inputs of these partitions again, from the first record that is not handled."""
         for number in set(numbers) & set(self.ready_partitions()):
             self._inputs.stop([number])
             self._inputs.start(number, self.partitions[number].offsets)
 
     def repair(self, error: StoreFailed) -> None:
-        """Make a damaged store anew, and take the state of all partitions from Kafka; raises `error` if that is no use.
+        """Rebuild a damaged store, and restore all partitions from Kafka; raises `error` if that would not help.
 
-        A batch that was committed may be in some stores and not in others.
+        All of them, because a committed batch may be in some stores and not in others.
         """
         found = [p for p in self.partitions.values() if p.store is not None and str(p.store.folder) == error.folder]
         if not error.damaged or not found or found[0].rebuilt >= _REBUILDS:
@@ -127,7 +127,7 @@ class Assignment:
         self.remove_all()
 
     def _refuse(self, numbers: set[int]) -> None:
-        """Partitions that were added while roots are laid out for fewer: handled here, roots would begin anew."""
+        """Report partitions that were added. They are not served: roots would move there, and lose their state."""
         self.added |= numbers
         log.error(
             "partitions were added to a topic of the deployment and are not served; roots are laid out for fewer. Send "

@@ -1,4 +1,4 @@
-"""Where the input of a partition begins: at the offset that the component's group has committed."""
+"""Reads the offsets that a component's group has committed, where its changelog has no positions."""
 
 import time
 from collections.abc import Iterable
@@ -10,26 +10,26 @@ from headrace.streams.runtime.config import ComponentConfig
 
 log = structlog.get_logger()
 HANGING_OFFSETS = "offsets of a transaction hang, and are taken as aborted; kafka-transactions.sh finds and ends it"
-"""Logged when input may be handled again; what sagas send for it has the ids that it had before."""
+"""Logged when input may be handled again; commands that sagas send for it have the same ids as before."""
 
 
 class CommittedOffsets:
-    """Asks for a group's offsets, by a consumer for this alone, which joins no group.
+    """Asks for a group's offsets, with a consumer of its own that does not join the group.
 
-    The group's own consumer is being polled by another thread; and an admin client ends the whole process when the
-    group's coordinator is on its way back (librdkafka's issue 5040).
+    The group's consumer is in use by another thread, and an admin client may crash the whole process while the group's
+    coordinator restarts (librdkafka's issue 5040).
     """
 
     def __init__(self, config: ComponentConfig) -> None:
         self._config = config
         self._pending: float | None = None
-        """Since when the offsets have been those of a transaction that is not over."""
+        """Since when the offsets belong to an open transaction; None if they do not."""
 
     def read(self, partitions: Iterable[int]) -> dict[int, dict[str, int]]:
-        """The next offset of each input topic, by partition. Raises KafkaException when it has to be asked again.
+        """The next offset of each input topic, by partition. Raises KafkaException if the caller has to try again.
 
-        That is so while a transaction is being decided, as of a former owner. Offsets that are pending for longer than
-        any transaction lasts are nobody's: the last ones that are committed are taken then.
+        That is so while a transaction is open, such as one of a former owner. If it stays open for longer than any
+        transaction lasts, it hangs: then the last committed offsets are returned.
         """
         wanted = [TopicPartition(topic, number) for number in partitions for topic in self._config.inputs]
         try:
@@ -37,7 +37,7 @@ class CommittedOffsets:
             self._pending = None
         except KafkaException:
             since, self._pending = self._pending or time.monotonic(), None
-            found = self._ask(wanted, "read_uncommitted")  # raises when it is the brokers that are away
+            found = self._ask(wanted, "read_uncommitted")  # raises if the brokers are the cause
             self._pending = since
             longest = self._config.settings.longest_transaction
             if time.monotonic() - since < longest:

@@ -1,4 +1,4 @@
-"""A component at work on this worker: what consumes, what processes and commits, what fires time-outs."""
+"""One component on this worker: connects its inputs, its processor, its group membership and its time-outs."""
 
 import threading
 import time
@@ -25,7 +25,7 @@ _ENDS_INTERVAL = 1.0  # seconds between two commits of positions alone
 
 
 class Component:
-    """`poll`, then `process` what came, again and again. All methods but those that say so are for one thread."""
+    """The host calls `poll`, then `process` with the batch, in a loop. Methods are for one thread, except the last."""
 
     def __init__(self, config: ComponentConfig, metrics: Metrics, tracing: Tracing, alert: Alert) -> None:
         self.name = config.name
@@ -48,13 +48,13 @@ class Component:
         self._attempt = 0
         self._next_ends = 0.0
         self.failure: PositionsUnfit | StoreFailed | None = None
-        """What ended it, and a person has to look at."""
+        """The error that ended it, and that a person has to correct."""
 
     def poll(self, timeout: float) -> list[Message]:
         """The next batch; empty when nothing came for `timeout` seconds."""
         try:
             return self._poll(timeout)
-        except StoreFailed as error:  # time-outs are read from it, and what is forgotten
+        except StoreFailed as error:  # time-outs and expired results are read from the store here
             self._repair(error)
             return []
         except PositionsUnfit as error:
@@ -85,7 +85,7 @@ class Component:
         return messages
 
     def process(self, messages: Sequence[Message]) -> None:
-        """Handle a batch in one transaction. Afterwards it is committed, or its records will come again."""
+        """Handle a batch in one transaction. Afterwards it is committed, or its records will be read again."""
         try:
             self._processor.process_input([to_record(message) for message in messages])
         except StoreFailed as error:
@@ -99,7 +99,7 @@ class Component:
             raise
 
     def _pass_unreadable(self) -> None:
-        """Keep by reference what cannot be read, and go on behind it."""
+        """Write dead letters for records that cannot be read, by their offsets only, and continue behind them."""
         ready = self._assignment.ready_partitions()
         found = {(record.topic, record.partition, record.offset): record for record in self._inputs.unreadable}
         self._inputs.unreadable.clear()
@@ -108,7 +108,7 @@ class Component:
         self._assignment.rewind({record.partition for record in records})
 
     def _record_ends(self) -> None:
-        """When idle, commit that inputs are read to their ends, markers of transactions included."""
+        """When idle, commit the ends of the inputs, so that lag does not count the markers of transactions."""
         if time.monotonic() < self._next_ends:
             return
         self._next_ends = time.monotonic() + _ENDS_INTERVAL
@@ -118,7 +118,7 @@ class Component:
             self._processor.record_positions([ready[number] for number in {n for _, n in ends}], ends)
 
     def _recover(self, timeout: float) -> bool:
-        """Whether the doubt about the last transaction is settled; while brokers are away, it is not."""
+        """Whether the outcome of the last transaction is settled; it is not while brokers are unreachable."""
         try:
             self._processor.recover()
         except (KafkaException, TopicsMissing) as error:
@@ -137,7 +137,7 @@ class Component:
         return True
 
     def close(self) -> None:
-        """Leave the group and close; the last batch is committed already."""
+        """Leave the group and close; the last batch must be committed."""
         self._processor.close()
         self._stop.set()
         self._membership.close()
@@ -152,12 +152,12 @@ class Component:
 
     @property
     def ready(self) -> bool:
-        """Whether commands are handled: partitions assigned and restored, no transaction in doubt, brokers there."""
+        """Whether commands are handled: partitions are restored, no transaction is in doubt, brokers are reachable."""
         inputs = self._inputs
         return self._assignment.ready and not self._processor.in_doubt and not (inputs.brokers_away or inputs.missing)
 
     def update_gauges(self) -> None:
-        """Set the gauges that are asked for at the moment, and not when something happens."""
+        """Set the gauges that are computed when metrics are read."""
         metrics, changelogs = self._metrics, self._assignment.restoration.changelogs
         metrics.ready.labels(self.name).set(self.ready)
         metrics.partitions.labels(self.name).set(len(self._assignment.partitions))

@@ -1,4 +1,4 @@
-"""What all partitions of one component on this worker have in common."""
+"""The configuration of one component on this worker, which all its partitions share."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,9 +26,9 @@ class ComponentConfig:
     """Partitions of each topic of the deployment."""
     max_bytes: int
     instance: str = ""
-    """The worker's name, which its state folder keeps; empty in tests that need none."""
+    """The worker's name, stored in its state folder; empty in tests that need none."""
     tombstones_kept: float = 24 * 3600.0
-    """Seconds for which the topics that stores are made from keep a deletion, at least."""
+    """Seconds for which the topics that stores are restored from keep a deletion, at least."""
 
     def topic(self, edition: str, kind: str) -> str:
         """A topic of this component."""
@@ -36,18 +36,18 @@ class ComponentConfig:
 
     @property
     def identified(self) -> list[str]:
-        """Topics whose ids positions and stores are held against."""
+        """Topics whose ids are compared with those in positions and stores."""
         restored = [self.topic(edition, kind) for edition in self.editions for kind in self.restored_kinds]
         return list(dict.fromkeys([*self.inputs, *restored]))
 
     @property
     def restored_kinds(self) -> list[str]:
-        """Kinds of topics that the component's store is made from."""
+        """Kinds of topics that the component's store is restored from."""
         return ["snapshots"] if self.topology.component(self.name).state is None else ["snapshots", "events"]
 
     @property
     def written(self) -> list[str]:
-        """Topics that the component may write to: its own, answers, and what all others read from the engine."""
+        """Topics that the component may write to: its own, the replies, and all inboxes."""
         own = {
             self.topic(edition, kind) for edition in self.editions for kind in self.topology.component(self.name).topics
         }
@@ -66,11 +66,11 @@ class ComponentConfig:
 
     @property
     def subscription(self) -> str:
-        """The one topic whose partitions the group shares out among its members."""
+        """The one topic whose partitions the group assigns to its members."""
         return self.topology.subscription(self.name, self.settings.names, self.settings.edition)
 
     def begin_of(self, topic: str) -> str:
-        """Where an input begins that was never read: oldest, now or, if its author has not said, empty."""
+        """Where to begin with an input that was never read: oldest, now or, if the class does not say, empty."""
         spec = self.topology.component(self.name)
         own = topic in [self.topic(edition, kind) for edition in self.editions for kind in spec.topics]
         return "oldest" if own else spec.begin
@@ -85,7 +85,7 @@ class ComponentConfig:
         return self.topology.inputs(self.name, self.settings.names, edition)
 
     def step_context(self, edition: str, partition: int, pause: Callable[[float], object]) -> StepContext:
-        """Where the step of one edition and partition works."""
+        """The names, partition and limits for the step of one edition and partition."""
         return StepContext(
             names=self.settings.names,
             edition=edition,

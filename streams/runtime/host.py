@@ -1,7 +1,7 @@
-"""Faust hosts: supervision, agents, the web server. Its own Kafka client stays off.
+"""Faust runs the components: supervision, agents, the web server. Faust's own Kafka client is off.
 
-A service per component takes batches in a thread and puts them on a channel; the component's agent handles them.
-One thread does both, so that partitions never change hands while a batch is in work.
+A service per component polls batches and puts them on a channel; the component's agent handles them. One thread does
+both, so that partitions are never revoked while a batch is handled.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class _Batch(NamedTuple):
-    """A batch on its way from the service to the agent, which says when it is done."""
+    """A batch for the agent, which sets `done` when it has handled it."""
 
     messages: list[Message]
     done: asyncio.Future[None]
@@ -68,7 +68,7 @@ class ComponentService(Service):
 
     async def on_stop(self) -> None:
         self._component.interrupt()
-        await self._idle.wait()  # the batch in work is finished, not dropped
+        await self._idle.wait()  # the current batch is finished, not dropped
         await self._run(self._component.close)
         self._thread.shutdown(wait=False)
 
@@ -77,7 +77,7 @@ class ComponentService(Service):
 
 
 def _guarded(call: Callable[..., T], *arguments: Any) -> T:
-    """An event loop would stop for some errors, and leave the process behind, neither working nor ending."""
+    """Replaces errors that would stop the event loop, and leave a process that neither works nor ends."""
     try:
         return call(*arguments)
     except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:

@@ -1,4 +1,4 @@
-"""A component's membership in its consumer group, which says whose the partitions are."""
+"""A component's membership in its consumer group, which assigns the partitions."""
 
 import threading
 from collections.abc import Callable
@@ -15,10 +15,10 @@ log = structlog.get_logger()
 
 
 class Membership:
-    """A member of the group, which reads nothing. All methods are for one thread.
+    """A member of the group, which reads no records. All methods are for one thread.
 
-    All members of a group subscribe to the same one topic, whatever release they are of, and so each partition number
-    is one member's: the range assignor keeps several topics together only while all members name the same ones.
+    All members of a group subscribe to the same single topic, of whatever release they are, so that each partition
+    number has one owner. With several topics, the range assignor would ensure that only if all members named the same.
     """
 
     def __init__(
@@ -30,19 +30,19 @@ class Membership:
     ) -> None:
         self._config, self._assignment, self._stop, self._report = config, assignment, stop, report
         self.failure: KafkaError | None = None
-        """The fatal error of the consumer, which is of no more use then."""
+        """The fatal error of the consumer, after which it cannot be used."""
         self._failures = 0
         """How many consumers have failed since partitions were assigned."""
         self.kafka = self._join()
 
     def serve(self, timeout: float) -> None:
-        """Take partitions over and let them go, as the group says within `timeout` seconds."""
+        """Wait up to `timeout` seconds for assignments and revocations by the group, and carry them out."""
         message = self.kafka.poll(timeout)
         if message is not None and (error := message.error()) is not None:
             self._on_error(error)
 
     def join_again(self) -> None:
-        """Another consumer in place of one that has failed, as when the brokers have forgotten the group."""
+        """Replace a consumer that has failed, for example because the brokers no longer know the group."""
         failure = str(self.failure)
         log.error("the consumer has failed; another one joins the group", domain=self._config.name, error=failure)
         self.kafka.close()

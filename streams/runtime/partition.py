@@ -1,4 +1,4 @@
-"""One partition of a component on this worker: where it is in its life, its store, and a step per edition."""
+"""One partition of a component on this worker: its lifecycle, its store, and a step per edition."""
 
 import threading
 from collections.abc import Iterator, Mapping
@@ -24,26 +24,26 @@ log = structlog.get_logger()
 
 
 class Interrupted(BaseException):
-    """The worker stops while a step waits; its batch is not committed, and comes again."""
+    """The worker stops while a step waits; its batch is not committed, and will be read again."""
 
 
 class PartitionState(Enum):
-    """Where a partition is in its life."""
+    """The lifecycle of a partition."""
 
     RESTORING = "restoring"
-    """Its input is held back while its store is brought to the end of the changelog."""
+    """Its input is stopped while its store is brought to the end of the changelog."""
     READY = "ready"
-    """Its steps are at work on the store."""
+    """Its input is handled."""
     CLOSED = "closed"
-    """It was taken away; it does not come back as this object."""
+    """It was revoked; if it is assigned again, that is a new object."""
 
 
 @dataclass(slots=True, eq=False)
 class Partition:
     """One partition. All methods are for the engine's thread.
 
-    Each restore begins a new generation, and closing a partition ends the last one. Restoring threads reach the store
-    through the `RestoreJob` of a generation only, and that is refused once the generation is over.
+    Each restore begins a new generation, and closing a partition ends the last one. Restoring threads use the store
+    only through the `RestoreJob` of a generation, which raises StaleRestore once that generation is over.
     """
 
     config: ComponentConfig
@@ -55,26 +55,26 @@ class Partition:
     offsets: dict[str, int] = field(default_factory=dict)
     """Next offset to handle of each input topic."""
     identity: Identity = field(default_factory=Identity)
-    """Of the cluster and the topics that the offsets are of."""
+    """Ids of the cluster and topics to which the offsets belong."""
     steps: dict[str, Step] = field(default_factory=dict)
-    """By input topic; none unless READY."""
+    """By input topic; empty unless READY."""
     stores: dict[Step, EditionStore] = field(default_factory=dict)
-    """The part of the store that each step works on."""
+    """The part of the store that each step uses."""
     history: threading.Event = field(default_factory=threading.Event)
-    """Set when the store has all events that were on the log when this generation's changelog had been read."""
+    """Set when the store has all events that were on the log when this generation's changelog was restored."""
     store: PartitionStore | None = None
     rebuilt: int = 0
-    """How often its store was damaged."""
+    """How often its store was damaged and rebuilt."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     """Held while the generation changes, and while a restoring thread uses the store."""
 
     @property
     def folder(self) -> Path:
-        """Of its store."""
+        """The folder of its store."""
         return self.config.folder / str(self.number)
 
     def restore(self) -> "RestoreJob":
-        """Hold the partition back, and begin a generation in which its state is taken from Kafka."""
+        """Begin a new generation, in which the partition's state is restored from Kafka."""
         with self.lock:
             self.generation += 1
             self.state = PartitionState.RESTORING
@@ -83,7 +83,7 @@ class Partition:
             return RestoreJob(self, self.generation)
 
     def start(self, offsets: Mapping[str, int], identity: Identity) -> None:
-        """The store is restored: make the steps, whose input begins at `offsets`."""
+        """Make the steps, once the store is restored; their input begins at `offsets`."""
         assert self.store is not None
         self.offsets, self.identity = dict(offsets), identity
         for edition in self.config.editions:
@@ -106,13 +106,13 @@ class Partition:
                 self.store.wipe()
 
     def positions(self, step: Step, ahead: Mapping[tuple[str, int], int]) -> bytes:
-        """How far a step has come in its inputs, once it has come as far `ahead` as that."""
+        """A step's positions in its inputs, packed; offsets in `ahead` replace those that are committed."""
         topics = (topic for topic, its in self.steps.items() if its is step)
         offsets = {topic: ahead.get((topic, self.number), self.offsets[topic]) for topic in topics}
         return pack_positions(self.identity, self.config.partitions, offsets)
 
     def close(self) -> None:
-        """Close the store, for good."""
+        """Close the store. The object cannot be used afterwards."""
         with self.lock:
             self.generation += 1
             self.state = PartitionState.CLOSED
@@ -134,30 +134,30 @@ class RestoreJob:
 
     @property
     def current(self) -> bool:
-        """Whether no later restore was begun, and the partition is not closed."""
+        """Whether this is the latest restore, and the partition is not closed."""
         return self.generation == self.partition.generation
 
     @contextmanager
     def store(self) -> Iterator[PartitionStore]:
-        """The partition's store, opened if it is not yet. While it is used, no other generation can begin."""
+        """The partition's store, opened if necessary. While it is used, no other generation can begin."""
         partition = self.partition
         with partition.lock:
-            if not self.current:  # if it were opened now, its lock would keep others from opening it
+            if not self.current:  # opening it now would lock it, and its new owner could not open it
                 raise StaleRestore(f"partition {partition.number} was taken away, or is restored anew")
             if partition.store is None:
                 partition.store = PartitionStore(partition.folder)
             yield partition.store
 
     def tasks(self, kind: str) -> list[Task]:
-        """What to read of the topics of a kind."""
+        """The tasks to read this partition of the topics of a kind."""
         config, number = self.partition.config, self.partition.number
         return [Task(self.store, edition, config.topic(edition, kind), number) for edition in config.editions]
 
     def discard_foreign(self, ends: Ends, identity: Identity) -> bool:
-        """Empty a store that was not made from these topics, or that may have missed deletions; whether it was."""
+        """Empty the store if it is of other topics, or may have missed deletions; returns whether it was emptied."""
         config, number = self.partition.config, self.partition.number
         with self.store() as store:
-            # a store in use is never emptied: what its job knows of the end is old by then
+            # a store in use is never emptied: this job's end offsets are out of date by then
             if self.partition.state is not PartitionState.RESTORING:
                 return False
             tasks = [task for kind in config.restored_kinds for task in self.tasks(kind)]
@@ -178,7 +178,7 @@ class RestoreJob:
             return discarded
 
     def complete_history(self) -> None:
-        """Say that the history is restored; ignored from a job that is stale."""
+        """Mark the history as restored, unless this job is stale."""
         with self.partition.lock:
             if self.current:
                 self.partition.history.set()

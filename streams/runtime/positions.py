@@ -1,4 +1,4 @@
-"""Where the inputs of a partition begin: at the positions that its changelog holds, which were committed with it."""
+"""Finds where a partition continues to read its inputs: at the positions that its changelog holds."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,11 +13,11 @@ from headrace.streams.state.topic_reader import Ends, end_offsets
 
 log = structlog.get_logger()
 UNREAD = "records were deleted before they were read; retention is too short, or the worker was away for too long"
-"""Logged with the number of them."""
+"""Logged with the number of records."""
 
 
 class PositionsUnfit(RuntimeError):
-    """What a component has read is not what its topics hold; a person has to decide how to go on."""
+    """A component's positions do not fit its topics; a person has to decide how to continue."""
 
 
 def pack_positions(identity: Identity, partitions: int, offsets: Mapping[str, int]) -> bytes:
@@ -31,8 +31,8 @@ def pack_positions(identity: Identity, partitions: int, offsets: Mapping[str, in
 class PositionFinder:
     """Finds where the inputs of restored partitions begin.
 
-    The changelog is what counts: its positions are those of the state. Offsets of the group only fence, and Kafka
-    forgets them; they are taken where the changelog holds none, as of a component that is older than this.
+    Positions in the changelog are those at which the state was stored. Offsets of the group are only for fencing, and
+    Kafka may forget them; they are used where the changelog has no positions, such as that of an older release.
     """
 
     def __init__(self, config: ComponentConfig, metrics: Metrics) -> None:
@@ -42,7 +42,7 @@ class PositionFinder:
     def find(self, stored: Mapping[int, bytes | None], identity: Identity) -> dict[int, dict[str, int]]:
         """The next offset of each input, by partition, given what each partition's changelog holds.
 
-        Raises PositionsUnfit, and KafkaException when brokers have to be asked again.
+        Raises PositionsUnfit; KafkaException if the caller has to try again.
         """
         inputs = self._config.inputs
         ends = end_offsets(self._config.settings, [(topic, number) for number in stored for topic in inputs])
@@ -64,7 +64,7 @@ class PositionFinder:
         return found
 
     def _known(self, number: int, value: bytes | None, identity: Identity) -> dict[str, int]:
-        """What the changelog says of topics that are inputs still."""
+        """The positions in the changelog, without those of topics that are no longer inputs."""
         positions = Positions.FromString(value or b"")
         where = f"{self._config.name}, partition {number}"
         if positions.partitions not in (0, self._config.partitions):
@@ -87,7 +87,7 @@ class PositionFinder:
         return found
 
     def _begin(self, topic: str, bounds: tuple[int, int]) -> int:
-        """Where an input begins that was never read."""
+        """Where to begin with an input that was never read."""
         first, end = bounds
         begin = self._config.begin_of(topic)
         if begin == "now":
@@ -100,7 +100,7 @@ class PositionFinder:
         return first
 
     def _held_against(self, topic: str, number: int, offset: int, ends: Ends) -> int:
-        """The same offset, if the log has it; the log's beginning if what was before is gone."""
+        """The same offset if the log has it; the log's beginning if older records were deleted."""
         first, end = ends[topic, number]
         if offset > end:
             raise PositionsUnfit(
@@ -126,7 +126,7 @@ class PositionFinder:
 
 
 def missing_snapshots(config: ComponentConfig, partitions: Sequence[int]) -> PositionsUnfit:
-    """There are events and no states: sequences would begin at 0 again, and compaction would erase history."""
+    """The error where there are events but no states: sequences would begin at 0, and compaction erase history."""
     topics = {kind: config.topic(config.settings.edition, kind) for kind in ("snapshots", "events")}
     numbers = ", ".join(map(str, partitions))
     return PositionsUnfit(

@@ -1,4 +1,4 @@
-"""Processes records, each batch in a transaction of its own: the happy path first, then what may go wrong."""
+"""Processes records, each batch in its own transaction: first the usual case, then errors and recovery."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,21 +21,21 @@ from headrace.streams.steps.step import Step
 from headrace.streams.steps.store import StoreFailed
 
 log = structlog.get_logger()
-_SEND_EVERY = 200  # records after which outputs go to the producer, which sends while the step works
+_SEND_EVERY = 200  # records after which outputs go to the producer, which sends them while the step continues
 _START_TIMEOUT = 10.0
 Alert = Callable[[dict[str, str]], None]
-"""Tells a person of an escalation."""
+"""Tells a person about an escalation."""
 
 
 class TopicsMissing(Exception):
-    """Topics that the component writes to are gone: any record would fail, so none is handled until they are back."""
+    """Topics that the component writes to are missing: any record would fail, so none is handled until they exist."""
 
     def __init__(self, topics: Sequence[str]) -> None:
         super().__init__(", ".join(topics))
 
 
 class Processor:
-    """Steps records, commits what comes of them, and puts it into the stores. All methods are for one thread."""
+    """Gives records to steps, commits the outputs, and updates the stores. All methods are for one thread."""
 
     def __init__(
         self,
@@ -50,39 +50,40 @@ class Processor:
         self._name, self._assignment, self._membership = config.name, assignment, membership
         self._partitions = assignment.partitions
         self._metrics, self._tracing, self._alert = metrics, tracing, alert
-        metrics.doubts.labels(self._name)  # to be seen at zero, too
+        metrics.doubts.labels(self._name)  # so that the metric exists while it is zero
         self._transaction = Transaction(config.settings, transactional_id)
         self._store_topics = {config.topic(e, kind): kind for e in config.editions for kind in config.restored_kinds}
-        """Kind of each topic that the stores are made from."""
+        """Kind of each topic that the stores are restored from."""
         self._written, self._group = config.written, config.group
         self._longest = config.settings.transaction_timeout / 4
         """Seconds for which a transaction may be open while records are handled."""
         self._batch = self._most = config.settings.batch
-        """Records in one transaction: at most ever, and now."""
+        """The most records in one transaction: by the settings, and at present."""
         self._too_slow: dict[tuple[str, int, int], float] = {}
-        """Seconds that records took which outlasted their transaction alone; they would do so again and again."""
+        """Seconds that records took which alone outlasted their transaction, twice; they go to the dead letters."""
         self._handling = 0.0
-        """Seconds for which the last transaction's records were handled; what brokers take is no record's doing."""
+        """Seconds that handling the last transaction's records took, without the time that the brokers took."""
         self._outlasted: dict[tuple[str, int], int] = {}
-        """Offsets of records that did so once: the process may have been frozen, or events were waited for."""
+        """Offsets of records that did so once: perhaps the process was frozen, or a handler waited for history."""
         self.in_doubt = True
-        """Whether it is unknown what became of the last transaction; at the start, of a predecessor's."""
+        """Whether the outcome of the last transaction is unknown; at the start, that of a predecessor's."""
 
-    # ---- the happy path: step, flush, offsets, commit, store
+    # ---- the usual case: step, flush, offsets, commit, store
 
     def process_input(self, records: Sequence[Record]) -> None:
-        """Process a batch of input. Afterwards it is committed, or its records will come again.
+        """Process a batch of input. Afterwards it is committed, or its records will be read again.
 
-        Records that are committed already are left out, whatever position the consumer had.
+        Records that are committed already are skipped, whatever position the consumer had.
         """
         partitions = self._partitions
         if fresh := [r for r in records if r.offset >= partitions[r.partition].offsets[r.topic]]:
             self.process(fresh)
 
     def process(self, records: Sequence[Record]) -> bool:
-        """Process records in one transaction: of input, or time-outs, which have negative offsets.
+        """Process records in one transaction: those of inputs, or time-outs, which have negative offsets.
 
-        Whether all of them are done with. If not, those of input come again, and nothing behind them may be processed.
+        Returns whether all were processed. If not, records of inputs will be read again, and none behind them may be
+        processed before.
         """
         if self.in_doubt:
             return False
@@ -99,7 +100,7 @@ class Processor:
             self._abort()
             return self._divide(some, error) and self._leave(records[len(some) :])
         except CommitOutcomeUnknown as error:
-            self._most = max(1, len(some) // 2)  # it may have been too much for its time
+            self._most = max(1, len(some) // 2)  # perhaps it was too much for one transaction's time
             if len(some) == 1 and self._handling > 3 * self._longest:  # it left no time for the brokers
                 topic, partition, offset = _place(some[0])
                 if self._outlasted.get((topic, partition)) == offset:
@@ -115,9 +116,9 @@ class Processor:
     def record_positions(
         self, partitions: Sequence[Partition], ends: Mapping[tuple[str, int], int] | None = None
     ) -> None:
-        """Commit how far the inputs of these partitions are handled, for a restart and for tools that ask the group.
+        """Commit how far the inputs of these partitions are handled, for a restart and for tools that show lag.
 
-        `ends` are offsets that are further than the last records, by topic and partition.
+        `ends` are offsets behind the last records, by topic and partition.
         """
         if self.in_doubt:
             return
@@ -143,9 +144,10 @@ class Processor:
         return self._partitions[record.partition].steps[record.topic]
 
     def _transact(self, records: Sequence[Record], refusal: Exception | None = None, *, whole: bool = True) -> int:
-        """One transaction: handle records, or refuse them; how many were, for a batch ends by time too.
+        """One transaction: handle records, or make them dead letters because of `refusal`. Returns their number.
 
-        Brokers end a transaction that lasts, and the same batch would come again, and last as long, for ever.
+        It may be smaller than that of `records`: the transaction is committed early before the brokers would end it,
+        as the same batch would then be read again, and take too long again, forever.
         """
         started, self._handling = time.perf_counter(), 0.0
         self._transaction.begin()
@@ -170,7 +172,7 @@ class Processor:
                 step.handle(record)
             if record.offset >= 0:
                 offsets[record.topic, record.partition] = record.offset + 1
-            else:  # what is committed already: with it the broker refuses a worker that has lost the partition
+            else:  # committed already; with them the broker does not accept it from a worker that lost the partition
                 offsets |= {(topic, partition.number): max(0, offset) for topic, offset in partition.offsets.items()}
             if number % _SEND_EVERY == 0:
                 self._send(touched)
@@ -181,7 +183,7 @@ class Processor:
         return number
 
     def _leave(self, records: Sequence[Record]) -> bool:
-        """Have records come again, in a batch of their own; time-outs do so by themselves. Whether there are none."""
+        """Have records read again, in the next batch (time-outs come again by themselves); whether there were none."""
         if left := {record.partition for record in records if record.offset >= 0}:
             self._assignment.rewind(left)
         return not records
@@ -213,7 +215,7 @@ class Processor:
             step.outputs.clear()
 
     def _checkpoints(self, partition: Partition) -> dict[str, int]:
-        """How far the store stands for its topics, once the batch is in it."""
+        """The store's checkpoints for its topics, once it has the batch."""
         found: dict[str, int] = {}
         for topic, kind in self._store_topics.items():
             offset = self._transaction.offsets.get((topic, partition.number))
@@ -224,21 +226,21 @@ class Processor:
     # ---- a batch that cannot be committed as a whole
 
     def _process_carefully(self, records: Sequence[Record]) -> bool:
-        """A state outgrew its limit: check its size after each record, to find the one that did it."""
+        """Process records again after a state has grown above the limit, and check its size after each of them."""
         for partition in self._partitions.values():
             for step in partition.stores:
                 step.enforce_state_size = True
         return self.process(records)
 
     def _divide(self, records: Sequence[Record], error: Exception) -> bool:
-        """The broker refuses one record of the batch: halve it until that one is alone, for the dead letters."""
+        """An output of the batch is too large: halve the batch until its record is alone, and make it a dead letter."""
         try:
-            self._transaction.drop()  # librdkafka counts the refused records, and the broker does not
+            self._transaction.drop()  # librdkafka has counted records that the broker did not accept
             self._transaction.start(_START_TIMEOUT)
             if len(records) == 1:
                 try:
                     self._transact(records, error)
-                except RecordTooLarge:  # the dead letter is, or the answer: by reference it always fits
+                except RecordTooLarge:  # the dead letter, or the reply, is too large itself; without the input it fits
                     self._abort()
                     self._transaction.drop()
                     self._transaction.start(_START_TIMEOUT)
@@ -260,26 +262,26 @@ class Processor:
                 step.rolled_back()
 
     def repair(self, error: StoreFailed) -> None:
-        """Roll back what is not committed, and make a damaged store anew; raises `error` if that is no use."""
+        """Roll back what is not committed, and rebuild a damaged store; raises `error` if that would not help."""
         self._abort()
         self._assignment.repair(error)
 
     # ---- doubt, and recovery from it
 
     def _doubt(self, doubt: Exception) -> None:
-        """It is unknown whether the transaction is committed; nothing is processed until `recover` has settled it."""
+        """Note that the transaction's outcome is unknown; nothing is processed until `recover` has settled it."""
         log.warning("transaction in doubt; state is taken from Kafka anew", domain=self._name, error=str(doubt))
         self._metrics.doubts.labels(self._name).inc()
         self._roll_back()
-        # Not aborted: what is still on its way could then come after the end of its transaction, with an epoch that is
-        # good, and its offsets would be pending for ever. The producers that follow raise the epoch.
+        # Not aborted: a request that is still on its way could then arrive after the transaction's end, with a valid
+        # epoch, and its offsets would be pending forever. New producers raise the epoch.
         self._transaction.drop()
         self.in_doubt = True
 
     def recover(self) -> None:
-        """Make producers, whose start decides what became of the last transaction.
+        """Create producers, which settles the last transaction, and restore all partitions.
 
-        What it wrote may be on the log, and not in a store or in memory: all partitions are restored. Raises
+        They are restored because what the transaction wrote may be on the log, but not in a store or in memory. Raises
         KafkaException, TopicsMissing.
         """
         self._transaction.start(_START_TIMEOUT)

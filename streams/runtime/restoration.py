@@ -1,4 +1,4 @@
-"""The threads that restore partitions: committed offsets, then the changelog to its end, then history behind it."""
+"""The threads that restore partitions: first the changelog and the positions, then the history."""
 
 import queue
 import threading
@@ -29,11 +29,11 @@ class Restored(NamedTuple):
     job: RestoreJob
     offsets: dict[str, int]
     identity: Identity
-    """Of the topics that the offsets are of."""
+    """Ids of the topics to which the offsets belong."""
 
 
 class Restoration:
-    """Restores partitions of one component: one thread reads changelogs, another one history, while commands flow."""
+    """Restores partitions of one component: one thread reads changelogs, another one history, which takes longer."""
 
     def __init__(self, config: ComponentConfig, metrics: Metrics, stop: threading.Event) -> None:
         self.changelogs = Restorer(config.settings, stop)
@@ -41,15 +41,15 @@ class Restoration:
         self._config, self._stop = config, stop
         self._metrics, self._positions = metrics, PositionFinder(config, metrics)
         self.failure: PositionsUnfit | StoreFailed | None = None
-        """Why nothing can be restored until a person has looked."""
+        """Why nothing can be restored until a person has acted."""
         self.broken: StoreFailed | None = None
-        """What ended the restore of a history; the partition may be at work meanwhile."""
+        """What ended the restore of a history; the partition may be READY already."""
         self._restored: queue.SimpleQueue[Restored] = queue.SimpleQueue()
         self._changelog_thread = ThreadPoolExecutor(1, f"restore-{config.name}")
         self._history_thread = ThreadPoolExecutor(1, f"history-{config.name}")
 
     def begin(self, jobs: Sequence[RestoreJob]) -> None:
-        """Restore these partitions, one lot after the other."""
+        """Restore these partitions, after those of earlier calls."""
         self._changelog_thread.submit(self._restore, jobs)
 
     def restored(self) -> Iterator[Restored]:
@@ -116,7 +116,7 @@ class Restoration:
         offsets = self._positions.find(stored, identity)
         self._check_snapshots(jobs, ends)
         if histories := tasks.get("events"):
-            # events that are written from here on are put by the step itself
+            # events that are written from now on are put into the store by the processor
             self._history_thread.submit(self._restore_history, jobs, self.changelogs.end_offsets(histories))
         for job in jobs:
             if not histories:
@@ -133,7 +133,7 @@ class Restoration:
                     edition = store.edition(task.edition)
                     if next(iter(edition.snapshots()), None) is not None or ends[task.id][0] >= ends[task.id][1]:
                         continue
-                self._histories.restore([task], ends, take_history)  # what lies there may not be committed
+                self._histories.restore([task], ends, take_history)  # its records may not be committed
                 with job.store() as store:
                     if store.edition(task.edition).has_history:
                         lost.append(job.partition.number)

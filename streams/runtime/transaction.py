@@ -1,4 +1,4 @@
-"""The transactional producers: what one batch writes and the offsets it read, all of it or nothing."""
+"""Transactional producers: the records that one batch writes and the offsets it has read, all of them or none."""
 
 import time
 from collections import deque
@@ -21,17 +21,17 @@ Call = tuple[Callable[[], None], "SimpleQueue[Exception | None]"]
 
 
 class CommitOutcomeUnknown(RuntimeError):
-    """The transaction did not commit, or nobody knows; whatever it did must be taken from Kafka anew."""
+    """The transaction was not committed, or that is unknown; offsets and state must be read from Kafka again."""
 
 
 class InterruptibleCall:
-    """Calls that may never return, in a thread of their own; a thread that does not come back from one is abandoned."""
+    """Calls that may never return, made in a separate thread; if a call does not return, its thread is abandoned."""
 
     def __init__(self) -> None:
         self._calls: SimpleQueue[Call | None] | None = None
 
     def call(self, function: Callable[[], None], timeout: float, hopeless: Callable[[], bool]) -> None:
-        """Call `function`; TimeoutError when it has not returned after `timeout` seconds, or once it is hopeless."""
+        """Call `function`; TimeoutError if it has not returned after `timeout` seconds, or once `hopeless` is true."""
         if self._calls is None:
             self._calls = SimpleQueue()
             Thread(target=_serve, args=(self._calls,), name="interruptible-call", daemon=True).start()
@@ -69,23 +69,23 @@ def _serve(calls: "SimpleQueue[Call | None]") -> None:
 class Transaction:
     """One transaction after the other, for one component of one worker. Used by one thread.
 
-    Two producers take turns. A commit is answered when it is decided; its markers are then still on their way to the
-    partitions, and until the last of them is written the coordinator refuses the producer's next transaction, which
-    librdkafka begins again only 20 ms later. The other producer is not held up: what it writes comes after, since the
-    commit before it is decided. At no time are two transactions open that are not decided.
+    Two producers take turns. A commit is answered once its outcome is fixed, before its markers are in the partitions.
+    Until the last marker is written, the coordinator does not accept the same producer's next transaction, and
+    librdkafka tries again only after 20 ms. The other producer does not have to wait, and the order is kept, because
+    the earlier commit can no longer fail. There are never two transactions whose outcome is open.
 
-    Producers that have lost a broker are made anew before the next transaction. They remember the broker as the one
-    that coordinates the group; asked for it, librdkafka waits for a connection that nobody opens (its issue 5511).
+    If a broker is lost, the producers are replaced before the next transaction. If they still take that broker for the
+    group's coordinator, librdkafka waits for a connection that nobody opens (its issue 5511).
     """
 
     def __init__(self, settings: Settings, transactional_id: str) -> None:
         self._ids = (f"{transactional_id}.0", f"{transactional_id}.1")
         self._config = settings.producer(
             transaction_timeout_ms=int(settings.transaction_timeout * 1000),
-            message_max_bytes=100_000_000,  # the topics' own limits are checked before, and by the broker
+            message_max_bytes=100_000_000,  # the topics' limits are checked by the steps and by the broker
             queue_buffering_max_messages=10_000_000,
             queue_buffering_max_kbytes=1024 * 1024,
-            # larger requests, while many commands are decided; the flush before the commit ends it, so nobody waits
+            # larger requests, while many commands are handled; the flush before the commit ends the linger
             linger_ms=20,
             compression_type="lz4",
         )
@@ -93,23 +93,23 @@ class Transaction:
         self._timeout = settings.transaction_timeout
         self._topic = settings.names.replies
         self._producers: deque[Producer] = deque()
-        """The one whose turn it is stands first; empty when none is usable."""
+        """The first is the one whose turn it is; empty when none is usable."""
         self._open = False
         self._brokers: set[int] = set()
-        """Those that were there when the producers were made."""
+        """Ids of the brokers that the cluster had when the producers were created."""
         self._lost = False
-        """Whether one of them could not be reached since, or has left."""
+        """Whether one of them has become unreachable since, or has left the cluster."""
         self.offsets: dict[tuple[str, int], int] = {}
-        """Offset that a tracked record got, by topic and partition; the last one in this transaction."""
+        """Offset of the last tracked record in this transaction, by topic and partition."""
         self._interruptible = InterruptibleCall()
 
     def start(self, timeout: float) -> None:
-        """Make producers if there are none, which ends what others of the same ids left open. Raises KafkaException."""
+        """Create producers if there are none, which ends open transactions of the same ids. Raises KafkaException."""
         if not self._producers:
             made = [Producer({**self._config, "transactional.id": name}) for name in self._ids]
             for producer in made:
                 producer.init_transactions(timeout)
-                producer.poll(0)  # what went wrong on the way here is over
+                producer.poll(0)  # takes errors from before the start, which are over
             self._brokers = self._seen(made[0], timeout)
             self._producers.extend(made)
             self._lost = False
@@ -117,7 +117,7 @@ class Transaction:
     def missing(self, topics: Iterable[str]) -> list[str]:
         """Those of these topics that the cluster does not have. Raises KafkaException."""
         there = self._producers[0].list_topics(timeout=self._timeout).topics
-        unknown = KafkaError.UNKNOWN_TOPIC_OR_PART  # other errors pass, as while a leader is elected
+        unknown = KafkaError.UNKNOWN_TOPIC_OR_PART  # other errors are temporary, such as those of an election
         return [name for name in topics if name not in there or there[name].error == unknown]
 
     def begin(self) -> None:
@@ -138,14 +138,14 @@ class Transaction:
         self._open = True
 
     def send(self, outputs: Sequence[Output], track: Iterable[str] = ()) -> None:
-        """Hand records to the sender; the offset of the last one of each topic in `track` will be in `offsets`."""
+        """Give records to the producer; `offsets` will have that of the last one in each partition of `track`."""
         produce: Callable[..., None] = self._producers[0].produce
         tracked = _last_of(outputs, track)
         try:
             for index, (topic, value, key, partition, headers) in enumerate(outputs):
                 callback = self._delivered if index in tracked else None
                 produce(topic, value, key, partition, callback, None, 0, headers)
-        except BufferError as error:  # it holds ten million records or a gigabyte
+        except BufferError as error:  # at ten million records or a gigabyte
             raise RecordTooLarge("the records of one transaction are more than the producer can hold") from error
         except KafkaException as error:
             raise _translated(error) from error
@@ -162,7 +162,7 @@ class Transaction:
             if self._lost:
                 raise CommitOutcomeUnknown("a broker was lost during the transaction")
             group = consumer.consumer_group_metadata()
-            # it heeds its own timeout as long as the group's coordinator is known: librdkafka's issues 5456 and 5511
+            # its own timeout works only while the group's coordinator is known: librdkafka's issues 5456 and 5511
             self._interruptible.call(
                 lambda: producer.send_offsets_to_transaction(offsets, group, timeout), timeout + 1, self._hopeless
             )
@@ -175,7 +175,7 @@ class Transaction:
             raise _translated(error) from error
 
     def abort(self) -> None:
-        """Throw away what was sent since `begin`; after a doubt, the producers too."""
+        """Abort what was sent since `begin`; if that fails, drop the producers."""
         if not self._open:
             return
         self._open = False
@@ -186,12 +186,12 @@ class Transaction:
             self.drop()
 
     def drop(self) -> None:
-        """Close the producers. The next `start` fences them, and so decides what became of their transactions."""
+        """Close the producers. The next `start` fences them, which settles their transactions."""
         self._open = False
         while self._producers:
             producer = self._producers.pop()
             producer.purge(True, True, True)
-            with suppress(KafkaException):  # that of a fatal error, which is why it is dropped
+            with suppress(KafkaException):  # the fatal error for which it is dropped
                 producer.flush(0)
 
     def close(self) -> None:

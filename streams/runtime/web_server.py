@@ -1,4 +1,4 @@
-"""The worker's web server, whose pages stay reachable however many connections somebody holds open."""
+"""The worker's web server. Its pages stay reachable, however many connections a client holds open."""
 
 import asyncio
 import time
@@ -9,18 +9,18 @@ from typing import Any
 from aiohttp.web import Application, AppRunner, Request, StreamResponse, middleware
 
 MOST = 200
-"""Connections at a time; files and sockets of the engine need descriptors too."""
+"""The most connections at a time; the engine needs file descriptors for its files and sockets too."""
 IDLE = 15.0
-"""Seconds that a connection may be open without a whole request, or between two."""
+"""Seconds that a connection may be open before a whole request has arrived, and between two requests."""
 _CHECK_INTERVAL = 1.0
-_SHUTDOWN = 2.0  # seconds that open requests have when the worker ends
+_SHUTDOWN = 2.0  # seconds that open requests may take when the worker ends
 Handler = Callable[[Request], Awaitable[StreamResponse]]
 
 
 class LimitedRunner(AppRunner):
-    """Serves an application. A connection that is idle makes way for another one, at the latest after `IDLE` seconds.
+    """Serves an application. Idle connections are closed when others need their place, and after `IDLE` seconds.
 
-    aiohttp has no such limits of its own: it waits for a request for ever, on as many connections as there are.
+    aiohttp has no such limits: it waits for a request forever, on any number of connections.
     """
 
     __slots__ = ("_at_work", "_idle_since", "_watch")
@@ -28,9 +28,9 @@ class LimitedRunner(AppRunner):
     def __init__(self, app: Application) -> None:
         super().__init__(app, access_log=None, keepalive_timeout=IDLE, shutdown_timeout=_SHUTDOWN)
         self._idle_since: dict[Any, float] = {}
-        """Open connections without a request that is being answered."""
+        """When each open connection became idle: one without a request that is being answered."""
         self._at_work: set[Any] = set()
-        """Those whose request is being answered, which may take its time."""
+        """Connections whose request is being answered; they are not closed, however long that takes."""
         self._watch: asyncio.Task[None] | None = None
         app.middlewares.append(self._answering())
 
@@ -47,7 +47,7 @@ class LimitedRunner(AppRunner):
 
     @property
     def server(self) -> Any:
-        """What makes a protocol for each new connection."""
+        """The factory that makes a protocol for each new connection."""
         return None if self._server is None else self._accept
 
     def _accept(self) -> asyncio.Protocol:
@@ -98,7 +98,7 @@ class LimitedRunner(AppRunner):
 
 
 class _TurnedAway(asyncio.Protocol):
-    """A connection too many, all others being at work."""
+    """A connection above the limit, while a request is being answered on each of the others."""
 
     def connection_made(self, transport: Any) -> None:
         transport.abort()

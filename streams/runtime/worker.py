@@ -29,9 +29,9 @@ log = structlog.get_logger()
 
 
 class Slot:
-    """A worker's own folder under the state folder, and its name; workers on one machine take different ones.
+    """A worker's own folder under the state folder, and its name; each worker on a machine has another one.
 
-    A worker that comes back takes the first free slot, and so finds the stores and the name of its predecessor.
+    A worker that is restarted takes the first free slot, and so finds the stores and the name of its predecessor.
     """
 
     def __init__(self, state_dir: Path) -> None:
@@ -72,7 +72,7 @@ def run(settings: Settings, topology: Topology, domains: Sequence[str] = ()) -> 
     chosen = list(domains) or list(topology.components)
     for name in chosen:
         topology.component(name)
-    # what sends to other components needs their topics, too
+    # a component that sends commands needs the topics of others too
     sends = any(spec.sends for spec in topology.components.values())
     found = _await_topics(settings, topology, None if sends else chosen)
     slot = Slot(settings.state_dir)
@@ -91,7 +91,7 @@ def run(settings: Settings, topology: Topology, domains: Sequence[str] = ()) -> 
         blocking_timeout=0,
         stdout=sys.stderr,
     )
-    worker.spinner = None  # log lines tell how the start goes
+    worker.spinner = None  # log lines show the progress of the start
     calm_collector()
     try:
         worker.execute_from_commandline()
@@ -107,10 +107,10 @@ def run(settings: Settings, topology: Topology, domains: Sequence[str] = ()) -> 
 
 
 def calm_collector() -> None:
-    """Look for cyclic garbage less often, and not at all among what is there already.
+    """Look for cyclic garbage less often, and never among objects that exist already.
 
-    A batch allocates many short-lived tuples and no cycles; by default each 700 of them start a search, which
-    costs a tenth of the throughput. What is in cycles (exceptions, tasks) is still found, some seconds later.
+    A batch allocates many short-lived tuples and no cycles. By default each 700 allocations start a search, which
+    costs a tenth of the throughput. Objects in cycles (exceptions, tasks) are still found, some seconds later.
     """
     gc.collect()
     gc.freeze()

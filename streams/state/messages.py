@@ -1,4 +1,4 @@
-"""Messages of Kafka's client as Headrace takes them: any bytes that brokers accept can be read."""
+"""Converts messages of Kafka's client into records; any bytes that brokers accept can be read."""
 
 from typing import Any
 
@@ -31,9 +31,9 @@ def to_record(message: Message) -> Record:
 
 
 def headers_of(message: Message) -> dict[str, bytes]:
-    """The last header of each name; without those that are null, which count as absent.
+    """The last header of each name, without those that are null, which count as absent.
 
-    The client cannot read a name that is not UTF-8. Then there is `UNREADABLE` alone, which says so.
+    The client cannot read headers if a name is not UTF-8. Then the only one is `UNREADABLE`, with the reason.
     """
     try:
         found: Any = message.headers() or ()

@@ -18,19 +18,19 @@ from headrace.streams.state.topic_reader import Batch, Ends, PartitionId, end_of
 
 log = structlog.get_logger()
 OPEN_TRANSACTION = "a restore waits for a transaction that does not end; kafka-transactions.sh finds and ends it"
-"""Logged when there is nothing to read for long before the end of what has to be read."""
+"""Logged when nothing comes for longer than any transaction lasts, although the end is not reached."""
 
 
 class StaleRestore(RuntimeError):
-    """This restore is no longer wanted; the text says why."""
+    """This restore is no longer needed; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A partition of a topic, to be read for one edition of a store."""
+    """One partition of a topic, to be read into one edition of a store."""
 
     store: Callable[[], AbstractContextManager[PartitionStore]]
-    """The store, for as long as it takes to read or write something. Raises StaleRestore."""
+    """Opens the store as a context manager, to be held only for one read or write. Raises StaleRestore."""
     edition: str
     topic: str
     partition: int
@@ -41,7 +41,7 @@ class Task:
         return self.topic, self.partition
 
     def check(self) -> None:
-        """Raise StaleRestore if this is no longer wanted."""
+        """Raise StaleRestore if this restore is no longer needed."""
         with self.store():
             pass
 
@@ -50,17 +50,17 @@ Take = Callable[[EditionStore, list[Message], dict[str, int]], None]
 
 
 def take_changelog(store: EditionStore, messages: list[Message], checkpoints: dict[str, int]) -> None:
-    """Put records of a snapshots topic."""
+    """Put records of a snapshots topic into the store."""
     store.restore_changelog(zip(map(Message.key, messages), map(Message.value, messages), strict=True), checkpoints)
 
 
 def take_history(store: EditionStore, messages: list[Message], checkpoints: dict[str, int]) -> None:
-    """Put records of an events topic."""
+    """Put records of an events topic into the store."""
     store.restore_history([_stored(m) for m in messages], checkpoints)
 
 
 class Restorer:
-    """Restores stores of one component; counts what it read. One restore at a time in each object."""
+    """Restores stores of one component, and counts the records. Each object runs one restore at a time."""
 
     def __init__(self, settings: Settings, stop: threading.Event) -> None:
         self._settings, self._stop = settings, stop
@@ -73,17 +73,16 @@ class Restorer:
         self.records = 0
         """Records read so far, over all restores."""
         self.remaining = 0
-        """Offsets that the restore in progress has still to read."""
+        """Offsets that the current restore still has to read."""
 
     def end_offsets(self, tasks: Iterable[Task]) -> Ends:
-        """Where each task's partition begins and ends now. Raises KafkaException if no answer comes."""
+        """First offset and end of each task's partition. Raises KafkaException if no answer comes."""
         return end_offsets(self._settings, [task.id for task in tasks])
 
     def restore(self, tasks: Sequence[Task], ends: Ends, take: Take) -> int:
-        """Read each task's partition from its checkpoint to its end, if that is not behind it; how many records.
+        """Read each task's partition from its checkpoint to its end; returns the number of records.
 
-        Returns early, with less, when told to stop. Raises StaleRestore, and KafkaException when the brokers answer
-        with an error that does not pass.
+        Returns early when `stop` is set. Raises StaleRestore, and KafkaException for a permanent error of the brokers.
         """
         by_partition = {task.id: task for task in tasks}
         unread: Ends = {}

@@ -1,14 +1,14 @@
 """The store of one partition: RocksDB, written in one batch after each commit, never ahead of the log.
 
-Keys hold the edition first, since all editions of a partition live on one worker:
+Keys begin with the edition, because all editions of a partition are on one worker:
 
     edition NUL s root                    Snapshot
     edition NUL h root NUL sequence       stored event (sequence: 8 bytes, big endian)
     edition NUL a root NUL command id     result of a command
     edition NUL e changelog key           other entries: facts, queues, time-outs
-    edition NUL b changelog key           keys of a batch of results, to forget them by age
+    edition NUL b changelog key           keys of a batch of results, to delete them by age
     NUL c topic                           checkpoint: offset of the next record that the store needs of it
-    NUL i                                 ids of the cluster and the topics that it was made from
+    NUL i                                 ids of the cluster and the topics that it was restored from
     NUL t                                 when it was last written to or closed, in milliseconds
 """
 
@@ -30,7 +30,7 @@ from headrace.streams.steps.store import Staged, StoreFailed
 
 log = structlog.get_logger()
 _AROUND = ("lock file", "lock hold", "No space left", "Permission denied", "Read-only", "Too many open files", "quota")
-"""Words in errors that are not about a store's files, so that making it anew would change nothing."""
+"""Words in errors whose cause is not in a store's files, so that rebuilding it would not help."""
 _SEQUENCE = Struct(">Q")
 _CACHE = Cache(64 * 1024 * 1024)  # one for all stores of the process
 _FOR_EVER = 1 << 62
@@ -38,7 +38,7 @@ _ORIGIN, _TIME = b"\0i", b"\0t"
 
 
 class PartitionStore:
-    """RocksDB of one partition of one component. Not safe for use by two threads that both write one edition."""
+    """RocksDB of one partition of one component. Two threads must not write the same edition at a time."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -66,7 +66,7 @@ class PartitionStore:
 
     @property
     def origin(self) -> bytes:
-        """Ids of the cluster and the topics that it was made from; empty in a new store, and in one of before."""
+        """Ids of the cluster and topics that it was restored from; empty in a new store, or one of an old release."""
         return self._get(_ORIGIN)
 
     @origin.setter
@@ -76,7 +76,7 @@ class PartitionStore:
 
     @property
     def is_new(self) -> bool:
-        """Whether nothing was ever put."""
+        """Whether nothing was ever put into it."""
         first, _ = next(_items(self._db, b"\0c"), (b"", b""))
         return not first.startswith(b"\0c")
 
@@ -85,7 +85,7 @@ class PartitionStore:
         return now - int(self._get(_TIME) or 0)
 
     def flush(self) -> None:
-        """Write what is in memory to files."""
+        """Write what is only in memory to files."""
         with _naming(self.folder):
             self._db.flush()
 
@@ -113,7 +113,7 @@ class PartitionStore:
 
 
 class EditionStore:
-    """One edition in one partition: what the step reads (`headrace.streams.steps.store.Store`), and its writes."""
+    """One edition in one partition: the reads of a step (`headrace.streams.steps.store.Store`), and all writes."""
 
     def __init__(self, db: Any, edition: str) -> None:
         self.attach(db)
@@ -124,14 +124,14 @@ class EditionStore:
         self.keep_results = _FOR_EVER
         """Milliseconds for which results of commands are remembered."""
         self._oldest: int | None = None
-        """When the oldest batch of results was written, if that is known."""
+        """When the oldest batch of results was written, in milliseconds; None if it has to be read."""
         self._head = b""
-        """No batch of results is before this key; traces of forgotten ones, which are slow to skip, may be."""
+        """No batch of results is before this key; there may be tombstones of deleted ones, which are slow to skip."""
         self.complete_history: Callable[[], None] = lambda: None
-        """Called before history is read; returns once the history holds all that the log does."""
+        """Called before history is read; returns once the history has all events of the log."""
 
     def attach(self, db: Any) -> None:
-        """Use these files from now on."""
+        """Use this database from now on."""
         self._db = db
         self._get = db.get
 
@@ -141,7 +141,7 @@ class EditionStore:
         return self._read(self._snapshots + root)
 
     def result(self, key: bytes) -> bytes | None:
-        try:  # as `_read`, without the call, for each command
+        try:  # the same as `_read`, without the call, because this runs for each command
             value: bytes | None = self._get(self._results + key)
         except Exception as error:
             raise failed(self._db.path(), error) from error
@@ -154,7 +154,7 @@ class EditionStore:
         start, end = self._history_key(root, first), self._history_key(root, last)
         if self._read(start) is None or self._read(end) is None:
             raise LookupError(f"events {first} to {last} of {root.decode()} are not all in the log")
-        # sequences have no gap: between two that are there are all the others, and nothing else
+        # sequences have no gaps: if the first and last are there, so are all between them, and nothing else
         return self._values(start, last - first + 1)
 
     def _values(self, start: bytes, count: int) -> Iterator[bytes]:
@@ -202,7 +202,7 @@ class EditionStore:
     # ---- write
 
     def put(self, staged: Staged, checkpoints: dict[str, int]) -> None:
-        """What a committed batch staged, with the offsets that it brings the store to."""
+        """Put what a committed batch has staged, with the checkpoints that the store then has."""
         batch = WriteBatch(raw_mode=True)
         put = batch.put
         snapshots, events, results, pack = self._snapshots, self._events, self._results, _SEQUENCE.pack
@@ -229,12 +229,12 @@ class EditionStore:
     def restore_changelog(
         self, records: Iterable[tuple[bytes | None, bytes | None]], checkpoints: dict[str, int]
     ) -> None:
-        """Records of the snapshots topic, in their order."""
+        """Put records of the snapshots topic, in their order."""
         batch = WriteBatch(raw_mode=True)
         put, snapshots, results = batch.put, self._snapshots, self._results
         for key, value in records:
             if key is None:
-                continue  # not the engine's, which gives all of them keys
+                continue  # not written by the engine, whose records all have keys
             if key[:1] != b"\0":
                 if value is None:
                     batch.delete(snapshots + key)
@@ -257,7 +257,7 @@ class EditionStore:
         self._finish(batch, checkpoints)
 
     def restore_history(self, records: Iterable[tuple[bytes, int, bytes | None]], checkpoints: dict[str, int]) -> None:
-        """Root, sequence and stored event (None: erased) of records of the events topic, in their order."""
+        """Put records of the events topic, in their order: root, sequence and stored event (None: erased)."""
         batch = WriteBatch(raw_mode=True)
         for root, sequence, value in records:
             key = self._history_key(root, sequence)
@@ -300,7 +300,8 @@ def _checkpoint_key(topic: str) -> bytes:
 def _items(db: Any, start: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Keys and values from a key on.
 
-    rocksdict's iterator ends at a block that cannot be read as it does behind the last key: it has to be asked why.
+    rocksdict's iterator ends at a block that cannot be read just as it does behind the last key, without an error. So
+    the status is asked for at the end.
     """
     last = start
     with _naming(db.path()):
@@ -326,7 +327,7 @@ def _failure_behind(db: Any, key: bytes) -> str:
 
 @contextmanager
 def _naming(folder: Path | str) -> Iterator[None]:
-    """Whatever fails is told as a failure of this store."""
+    """Turns any error into a StoreFailed that names this store."""
     try:
         yield
     except Exception as error:

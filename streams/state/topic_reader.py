@@ -1,8 +1,8 @@
-"""Reads topics to their end, transactions that are open at the time included, by a consumer without a group.
+"""Reads topics to their end, including transactions that are open at the time, with a consumer without a group.
 
 The end is the high watermark, not the last stable offset: the markers of a transaction reach its partitions one by one,
-so that one of them may still show as open what another one counts as committed. Reading committed records up to the
-high watermark waits for such a transaction, or for one whose worker has died.
+so that it may still be open in one while it is committed in another. Reading committed records up to the high watermark
+waits for such a transaction, and for one whose worker has died.
 """
 
 import time
@@ -36,8 +36,8 @@ _PASSING = (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._RES
 def read(settings: Settings, topic: str, timeout: float = 60.0) -> Iterator[Message]:
     """The committed records that are in a topic now, those of one partition in order.
 
-    Raises TimeoutError, naming the partitions that did not come to their end, when nothing comes for `timeout` seconds;
-    KafkaException when the brokers refuse.
+    Raises TimeoutError, naming the partitions that are not read to their end, when nothing comes for `timeout` seconds;
+    KafkaException for an error of the brokers, such as a missing permission.
     """
     found = AdminClient(settings.client()).list_topics(topic, timeout=10).topics[topic]
     if found.error is not None:
@@ -59,7 +59,7 @@ def read(settings: Settings, topic: str, timeout: float = 60.0) -> Iterator[Mess
 
 
 def read_one(settings: Settings, topic: str, partition: int, offset: int, timeout: float = 10.0) -> Message | None:
-    """The record at an offset; None if the topic does not hold it any more. Raises KafkaException, TimeoutError."""
+    """The record at an offset; None if the topic no longer has it. Raises KafkaException, TimeoutError."""
     start, end = end_offsets(settings, [(topic, partition)])[topic, partition]
     if not start <= offset < end:
         return None
@@ -81,16 +81,16 @@ def read_one(settings: Settings, topic: str, partition: int, offset: int, timeou
 
 
 def end_offsets(settings: Settings, ids: Iterable[PartitionId]) -> Ends:
-    """Where each partition begins and ends now. Raises KafkaException when no answer comes.
+    """First offset and high watermark of each partition. Raises KafkaException if no answer comes.
 
-    Asked by a consumer that joins no group: `list_offsets` of the admin client ends the whole process now and then.
+    A consumer that joins no group asks, because `list_offsets` of the admin client sometimes crashes the process.
     """
     names = list(ids)
     if not names:
         return {}
     config = settings.client(group_id=f"{settings.prefix}headrace.reader", isolation_level="read_uncommitted")
     with Consumer(config) as consumer:
-        # asked of a client that knows no leader yet, offsets are now and then answered after seconds
+        # a client that does not know the leaders yet sometimes takes seconds to answer for offsets
         consumer.list_topics(names[0][0], timeout=10)
         first = _offsets(consumer, names, OFFSET_BEGINNING)
         end = _offsets(consumer, names, OFFSET_END)
@@ -98,7 +98,7 @@ def end_offsets(settings: Settings, ids: Iterable[PartitionId]) -> Ends:
 
 
 def _offsets(consumer: Consumer, names: Sequence[PartitionId], which: int) -> dict[PartitionId, int]:
-    asked = [TopicPartition(*name, which) for name in names]  # in the place of a time, these ask for begin and end
+    asked = [TopicPartition(*name, which) for name in names]  # instead of a time, these constants ask for begin and end
     found: dict[PartitionId, int] = {}
     for partition in consumer.offsets_for_times(asked, 10):
         if partition.error is not None:
@@ -110,8 +110,8 @@ def _offsets(consumer: Consumer, names: Sequence[PartitionId], which: int) -> di
 def read_to_end(settings: Settings, unread: Ends, config: dict[str, Any]) -> Generator[Batch]:
     """Committed records in batches, by partition; an empty batch whenever nothing came for 0.2 seconds.
 
-    `unread` says from where to where each partition is to be read; those that are read to the end are taken out of it.
-    `config` is for the consumer, which joins no group. Raises KafkaException for errors that do not pass.
+    `unread` has the first offset and the end to read of each partition; those that are read to the end are removed.
+    `config` is for the consumer, which joins no group. Raises KafkaException for permanent errors.
     """
     for partition, (start, end) in list(unread.items()):
         if start >= end:
@@ -119,7 +119,7 @@ def read_to_end(settings: Settings, unread: Ends, config: dict[str, Any]) -> Gen
     if not unread:
         return
     with Consumer(_config(settings, config)) as consumer:
-        # a start is a number even at the beginning: librdkafka takes half a second to look up what that is
+        # always a number, because librdkafka takes half a second to look up what the beginning is
         consumer.assign([TopicPartition(*partition, start) for partition, (start, _) in unread.items()])
         while unread:
             first = consumer.poll(0.2)
@@ -130,7 +130,7 @@ def read_to_end(settings: Settings, unread: Ends, config: dict[str, Any]) -> Gen
                 if error is None:
                     received[partition].append(message)
                 elif error.code() == KafkaError._PARTITION_EOF:
-                    # the end that committed readers see: it is short of the real one while a transaction is open
+                    # the end of committed records: while a transaction is open, it is before the high watermark
                     read_up_to[partition] = message.offset() or 0
                 elif not error.retriable() and error.code() not in _PASSING:
                     raise KafkaException(error)
@@ -150,7 +150,7 @@ def _config(settings: Settings, specific: dict[str, Any]) -> dict[str, Any]:
         isolation_level="read_committed",
         auto_offset_reset="earliest",
         fetch_min_bytes=1,
-        # a topic ends in a transaction's marker, so that its end is known by the first fetch that brings nothing
+        # a topic ends with a transaction's marker, so only a fetch that returns no records shows that it is the end
         fetch_wait_max_ms=10,
         **specific,
     )
