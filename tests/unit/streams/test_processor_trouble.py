@@ -135,10 +135,8 @@ class Bench:
         self.kafka, self.metrics, self.tracing = Kafka(), Metrics(), Tracing("")
         self.alerts: list[dict[str, str]] = []
         monkeypatch.setattr(module, "Transaction", lambda *_: self.kafka)
-        settings = Settings(bootstrap="nowhere:1", **settings_)
-        config = ComponentConfig(
-            accounts.topology, "account", settings, settings.state_dir, ["main"], 2, 1, {}, 1_000_000
-        )
+        of = Settings(bootstrap="nowhere:1", **settings_)
+        config = ComponentConfig(accounts.topology, "account", of, of.state_dir, ["main"], 2, 1, {}, 1_000_000)
         assignment: Any = FakeAssignment(config, self.kafka)
         membership: Any = SimpleNamespace(kafka="group")
         self.partitions: dict[int, Partition] = assignment.partitions
