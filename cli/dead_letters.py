@@ -68,10 +68,9 @@ def list_(
             typer.echo(json.dumps(data))
         else:
             settled = f"  [{dead_letter.settled}]" if dead_letter.settled else ""
-            id_, root_ = printable(dead_letter.id), printable(dead_letter.root)
-            about = printable(f"{data['type']}: {data['error_class']}: {data['error']}")
-            typer.echo(f"{data['last_failed']}  {id_}  {data['component']}  {root_}{settled}")
-            typer.echo(f"    {about}  (attempt {data['attempts']})")
+            what = f"{data['type']}: {data['error_class']}: {data['error']}  (attempt {data['attempts']})"
+            where = f"{data['last_failed']}  {dead_letter.id}  {data['component']}  {dead_letter.root}{settled}"
+            typer.echo(f"{printable(where)}\n    {printable(what)}")
     if not found:
         raise Failure(NO, "no dead letters")
 

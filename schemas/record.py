@@ -45,6 +45,11 @@ class Record(NamedTuple):
     dropped: Dropped = ()
     """What else was among its headers. It counts for nothing, and is kept with the record in the dead letters."""
 
+    @property
+    def all_headers(self) -> list[tuple[str, bytes | None]]:
+        """All that it was sent with, as `split_headers` takes them."""
+        return [*self.dropped, *self.headers.items()]
+
 
 def split_headers(found: Iterable[tuple[str, bytes | None]]) -> tuple[dict[str, bytes], Dropped]:
     """Headers as a mapping in which the last one of a name counts, and a null one is absent; and all others."""

@@ -3,10 +3,21 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from headrace.schemas.record import Record
+from headrace.streams.steps.step import Step
 from headrace.testing.request import since_epoch
 
 Y2K = datetime(2000, 1, 1, tzinfo=UTC)
 """The time at which tests begin, unless they set another."""
+
+
+def due_next(step: Step, now: int) -> list[Record]:
+    """The time-outs that are due first by `now`, in milliseconds, as a worker finds them that was there at their time.
+
+    However far a test moves its clock, time-outs that follow from these become due in their turn.
+    """
+    first = next(iter(step.due(now)), None)
+    return [] if first is None else list(step.due(first.timestamp))
 
 
 class Clock:

@@ -22,7 +22,7 @@ from headrace.streams.steps.dead_letters import reference, settling, to_record
 from headrace.streams.steps.errors import SnapshotTooLarge
 from headrace.streams.steps.registry import make_step
 from headrace.streams.steps.step import Step
-from headrace.testing.clock import Y2K, Clock
+from headrace.testing.clock import Y2K, Clock, due_next
 from headrace.testing.memory_store import MemoryStore
 from headrace.testing.request import request, sent
 from headrace.topology.inspection import ComponentSpec
@@ -305,16 +305,12 @@ class TopologyDriver:
         raise RuntimeError(f"one input led to {_ENDLESS} records and no end; the last was {record}")
 
     def _fire(self) -> bool:
-        """Deliver the time-outs that are due next in each process manager; whether there were any.
-
-        They are looked for as by a worker that was there when they became due, however far a test moves the clock.
-        """
+        """Deliver the time-outs that are due next in each process manager; whether there were any."""
         fired = False
         for worker in self._timed:
-            if (first := next(iter(worker[1].due(self.clock.milliseconds)), None)) is not None:
-                for record in worker[1].due(first.timestamp):
-                    fired = True
-                    self._handle(record, *worker, timed=True)
+            for record in due_next(worker[1], self.clock.milliseconds):
+                fired = True
+                self._handle(record, *worker, timed=True)
         return fired
 
     def _handle(self, record: Record, name: str, step: Step, store: MemoryStore, *, timed: bool = False) -> None:

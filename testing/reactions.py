@@ -22,6 +22,7 @@ from headrace.schemas.stored_event import event_key
 from headrace.streams.steps.checks import checked_root
 from headrace.streams.steps.step import Step
 from headrace.testing.alone import NAMES, Alone, rejection
+from headrace.testing.clock import due_next
 from headrace.testing.comparison import check_state, comparison
 from headrace.testing.history import history
 from headrace.testing.request import raw, since_epoch
@@ -187,8 +188,7 @@ class ProcessScenario(_Yields, Generic[S]):
         items: list[object] = []
 
         def fire(step: Step) -> None:
-            first = next(iter(step.due(now)))
-            for record in step.due(first.timestamp):  # by a worker that was there when it became due
+            for record in due_next(step, now):
                 step.fire(record)
                 self._answer_reads(step)
 

@@ -15,7 +15,7 @@ from headrace.streams.settings import Settings
 from headrace.streams.state.messages import headers_of
 from headrace.streams.state.messages import to_record as message_to_record
 from headrace.streams.state.topic_reader import read, read_one
-from headrace.streams.steps.dead_letters import reference, settling, to_record, with_value
+from headrace.streams.steps.dead_letters import input_headers, reference, settling, to_record, with_value
 from headrace.topology.inspection.spec import Replay
 from headrace.topology.topology import Topology
 
@@ -56,7 +56,7 @@ class ListedDeadLetter:
     @property
     def headers(self) -> dict[str, bytes]:
         """Headers of the input."""
-        return {header.key: header.value for header in self.body.headers}
+        return input_headers(self.body)
 
     @property
     def root(self) -> str:

@@ -13,6 +13,7 @@ from headrace.schemas.record import rfc3339
 from headrace.streams.settings import Settings
 from headrace.streams.state.messages import headers_of
 from headrace.streams.state.topic_reader import read
+from headrace.streams.steps.dead_letters import input_headers
 from headrace.topology.topology import Topology
 
 _KINDS = ("commands", "facts", "inbox", "events", "dead-letters")
@@ -141,7 +142,7 @@ def _node(what: str, component: str, headers: dict[str, bytes], value: bytes, ti
         node.note = f"{rejection.component} {rejection.root} refused {rejection.command_type}: {rejection.reason}"
     elif what == "dead letter" and node.type == "headrace.v1.DeadLetter":
         dead_letter = DeadLetter.FromString(value)
-        inner = {h.key: h.value.decode(errors="replace") for h in dead_letter.headers}
+        inner = {name: value.decode(errors="replace") for name, value in input_headers(dead_letter).items()}
         node.causes = (f"{inner.get(SOURCE)}/{inner.get(ID)}", inner.get(ID, ""))
         node.root = inner.get(SUBJECT, "")
         node.note = f"{dead_letter.component}: {dead_letter.error_class}: {dead_letter.error}"

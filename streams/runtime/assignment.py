@@ -9,12 +9,11 @@ from confluent_kafka import Consumer, TopicPartition
 from headrace.streams.observability.metrics import Metrics
 from headrace.streams.runtime.config import ComponentConfig
 from headrace.streams.runtime.inputs import Inputs
-from headrace.streams.runtime.partition import Partition, PartitionState
+from headrace.streams.runtime.partition import Partition, PartitionState, rebuild
 from headrace.streams.runtime.restoration import Restoration
 from headrace.streams.steps.store import StoreFailed
 
 log = structlog.get_logger()
-_REBUILDS = 3  # of one partition; after that the cause is probably outside, such as a failing disk
 
 
 class Assignment:
@@ -113,12 +112,7 @@ class Assignment:
 
         All of them, because a committed batch may be in some stores and not in others.
         """
-        found = [p for p in self.partitions.values() if p.store is not None and str(p.store.folder) == error.folder]
-        if not error.damaged or not found or found[0].rebuilt >= _REBUILDS:
-            raise error
-        log.error("a store is damaged, and made anew from the log", domain=self.config.name, error=str(error))
-        self._metrics.remade.labels(self.config.name).inc()
-        found[0].make_anew(error)
+        rebuild(error, [p for p in self.partitions.values() if p.store is not None], self._metrics)
         self.restore(set(self.partitions))
 
     def close(self) -> None:

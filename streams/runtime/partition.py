@@ -1,7 +1,7 @@
 """One partition of a component on this worker: its lifecycle, its store, and a step per edition."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -11,6 +11,7 @@ import structlog
 
 from headrace.streams.admin.identity import Identity
 from headrace.streams.clock import now_ms
+from headrace.streams.observability.metrics import Metrics
 from headrace.streams.runtime.config import ComponentConfig
 from headrace.streams.runtime.positions import pack_positions
 from headrace.streams.state.restore import StaleRestore, Task
@@ -21,6 +22,7 @@ from headrace.streams.steps.step import Step
 from headrace.streams.steps.store import StoreFailed
 
 log = structlog.get_logger()
+_REBUILDS = 3  # of one partition; after that the cause is probably outside, such as a failing disk
 
 
 class Interrupted(BaseException):
@@ -123,6 +125,19 @@ class Partition:
         while not self.history.wait(0.2):
             if self.stop.is_set():
                 raise Interrupted
+
+
+def rebuild(error: StoreFailed, partitions: Iterable[Partition], metrics: Metrics) -> None:
+    """Delete the damaged store that `error` is about, if it is of one of these partitions.
+
+    Raises StoreFailed if that would not help, or cannot be done: then a person has to act.
+    """
+    found = next((partition for partition in partitions if str(partition.folder) == error.folder), None)
+    if not error.damaged or found is None or found.rebuilt >= _REBUILDS:
+        raise error
+    log.error("a store is damaged, and made anew from the log", domain=found.config.name, error=str(error))
+    metrics.remade.labels(found.config.name).inc()
+    found.make_anew(error)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

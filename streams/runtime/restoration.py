@@ -14,7 +14,7 @@ from headrace.streams.admin.identity import Identity, identify
 from headrace.streams.clock import backoff
 from headrace.streams.observability.metrics import Metrics
 from headrace.streams.runtime.config import ComponentConfig
-from headrace.streams.runtime.partition import RestoreJob
+from headrace.streams.runtime.partition import RestoreJob, rebuild
 from headrace.streams.runtime.positions import PositionFinder, PositionsUnfit, missing_snapshots
 from headrace.streams.state.restore import Restorer, StaleRestore, take_changelog, take_history
 from headrace.streams.state.topic_reader import Ends
@@ -73,7 +73,7 @@ class Restoration:
             except StaleRestore:
                 continue
             except StoreFailed as error:
-                if not self._make_anew(error, current):
+                if not self._rebuilt(error, current):
                     return
                 continue
             except PositionsUnfit as error:
@@ -86,18 +86,12 @@ class Restoration:
             self._stop.wait(backoff(attempt))
             attempt += 1
 
-    def _make_anew(self, error: StoreFailed, jobs: Sequence[RestoreJob]) -> bool:
-        """Whether a store that failed could be made anew; if not, a person has to look."""
-        damaged = [job.partition for job in jobs if str(job.partition.folder) == error.folder]
-        if not error.damaged or not damaged or damaged[0].rebuilt >= 3:
-            self.failure = error
-            return False
-        log.error("a store is damaged, and made anew from the log", domain=self._config.name, error=str(error))
-        self._metrics.remade.labels(self._config.name).inc()
+    def _rebuilt(self, error: StoreFailed, jobs: Sequence[RestoreJob]) -> bool:
+        """Whether a store that failed could be rebuilt; if not, a person has to act."""
         try:
-            damaged[0].make_anew(error)
-        except StoreFailed as again:
-            self.failure = again
+            rebuild(error, [job.partition for job in jobs], self._metrics)
+        except StoreFailed as hopeless:
+            self.failure = hopeless
             return False
         return True
 

@@ -60,24 +60,18 @@ def read(settings: Settings, topic: str, timeout: float = 60.0) -> Iterator[Mess
 
 def read_one(settings: Settings, topic: str, partition: int, offset: int, timeout: float = 10.0) -> Message | None:
     """The record at an offset; None if the topic no longer has it. Raises KafkaException, TimeoutError."""
-    start, end = end_offsets(settings, [(topic, partition)])[topic, partition]
+    place = (topic, partition)
+    start, end = end_offsets(settings, [place])[place]
     if not start <= offset < end:
         return None
-    config = _config(settings, {"group_id": f"{settings.prefix}headrace.reader"})
-    with Consumer(config) as consumer:
-        consumer.assign([TopicPartition(topic, partition, offset)])
-        deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
-            message = consumer.poll(0.2)
-            if message is None:
-                continue
-            if (error := message.error()) is None:
-                return message if message.offset() == offset else None
-            if error.code() == KafkaError._PARTITION_EOF:
-                return None
-            if not error.retriable() and error.code() not in _PASSING:
-                raise KafkaException(error)
-    raise TimeoutError(f"{topic}/{partition}/{offset} was not read within {timeout:g} s")
+    deadline = time.monotonic() + timeout
+    config = {"group_id": f"{settings.prefix}headrace.reader"}
+    for batch in read_to_end(settings, {place: (offset, offset + 1)}, config):
+        for message in batch.get(place, ()):
+            return message if message.offset() == offset else None
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{topic}/{partition}/{offset} was not read within {timeout:g} s")
+    return None
 
 
 def end_offsets(settings: Settings, ids: Iterable[PartitionId]) -> Ends:

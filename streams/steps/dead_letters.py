@@ -95,10 +95,14 @@ def dead_letter(
         last_failed=record.timestamp,
         omitted=omitted,
     )
-    for key, value in (*record.dropped, *record.headers.items()):
-        if (key != ATTEMPTS or not tried) and key != UNREADABLE:  # else it is in `attempts`, and in `error`
-            dead_letter.headers.add(key=key, value=value or b"", value_missing=value is None)
+    _add_headers(dead_letter, record, leave_out=ATTEMPTS if tried else "")  # it is in `attempts`
     return dead_letter.SerializeToString()
+
+
+def _add_headers(dead_letter: DeadLetter, record: Record, leave_out: str = "") -> None:
+    for key, value in record.all_headers:
+        if key not in (leave_out, UNREADABLE):  # the latter is in `error`
+            dead_letter.headers.add(key=key, value=value or b"", value_missing=value is None)
 
 
 def reference(record: Record) -> DeadLetterRef:
@@ -124,6 +128,11 @@ def to_record(dead_letter: DeadLetter) -> Record:
     )
 
 
+def input_headers(dead_letter: DeadLetter) -> dict[str, bytes]:
+    """Headers of the input that count: the last one of each name, without those that are null."""
+    return split_headers(all_headers(dead_letter))[0]
+
+
 def all_headers(dead_letter: DeadLetter) -> list[tuple[str, bytes | None]]:
     """Headers of the input, also those of the same name and those that are null."""
     return [(header.key, None if header.value_missing else header.value) for header in dead_letter.headers]
@@ -140,18 +149,18 @@ def settling(
         return None
     value = None if dead_letter.value_missing else dead_letter.value
     key = None if dead_letter.key_missing else dead_letter.key
-    input_headers, _ = split_headers(all_headers(dead_letter))
+    own = input_headers(dead_letter)
     if spec.replay is not Replay.NEVER:
         inbox = names.topic(edition, spec.name, "inbox")
         origin: str | bytes = dead_letter.topic
         if origin == inbox:  # it may be a replay itself, and only in an inbox is this header to be trusted
-            origin = input_headers.get(ORIGIN) or inbox
+            origin = own.get(ORIGIN) or inbox
         headers: Headers = [(name, value) for name, value in all_headers(dead_letter) if name not in REPLAY]
         headers += [(REPLAY_OF, dead_letter_id), (ATTEMPTS, str(dead_letter.attempts)), (ORIGIN, origin)]
         if discard:
             headers.append((DISCARD, "1"))
         if spec.replay is Replay.BY_ROOT:
-            key = input_headers.get(SUBJECT) or dead_letter.key
+            key = own.get(SUBJECT) or dead_letter.key
         return inbox, value, key, headers
     if not discard:
         return None
@@ -166,8 +175,7 @@ def with_value(dead_letter: DeadLetter, record: Record) -> DeadLetter:
     whole.key, whole.key_missing = record.key or b"", record.key is None
     whole.value, whole.value_missing = record.value or b"", record.value is None
     del whole.headers[:]
-    for key, value in (*record.dropped, *record.headers.items()):
-        whole.headers.add(key=key, value=value or b"", value_missing=value is None)
+    _add_headers(whole, record)
     whole.omitted = 0
     return whole
 
@@ -187,7 +195,7 @@ def error_text(error: BaseException) -> str:
 
 
 def _size(record: Record) -> int:
-    headers = sum([len(name) + len(value or b"") for name, value in (*record.dropped, *record.headers.items())])
+    headers = sum([len(name) + len(value or b"") for name, value in record.all_headers])
     return len(record.value or b"") + len(record.key or b"") + headers
 
 

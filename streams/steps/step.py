@@ -114,7 +114,7 @@ class Step:
     def _forward(self, record: Record, right: int) -> None:
         """Write a record, which a client has put into the wrong partition, to the right one."""
         self.batch.count("forwarded")
-        self.outputs.append((record.topic, record.value, record.key, right, [*record.dropped, *record.headers.items()]))
+        self.outputs.append((record.topic, record.value, record.key, right, [*record.all_headers]))
 
     # ---- the end of a batch
 

@@ -1,12 +1,13 @@
 """Consumer groups: what people and tools do to them while their members are stopped, and how far they have come."""
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from headrace import Topology
 from headrace.streams.settings import Settings
 from tests.support.deployment import until
 from tests.support.independent_reader import end_offsets
+from tests.support.lag import committed
 
 
 def forget_group(admin: AdminClient, settings: Settings, component: str) -> None:
@@ -25,14 +26,14 @@ def commit(settings: Settings, component: str, topic: str, offset: int) -> None:
     consumer = Consumer({"bootstrap.servers": settings.bootstrap, "group.id": f"{settings.prefix}headrace.{component}"})
     places = [TopicPartition(topic, number, offset) for number in range(settings.partitions)]
 
-    def committed() -> bool:
+    def taken() -> bool:
         try:
             consumer.commit(offsets=places, asynchronous=False)
         except KafkaException:  # the member that has left is still there for a moment
             return False
         return True
 
-    until(committed, "the offsets were committed")
+    until(taken, "the offsets were committed")
     consumer.close()
 
 
@@ -41,17 +42,10 @@ def behind(settings: Settings, topology: Topology) -> list[str]:
     inputs = {name: topology.inputs(name, settings.names, "main") for name in topology.components}
     topics = sorted({topic for its in inputs.values() for topic in its})
     ends = end_offsets(settings.bootstrap, topics)
-    found: list[str] = []
-    admin = AdminClient({"bootstrap.servers": settings.bootstrap})  # an old one may not get over a broker's restart
-    for component, its in inputs.items():
-        group = f"{settings.prefix}headrace.{component}"
-        answer = admin.list_consumer_group_offsets(
-            [ConsumerGroupTopicPartitions(group)], require_stable=True, request_timeout=20
-        )
-        known = {(p.topic, p.partition): p.offset for p in answer[group].result().topic_partitions or ()}
-        found += [
-            f"{component} is at {known.get(place, 0)} of {end} in {place[0]}/{place[1]}"
-            for place, end in ends.items()
-            if place[0] in its and end != max(0, known.get(place, 0))
-        ]
+    found = [
+        f"{component} is at {offset} of {ends[place]} in {place[0]}/{place[1]}"
+        for component, its in inputs.items()
+        for place, offset in committed(settings, component, its).items()
+        if ends[place] != max(0, offset)
+    ]
     return found or ["something was written"] * (end_offsets(settings.bootstrap, topics) != ends)

@@ -9,7 +9,7 @@ import pytest
 
 from headrace.streams.state.rocksdb import PartitionStore
 from headrace.streams.steps.store import Staged, StoreFailed
-from tests.support.damage import damage as bad_blocks
+from tests.support.damage import damage
 
 
 def state(number: int) -> bytes:
@@ -26,20 +26,11 @@ def filled(folder: Path) -> PartitionStore:
     return store
 
 
-def damage(path: Path) -> None:
-    """What a bad block does."""
-    data = bytearray(path.read_bytes())
-    for at in range(0, len(data), 64):
-        data[at] ^= 0xFF
-    path.write_bytes(data)
-
-
 @pytest.mark.parametrize("file", ["CURRENT", "MANIFEST-*"])
 def test_a_store_that_cannot_be_opened_is_made_anew(file: str, tmp_path: Path) -> None:
     folder = tmp_path / "0"
     filled(folder).close()
-    for path in folder.glob(file):
-        damage(path)
+    assert damage(folder, file) > 0
     store = PartitionStore(folder)
     assert store.is_new
     assert store.checkpoint("topic") == 0
@@ -184,7 +175,7 @@ def test_a_damaged_store_can_be_closed_and_opened_again(tmp_path: Path) -> None:
         snapshots = {b"root-%06d" % key: state(number * 1000 + key) for key in range(500)}
         store.edition("main").put(Staged(snapshots=snapshots), {})
         store.flush()
-    assert bad_blocks(folder, "*.sst", (0.05, 0.3)) > 0
+    assert damage(folder, "*.sst", (0.05, 0.3)) > 0
     compact: Any = store._db
     compact.compact_range(None, None)  # says nothing, and stops all writes
     with pytest.raises(StoreFailed) as raised:
