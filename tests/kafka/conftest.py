@@ -44,14 +44,14 @@ def own_kafka() -> Iterator[EmbeddedKafka]:
 
 
 @pytest.fixture
-def bank(own_kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[Deployment]:
-    """A deployment of the bank on the broker that may be killed; modules that kill none have one of their own."""
-    with deployed(own_kafka.bootstrap, tmp_path) as deployment:
+def bank(bootstrap: str, tmp_path: Path) -> Iterator[Deployment]:
+    """A deployment of the bank for each test; a module that kills its broker has `bootstrap` name `own_kafka`."""
+    with deployed(bootstrap, tmp_path) as deployment:
         yield deployment
 
 
 @pytest.fixture
-def workflow(own_kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[WorkflowDeployment]:
+def workflow(bootstrap: str, tmp_path: Path) -> Iterator[WorkflowDeployment]:
     """A deployment of purse, book and keeper, likewise."""
-    with workflow_of(own_kafka.bootstrap, "topology", tmp_path) as deployment:
+    with workflow_of(bootstrap, "topology", tmp_path) as deployment:
         yield deployment

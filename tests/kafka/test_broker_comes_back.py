@@ -13,6 +13,12 @@ from tests.support.deployment import Deployment
 pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
 
 
+@pytest.fixture(scope="module")
+def bootstrap(own_kafka: EmbeddedKafka) -> str:
+    """The broker that may be killed."""
+    return own_kafka.bootstrap
+
+
 def test_commands_are_answered_soon_after_a_broker_was_killed(bank: Deployment, own_kafka: EmbeddedKafka) -> None:
     """Producers know a coordinator that has gone; asked for it, librdkafka waits until its time is up."""
     worker = bank.worker().start().await_ready()

@@ -3,7 +3,6 @@
 import asyncio
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +26,6 @@ REPEATED: list[tuple[str, str, Protobuf]] = [
     ("rejected", "one", pb.Withdraw(amount=1000)),
     ("of another root", "two", pb.Annotate(note="hello")),
 ]
-
-
-@pytest.fixture
-def bank(bootstrap: str, tmp_path: Path) -> Iterator[Deployment]:
-    """A deployment of its own for each test."""
-    with deployed(bootstrap, tmp_path) as deployment:
-        yield deployment
 
 
 def test_topics_are_usable_as_soon_as_they_are_made(bootstrap: str, tmp_path: Path) -> None:

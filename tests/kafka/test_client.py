@@ -21,6 +21,12 @@ from tests.support.workflow_deployment import WorkflowDeployment
 pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
 
 
+@pytest.fixture(scope="module")
+def bootstrap(own_kafka: EmbeddedKafka) -> str:
+    """The broker that may be killed."""
+    return own_kafka.bootstrap
+
+
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients send again after half a second of silence."""

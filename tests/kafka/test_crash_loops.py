@@ -4,8 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import pytest
 from confluent_kafka import Producer
@@ -17,15 +16,9 @@ from headrace.topology.partitioner import partition_of
 from headrace.topology.reply import Reply
 from tests.support.bank import messages_pb2 as pb
 from tests.support.damage import WHOLE, damage
-from tests.support.deployment import Deployment, deployed, until
+from tests.support.deployment import Deployment, until
 
 pytestmark = pytest.mark.kafka
-
-
-@pytest.fixture
-def bank(bootstrap: str, tmp_path: Path) -> Iterator[Deployment]:
-    with deployed(bootstrap, tmp_path) as deployment:
-        yield deployment
 
 
 def execute(bank: Deployment, *commands: object, roots: Sequence[str] = ("r",), timeout: float = 60) -> list[Reply]:

@@ -3,7 +3,6 @@
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,6 @@ from tests.support.workflow_deployment import WorkflowDeployment, workflow_of
 
 pytestmark = pytest.mark.kafka
 TOKEN = "a token of this test"  # noqa: S105
-
-
-@pytest.fixture
-def workflow(bootstrap: str, tmp_path: Path) -> Iterator[WorkflowDeployment]:
-    """A deployment of purse, book and keeper."""
-    with workflow_of(bootstrap, "topology", tmp_path) as workflow:
-        yield workflow
 
 
 def ask(worker: Worker, path: str, body: Any = None, token: str = "", **query: str) -> tuple[int, Any]:

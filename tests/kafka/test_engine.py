@@ -3,7 +3,6 @@
 import asyncio
 import random
 import shutil
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -23,13 +22,6 @@ from tests.support.deployment import Deployment, Load, check_clients, deployed, 
 from tests.support.independent_reader import murmur, read_topics
 
 pytestmark = pytest.mark.kafka
-
-
-@pytest.fixture
-def bank(bootstrap: str, tmp_path: Path) -> Iterator[Deployment]:
-    """A deployment of its own for each test."""
-    with deployed(bootstrap, tmp_path) as deployment:
-        yield deployment
 
 
 # ---- routing

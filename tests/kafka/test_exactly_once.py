@@ -23,6 +23,12 @@ pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
 DOUBT = "transaction in doubt; state is taken from Kafka anew"
 
 
+@pytest.fixture(scope="module")
+def bootstrap(own_kafka: EmbeddedKafka) -> str:
+    """The broker that may be killed."""
+    return own_kafka.bootstrap
+
+
 @dataclass
 class CrashedStore:
     """The stores of a killed worker as it left them, and how far the changelog went at that time."""

@@ -27,6 +27,12 @@ ASTRAY = "astray"
 """The sender that chooses partitions as librdkafka does by default: what it sends must be forwarded."""
 
 
+@pytest.fixture(scope="module")
+def bootstrap(own_kafka: EmbeddedKafka) -> str:
+    """The broker that may be killed."""
+    return own_kafka.bootstrap
+
+
 @contextmanager
 def senders(bank: Deployment, folder: Path) -> Iterator[list[Sender]]:
     """One by each client; skips the test where there is no Java compiler and none can be fetched."""

@@ -10,8 +10,6 @@ import random
 import string
 import time
 import uuid
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -20,7 +18,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from headrace.schemas.headers import ENGINE_ONLY
 from tests.support.bank import messages_pb2 as pb
-from tests.support.deployment import Deployment, Worker, deployed, until
+from tests.support.deployment import Deployment, Worker, until
 
 MINUTES = float(os.environ.get("FUZZ_MINUTES", "0.25"))
 SEED = int(os.environ.get("FUZZ_SEED", "0")) or random.SystemRandom().randrange(1 << 32)
@@ -119,12 +117,6 @@ class Fuzzer:
 
     def _bytes(self, most: int) -> bytes:
         return self._chance.randbytes(self._chance.randrange(most))
-
-
-@pytest.fixture
-def bank(bootstrap: str, tmp_path: Path) -> Iterator[Deployment]:
-    with deployed(bootstrap, tmp_path) as deployment:
-        yield deployment
 
 
 def handled(worker: Worker) -> int:

@@ -1,23 +1,14 @@
 """Kafka's own lag: what its tools show of a group, and what deployments are scaled by, down to nothing."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from confluent_kafka import Producer
 
 from tests.support.bank import messages_pb2 as pb
 from tests.support.deployment import until
 from tests.support.lag import lag
-from tests.support.workflow_deployment import WorkflowDeployment, workflow_of
+from tests.support.workflow_deployment import WorkflowDeployment
 
 pytestmark = pytest.mark.kafka
-
-
-@pytest.fixture
-def workflow(bootstrap: str, tmp_path: Path) -> Iterator[WorkflowDeployment]:
-    with workflow_of(bootstrap, "topology", tmp_path) as deployment:
-        yield deployment
 
 
 def test_kafkas_lag_reaches_zero(workflow: WorkflowDeployment) -> None:

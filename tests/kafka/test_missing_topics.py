@@ -1,8 +1,6 @@
 """What would fail for every record stops the component, visibly; what somebody else left open is named and counted."""
 
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
@@ -11,16 +9,10 @@ from confluent_kafka.admin import AdminClient
 from headrace.streams.admin.topics import create, wanted
 from tests.support.bank import messages_pb2 as pb
 from tests.support.bank.accounts import topology
-from tests.support.deployment import Deployment, deployed, until
+from tests.support.deployment import Deployment, until
 
 pytestmark = pytest.mark.kafka
 LAG = 'headrace_lag_records{domain="account"}'
-
-
-@pytest.fixture
-def bank(bootstrap: str, tmp_path: Path) -> Iterator[Deployment]:
-    with deployed(bootstrap, tmp_path) as deployment:
-        yield deployment
 
 
 def send(bank: Deployment, amount: int) -> None:

@@ -5,22 +5,15 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
 
 from headrace.testing.request import request
 from tests.support.bank.messages_pb2 import Deposit
-from tests.support.deployment import Deployment, Load, Worker, deployed, until
+from tests.support.deployment import Deployment, Load, Worker, until
 
 pytestmark = pytest.mark.kafka
-
-
-@pytest.fixture
-def bank(bootstrap: str, tmp_path: Path) -> Iterator[Deployment]:
-    with deployed(bootstrap, tmp_path) as deployment:
-        yield deployment
 
 
 class Sagas:

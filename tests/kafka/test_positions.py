@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,23 +18,11 @@ from headrace.streams.settings import Settings
 from headrace.testing.request import request
 from tests.support.bank import accounts
 from tests.support.bank import messages_pb2 as pb
-from tests.support.deployment import Deployment, deployed, until
+from tests.support.deployment import Deployment, until
 from tests.support.groups import commit, forget_group
-from tests.support.workflow_deployment import WorkflowDeployment, run_on, workflow_of
+from tests.support.workflow_deployment import WorkflowDeployment, run_on
 
 pytestmark = pytest.mark.kafka
-
-
-@pytest.fixture
-def workflow(bootstrap: str, tmp_path: Path) -> Iterator[WorkflowDeployment]:
-    with workflow_of(bootstrap, "topology", tmp_path) as deployment:
-        yield deployment
-
-
-@pytest.fixture
-def bank(bootstrap: str, tmp_path: Path) -> Iterator[Deployment]:
-    with deployed(bootstrap, tmp_path) as deployment:
-        yield deployment
 
 
 @pytest.fixture

@@ -28,6 +28,12 @@ ROOT = Path(__file__).resolve().parents[2]
 # ---- process managers
 
 
+@pytest.fixture(scope="module")
+def bootstrap(own_kafka: EmbeddedKafka) -> str:
+    """The broker that may be killed."""
+    return own_kafka.bootstrap
+
+
 @pytest.fixture
 def timed(own_kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[WorkflowDeployment]:
     """A deployment of purse, book and the warden, who has two seconds of patience."""

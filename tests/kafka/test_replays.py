@@ -1,8 +1,5 @@
 """Dead letters of any size and kind are sent again, one by one, whatever becomes of the others."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
@@ -11,16 +8,10 @@ from headrace import Topology
 from headrace.schemas.headers import Headers
 from headrace.streams.admin.dead_letters import Filter, ListedDeadLetter, NotAllSettled, find, settle
 from tests.support.bank.accounts import Accounts
-from tests.support.deployment import Deployment, deployed, until
+from tests.support.deployment import Deployment, until
 
 pytestmark = pytest.mark.kafka
 TOPOLOGY = Topology(Accounts)
-
-
-@pytest.fixture
-def bank(bootstrap: str, tmp_path: Path) -> Iterator[Deployment]:
-    with deployed(bootstrap, tmp_path) as deployment:
-        yield deployment
 
 
 def take_up_to(bank: Deployment, topic: str, limit: int) -> None:

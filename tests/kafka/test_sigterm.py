@@ -2,8 +2,6 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -11,15 +9,9 @@ from headrace.schemas.changelog import RESULTS
 from headrace.schemas.headrace_v1_pb2 import CommandResults
 from headrace.streams.state.topic_reader import read
 from tests.support.bank import messages_pb2 as pb
-from tests.support.deployment import Deployment, Worker, deployed, until
+from tests.support.deployment import Deployment, Worker, until
 
 pytestmark = pytest.mark.kafka
-
-
-@pytest.fixture
-def bank(bootstrap: str, tmp_path: Path) -> Iterator[Deployment]:
-    with deployed(bootstrap, tmp_path) as deployment:
-        yield deployment
 
 
 def send(bank: Deployment, count: int) -> None:

@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +29,6 @@ from tests.support.independent_reader import EMPTY, LogReader, end_offsets, plai
 
 pytestmark = pytest.mark.kafka
 Contents = dict[int, dict[bytes, bytes]]
-
-
-@pytest.fixture
-def bank(bootstrap: str, tmp_path: Path) -> Iterator[Deployment]:
-    """A deployment of its own for each test."""
-    with deployed(bootstrap, tmp_path) as deployment:
-        yield deployment
 
 
 def work(bank: Deployment, seed: int, commands: int) -> Load:

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from google.protobuf.message import Message
 
+from headrace.embedded import EmbeddedKafka
 from headrace.schemas import headrace_v1_pb2 as wire
 from headrace.streams.client import Client, OutcomeUnknown, Reply
 from headrace.streams.state.topic_reader import read
@@ -29,6 +30,12 @@ from tests.support.workflow_deployment import Ledger, WorkflowDeployment, run_on
 
 pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
 ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def bootstrap(own_kafka: EmbeddedKafka) -> str:
+    """The broker that may be killed."""
+    return own_kafka.bootstrap
 
 
 # ---- sagas
