@@ -55,15 +55,18 @@ def test_a_rolling_upgrade_that_adds_an_input_leaves_each_root_with_one_writer(b
         async with bank.client() as client:
             for worker in old:
                 worker.start()
+            for worker in old:  # whoever is told to end before it has begun just ends
+                await asyncio.to_thread(worker.await_ready)
             load = Load(client, 7, callers=16, roots=30, patience=8)
             await load.progress(300)
             with sagas.at_work():
                 for leaves, joins in zip(old, new, strict=True):
-                    joins.start()
+                    await asyncio.to_thread(joins.start().await_ready)
                     await load.progress(300)
                     await asyncio.to_thread(leaves.stop)
                     await load.progress(300)
-                guest = bank.worker("guest", BANK_INPUTS="commands").start()  # of a release still older
+                guest = bank.worker("guest", BANK_INPUTS="commands")  # of a release still older
+                await asyncio.to_thread(guest.start().await_ready)
                 await load.progress(300)
                 await asyncio.to_thread(guest.stop)
                 await asyncio.to_thread(new[0].stop)

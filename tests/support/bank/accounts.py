@@ -84,6 +84,8 @@ class Accounts(Aggregate[Account]):
 
     @handles
     def swell(self, state: Account, command: Swell) -> list[Swollen]:
+        if command.bytes > 5_000_000 or command.times > 1_000:  # the fuzz test sends what would fill the memory
+            raise Rejected("nobody swells so far", code="too-far")
         return [Swollen(ballast=b"x" * command.bytes) for _ in range(command.times or 1)]
 
     @handles
