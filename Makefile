@@ -84,7 +84,7 @@ mutate: setup ## break the code, and see whether the unit tests notice: SEED=1 S
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 lock: setup ## pin all dependencies anew
 	$(COMPILE) --extra all --group dev pyproject.toml -o requirements.lock
-	$(COMPILE) --constraint requirements.lock --extra demo --extra otel --group build pyproject.toml -o requirements-runtime.lock
+	$(COMPILE) --constraint requirements.lock --extra demo --extra otel --extra redis --group build pyproject.toml -o requirements-runtime.lock
 
 T ?= tests/unit
 .PHONY: help setup kafka-jars demo check unit test one chaos fuzz mutate bench bench-peers proto format lock soak

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from headrace.schemas.message import has as has
     from headrace.streams.client import Client as Client
     from headrace.streams.client import OutcomeUnknown as OutcomeUnknown
+    from headrace.topology import DELETED as DELETED
     from headrace.topology import Aggregate as Aggregate
     from headrace.topology import Cancel as Cancel
     from headrace.topology import Cascade as Cascade
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from headrace.topology import Names as Names
     from headrace.topology import ProcessContext as ProcessContext
     from headrace.topology import ProcessManager as ProcessManager
+    from headrace.topology import Projector as Projector
     from headrace.topology import Rejected as Rejected
     from headrace.topology import Rejection as Rejection
     from headrace.topology import Reply as Reply
@@ -43,10 +45,12 @@ if TYPE_CHECKING:
     from headrace.topology import applies as applies
     from headrace.topology import compensates as compensates
     from headrace.topology import handles as handles
+    from headrace.topology import projects as projects
     from headrace.topology import reacts as reacts
     from headrace.topology import records as records
 
 __all__ = [
+    "DELETED",
     "Aggregate",
     "Cancel",
     "Cascade",
@@ -62,6 +66,7 @@ __all__ = [
     "OutcomeUnknown",
     "ProcessContext",
     "ProcessManager",
+    "Projector",
     "Rejected",
     "Rejection",
     "Reply",
@@ -80,6 +85,7 @@ __all__ = [
     "field",
     "handles",
     "has",
+    "projects",
     "reacts",
     "records",
 ]

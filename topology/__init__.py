@@ -17,12 +17,14 @@ from headrace.topology.context import Context, EventContext, ProcessContext, Roo
 from headrace.topology.merge import Merge
 from headrace.topology.names import Names
 from headrace.topology.process_manager import Cancel, ProcessManager, Schedule
+from headrace.topology.projector import DELETED, Projector, projects
 from headrace.topology.reply import Event, Reply, Status
 from headrace.topology.saga import Cascade, Saga, Send, Transient, reacts
 from headrace.topology.snapshots import Snapshots
 from headrace.topology.topology import Topology, TopologyError
 
 __all__ = [
+    "DELETED",
     "Aggregate",
     "Cancel",
     "Cascade",
@@ -34,6 +36,7 @@ __all__ = [
     "Names",
     "ProcessContext",
     "ProcessManager",
+    "Projector",
     "Rejected",
     "Rejection",
     "Reply",
@@ -50,6 +53,7 @@ __all__ = [
     "applies",
     "compensates",
     "handles",
+    "projects",
     "reacts",
     "records",
 ]

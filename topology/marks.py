@@ -18,6 +18,7 @@ class Mark:
     merge: Merge | None = None
     reads: Callable[..., Iterable[StateOf]] | None = None
     from_inbox: bool = False
+    key: Callable[..., Any] | None = None
 
 
 def mark(method: F, found: Mark) -> F:
