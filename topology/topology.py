@@ -24,6 +24,7 @@ _CONFIGS = {
     "facts": _INPUT,
     "inbox": {**_INPUT, **_LARGE},  # what a dead letter holds whole can be replayed
     "events": _COMPACT,
+    "documents": _COMPACT,
     "snapshots": {**_COMPACT, "max.message.bytes": str(17 * 1024 * 1024)},  # any input can wait there, wrapped
     "dead-letters": {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY), **_LARGE},
 }
@@ -59,15 +60,18 @@ class Topology:
         """By name, parts of others last."""
         mistakes: list[str] = []
         specs = [spec for component in components if (spec := inspect_component(component, mistakes)) is not None]
-        parts = [part for whole in specs for part in whole.parts]
-        for spec in (*specs, *parts):
-            if (other := self.components.setdefault(spec.name, spec)) is not spec:
-                what, one = ("name", "give one of them another") if spec in parts else ("domain", "keep one of them")
-                mistakes.append(f"{spec.class_name}: {what} {spec.name!r} is {other.class_name}'s already; {one}")
-        for spec in self.components.values():
+        self._add(specs, "domain {!r} is {}'s already; keep one of them", mistakes)
+        for spec in specs:
             spec.resolve(self.components, mistakes)
+        parts = [part for whole in specs for part in whole.parts]
+        self._add(parts, "name {!r} is {}'s already; give one of them another", mistakes)
         if mistakes:
             raise TopologyError(mistakes)
+
+    def _add(self, specs: Iterable[ComponentSpec], taken: str, mistakes: list[str]) -> None:
+        for spec in specs:
+            if (other := self.components.setdefault(spec.name, spec)) is not spec:
+                mistakes.append(f"{spec.class_name}: {taken.format(spec.name, other.class_name)}")
 
     @property
     def aggregates(self) -> dict[str, ComponentSpec]:

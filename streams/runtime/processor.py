@@ -219,7 +219,7 @@ class Processor:
         found: dict[str, int] = {}
         for topic, kind in self._store_topics.items():
             offset = self._transaction.offsets.get((topic, partition.number))
-            if offset is not None and (kind == "snapshots" or partition.history.is_set()):
+            if offset is not None and (kind != "events" or partition.history.is_set()):
                 found[topic] = offset + 1
         return found
 

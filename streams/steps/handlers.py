@@ -17,11 +17,13 @@ from headrace.schemas.headrace_v1_pb2 import Aborted, Revoked
 from headrace.schemas.headrace_v1_pb2 import Rejection as WireRejection
 from headrace.schemas.record import Record
 from headrace.streams.steps import merge
-from headrace.streams.steps.contexts import context
+from headrace.streams.steps.contexts import context, event_context, projection_context
 from headrace.streams.steps.errors import HandlerError
 from headrace.topology.aggregate import Flag, Rejection
 from headrace.topology.inspection import ComponentSpec, type_name
+from headrace.topology.inspection.projector import Projection, ProjectorSpec
 from headrace.topology.inspection.spec import AnyHandler, Applier, Reaction
+from headrace.topology.projector import DELETED
 from headrace.topology.saga import Transient
 
 M = TypeVar("M", bound=Message)
@@ -202,6 +204,54 @@ class Deciders:
         if isinstance(answer, (str, bytes)):
             raise HandlerError(f"{handler.where} returned {answer!r}; a compensation returns events or a Flag")
         return several(answer)
+
+
+class Projections:
+    """The methods of a projector."""
+
+    def __init__(self, spec: ProjectorSpec, edition: str) -> None:
+        self._spec, self._edition = spec, edition
+        self._methods = {
+            name.encode(): (projection, projection.message.FromString) for name, projection in spec.projections.items()
+        }
+
+    def reads(self, event_type: bytes | None) -> bool:
+        """Whether it has a method for this type of event."""
+        return event_type in self._methods
+
+    def project(self, record: Record, root: bytes, document_id: bytes, document: object) -> bool:
+        """Change a document because of an event of a root; False if the document is to be removed."""
+        projection, event = self._event(record)
+        if projection.wants_context:
+            result = projection.call(document, event, projection_context(record, root, self._edition, document_id))
+        else:
+            result = projection.call(document, event)
+        if result is not None and result is not DELETED:
+            raise HandlerError(
+                f"{projection.where} returned {type(result).__name__}; it changes the document that it is given, and "
+                "returns None or DELETED"
+            )
+        return result is None
+
+    def keys(self, record: Record, root: bytes) -> list[bytes]:
+        """Ids of the documents that an event of a root concerns, each once."""
+        projection = self._methods[record.headers[TYPE]][0]
+        if projection.key is None:
+            return [root]
+        _, event = self._event(record)
+        context = (event_context(record, root, self._edition),) if projection.key_wants_context else ()
+        named = projection.key(event, *context)
+        found = [named] if isinstance(named, str) else list(dict.fromkeys(several(named)))
+        if wrong := [one for one in found if not isinstance(one, str)]:
+            raise HandlerError(f"key= of {projection.where} gave {wrong[0]!r}; it gives names of documents, as text")
+        return [str(one).encode() for one in found]
+
+    def _event(self, record: Record) -> tuple[Projection, Message]:
+        projection, parse = self._methods[record.headers[TYPE]]
+        content_type = record.headers.get(CONTENT_TYPE)
+        if content_type is None or content_type == PROTOBUF:
+            return projection, parse(record.value or b"")
+        return projection, decode(record, projection.message)
 
 
 def react(reaction: Reaction, arguments: tuple[object, ...], pause: Callable[[float], object]) -> tuple[object, ...]:

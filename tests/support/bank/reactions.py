@@ -22,7 +22,7 @@ from headrace import (
     compensates,
     reacts,
 )
-from tests.support.bank.accounts import Book, Purse
+from tests.support.bank.accounts import Accounts, Book, Purse
 from tests.support.bank.messages_pb2 import (
     Account,
     Annotate,
@@ -35,6 +35,7 @@ from tests.support.bank.messages_pb2 import (
     Touch,
     Withdraw,
 )
+from tests.support.bank.projectors import Cards, Pockets
 
 
 class Keeper(Saga):
@@ -157,3 +158,4 @@ class Warden(ProcessManager[Account]):
 topology = Topology(Purse, Book, Keeper)
 endless = Topology(Purse, Book, Keeper, Echo)
 timed = Topology(Purse, Book, Warden)
+projected = Topology(Accounts, Cards, Pockets)
