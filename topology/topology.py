@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 from headrace.topology import describe
 from headrace.topology.aggregate import Aggregate
 from headrace.topology.inspection import ComponentSpec, inspect_component, type_name
+from headrace.topology.inspection.projector import ProjectorSpec
 from headrace.topology.names import MAIN, Names
 
 Domain = str | type[Aggregate[Any]] | None
@@ -52,6 +53,11 @@ def replies_topic(names: Names, partitions: int) -> TopicSpec:
     return TopicSpec(names.replies, partitions, {"cleanup.policy": "delete", "retention.ms": str(60 * 60 * 1000)})
 
 
+def projections_topic(names: Names) -> TopicSpec:
+    """The deployment's topic of the versions that serve."""
+    return TopicSpec(names.projections, 1, _COMPACT)
+
+
 class Topology:
     """What a deployment runs. Raises TopologyError, with all mistakes, if the declarations are wrong."""
 
@@ -77,6 +83,15 @@ class Topology:
     def aggregates(self) -> dict[str, ComponentSpec]:
         """Components that take commands from clients, by domain."""
         return {name: spec for name, spec in self.components.items() if spec.takes_commands}
+
+    @property
+    def projectors(self) -> dict[str, dict[int, ProjectorSpec]]:
+        """Versions of each projector, the lowest first, by the name that they share."""
+        found: dict[str, dict[int, ProjectorSpec]] = {}
+        specs = [spec for spec in self.components.values() if isinstance(spec, ProjectorSpec)]
+        for spec in sorted(specs, key=lambda spec: spec.version):
+            found.setdefault(spec.projector, {})[spec.version] = spec
+        return found
 
     @property
     def command_routes(self) -> dict[str, set[str]]:

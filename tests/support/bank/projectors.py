@@ -48,6 +48,26 @@ class Cards(Projector[Card]):
 
 
 @dataclass
+class LaterCard:
+    """The same with less in it, and one thing more."""
+
+    balance: int = 0
+    largest: int = 0
+
+
+class LaterCards(Projector[LaterCard]):
+    """The next version of the cards."""
+
+    name = "cards"
+    version = 2
+
+    @projects
+    def moved(self, document: LaterCard, event: Deposited | Withdrawn) -> None:
+        document.balance = event.balance
+        document.largest = max(document.largest, event.amount)
+
+
+@dataclass
 class Pocket:
     """What is in a pocket."""
 

@@ -35,7 +35,7 @@ from tests.support.bank.messages_pb2 import (
     Touch,
     Withdraw,
 )
-from tests.support.bank.projectors import Cards, Pockets
+from tests.support.bank.projectors import Cards, LaterCards, Pockets
 
 
 class Keeper(Saga):
@@ -159,3 +159,4 @@ topology = Topology(Purse, Book, Keeper)
 endless = Topology(Purse, Book, Keeper, Echo)
 timed = Topology(Purse, Book, Warden)
 projected = Topology(Accounts, Cards, Pockets)
+versions = Topology(Accounts, Cards, LaterCards)
