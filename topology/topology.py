@@ -48,9 +48,13 @@ class TopicSpec:
     config: dict[str, str] = field(default_factory=dict)
 
 
+REPLIES_KEPT = 60 * 60 * 1000
+"""Milliseconds for which replies are kept; they are useful only for minutes."""
+
+
 def replies_topic(names: Names, partitions: int) -> TopicSpec:
-    """The deployment's topic for replies. They are kept for an hour, since they are useful only for minutes."""
-    return TopicSpec(names.replies, partitions, {"cleanup.policy": "delete", "retention.ms": str(60 * 60 * 1000)})
+    """The deployment's topic for replies."""
+    return TopicSpec(names.replies, partitions, {"cleanup.policy": "delete", "retention.ms": str(REPLIES_KEPT)})
 
 
 def projections_topic(names: Names) -> TopicSpec:

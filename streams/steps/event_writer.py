@@ -8,8 +8,10 @@ from headrace.schemas.headers import (
     FACT,
     ID,
     PATH,
+    REPLY_TO,
     SEQUENCE,
     SUBJECT,
+    SYNC_MODE,
     TIME,
     TRACEPARENT,
     Headers,
@@ -17,6 +19,7 @@ from headrace.schemas.headers import (
 from headrace.schemas.headrace_v1_pb2 import Reply
 from headrace.schemas.record import Record, rfc3339
 from headrace.schemas.stored_event import event_key
+from headrace.streams.steps.acknowledgements import SIMPLE
 from headrace.streams.steps.batch import Batch
 from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.envelope import Envelope
@@ -48,8 +51,11 @@ class EventWriter:
         correlation: bytes,
         fact: bytes = b"",
         reply: Reply | None = None,
+        acknowledge_to: bytes = b"",
     ) -> None:
         """Apply and stage the events that a record has led to, and add them to its reply, if there is one.
+
+        Projectors acknowledge the events to `acknowledge_to`, a target as in `ce_replyto`, if it is given.
 
         Raises TooLarge for an event, or a state, above the broker's limit.
         """
@@ -73,6 +79,8 @@ class EventWriter:
             common.append((PATH, path))
         if fact:
             common.append((FACT, fact))
+        if acknowledge_to:
+            common += [(SYNC_MODE, SIMPLE), (REPLY_TO, acknowledge_to)]
         root, sequence = key.decode(), live.sequence
         outputs, history = self._batch.outputs, self._batch.staged.history
         for name, data, _ in events:

@@ -50,10 +50,12 @@ class OrderedQueue:
         self._batch.count("parked")
         self._change(root, _Ends(first, number + 1))
 
-    def take(self, record: Record, root: bytes, handle: Handle) -> None:
-        """Give a record to `handle`; it waits if that returns False, or behind others of its root."""
-        if self.holds(root) or not handle(record, root):
+    def take(self, record: Record, root: bytes, handle: Handle) -> bool:
+        """Give a record to `handle`; it waits if that returns False, or behind others of its root: then False."""
+        handled = not self.holds(root) and handle(record, root)
+        if not handled:
             self.add(record, root)
+        return handled
 
     def settle(self, record: Record, root: bytes, handle: Handle, dead_letters: DeadLetters) -> None:
         """Replay or discard the dead record that is first in its root's queue; others cannot be settled yet."""

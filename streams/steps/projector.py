@@ -17,6 +17,7 @@ from headrace.schemas.headers import (
 )
 from headrace.schemas.record import Record, check, rfc3339
 from headrace.schemas.stored_event import root_of
+from headrace.streams.steps.acknowledgements import Acknowledgements
 from headrace.streams.steps.batch import Written
 from headrace.streams.steps.checks import checked_root
 from headrace.streams.steps.context import StepContext
@@ -45,6 +46,7 @@ class ProjectorStep(Step):
         self._projections = Projections(spec, context.edition)
         self._cache = DocumentCache(DocumentCodec(spec.document), store, context.room, context.live_states)
         self._queue = OrderedQueue(self.batch, self._component)
+        self._acknowledgements = Acknowledgements(spec.name, self.batch, context, self._envelope)
         self._static: Headers = [
             (SPECVERSION, "1.0"),
             (SOURCE, self._envelope.source),
@@ -57,14 +59,19 @@ class ProjectorStep(Step):
     def attempt(self, record: Record) -> None:
         if REPLAY_OF in record.headers and record.topic == self._inbox:
             self._queue.settle(record, self._document_id(record), self._handled, self._dead_letters)
-        elif self._projections.reads(record.headers.get(TYPE)) and (self._fed or record.topic != self._inbox):
+        elif not self._fed and record.topic == self._inbox:
+            return  # only replays are read there
+        elif not self._projections.reads(record.headers.get(TYPE)):
+            self._acknowledgements.add(record)
+        else:
             check(record.headers)
             document_id = checked_root(self._document_id(record))
             right = partition_of(document_id, self._context.partitions)
             if self._fed and right != self._context.partition:
                 self._forward(record, right)
             else:
-                self._queue.take(record, document_id, self._handled)
+                handled = self._queue.take(record, document_id, self._handled)
+                self._acknowledgements.add(record, failed=not handled)
 
     def refuse(self, record: Record, error: Exception, *, whole: bool = True) -> None:
         super().refuse(record, error, whole=whole)
@@ -79,15 +86,18 @@ class ProjectorStep(Step):
             self.outputs.append((self._documents_topic, data, document_id, partition, headers))
         if staged.documents and self.batch.entry(DOCUMENTS) != self._fingerprint:
             self.batch.set_entry(DOCUMENTS, self._fingerprint)
+        self._acknowledgements.finish(now)
         return super().finish(now)
 
     def committed(self) -> Written:
+        self._acknowledgements.clear()
         self._cache.committed(self.batch.staged.documents)
         self._queue.committed()
         self._causes.clear()
         return super().committed()
 
     def rolled_back(self) -> None:
+        self._acknowledgements.clear()
         self._cache.rolled_back()
         self._queue.rolled_back()
         self._causes.clear()
