@@ -18,6 +18,7 @@ from headrace.streams.runtime import processor as module
 from headrace.streams.runtime.config import ComponentConfig
 from headrace.streams.runtime.partition import Interrupted, Partition
 from headrace.streams.runtime.processor import Processor
+from headrace.streams.runtime.suspects import SIZE, Suspects
 from headrace.streams.runtime.transaction import CommitOutcomeUnknown
 from headrace.streams.settings import Settings
 from headrace.streams.steps.batch import Output, Written
@@ -140,7 +141,10 @@ class Bench:
         assignment: Any = FakeAssignment(config, self.kafka)
         membership: Any = SimpleNamespace(kafka="group")
         self.partitions: dict[int, Partition] = assignment.partitions
-        self.its = Processor(config, "id", assignment, membership, self.metrics, self.tracing, self.alerts.append)
+        suspects = Suspects(bytearray(SIZE), [COMMANDS, FACTS])
+        self.its = Processor(
+            config, "id", assignment, membership, suspects, self.metrics, self.tracing, self.alerts.append
+        )
         self.its.in_doubt = False
 
     def step(self, number: int = 0) -> FakeStep:
