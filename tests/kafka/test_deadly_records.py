@@ -1,0 +1,118 @@
+"""A record that ends its worker each time it is handled becomes a dead letter, and nothing else does."""
+
+import asyncio
+import json
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Callable
+from typing import TypeVar
+
+import pytest
+
+from headrace import Topology
+from headrace.streams.admin.dead_letters import Filter, ListedDeadLetter, find, settle
+from headrace.topology.reply import Reply
+from tests.support.bank import messages_pb2 as pb
+from tests.support.bank.accounts import Accounts
+from tests.support.deployment import Deployment, Worker, until
+from tests.support.independent_reader import end_offsets
+from tests.support.workflow_deployment import WorkflowDeployment, workflow_of
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(400)]
+T = TypeVar("T")
+TOPOLOGY = Topology(Accounts)
+NEIGHBOURS = ("same", "b", "c", "d", "e")
+
+
+def dead_letters(bank: Deployment, *, settled: bool = False) -> list[ListedDeadLetter]:
+    return find(bank.settings, TOPOLOGY, ["account"], Filter(settled=settled))
+
+
+class Orchestrator:
+    """Starts a worker again each time it ends, and kills it when it says that it is not well."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker, self.codes, self.unwell = worker, list[int](), list[str]()
+        worker.start()
+
+    def look(self) -> None:
+        if not self.worker.alive:
+            self.codes.append(self.worker.wait())
+            self.worker.start()
+        elif answer := health(self.worker):
+            self.unwell.append(answer)
+            self.worker.kill()
+
+    def until(self, condition: Callable[[], T], what: str, seconds: float = 120) -> T:
+        """Keep the worker up until something is so."""
+
+        def so() -> T:
+            self.look()
+            return condition()
+
+        return until(so, what, seconds)
+
+
+def health(worker: Worker) -> str:
+    """What /healthz says when it is not 200; empty when it is, or nobody answers yet."""
+    try:
+        urllib.request.urlopen(f"http://127.0.0.1:{worker.port}/healthz", timeout=2).close()
+    except urllib.error.HTTPError as error:
+        return error.read().decode()
+    except OSError:
+        pass
+    return ""
+
+
+async def deadly(bank: Deployment, how: str, orchestrator: Callable[[], Orchestrator]) -> tuple[list[Reply], Reply]:
+    """The answers to deposits in front of and behind a deadly command, and to that command itself."""
+    async with bank.client() as client:
+        before = [client.execute(pb.Deposit(amount=1), root=root, timeout=200) for root in NEIGHBOURS]
+        calls = [asyncio.ensure_future(call) for call in before]
+        await until_sent(bank, len(calls))
+        burst = asyncio.ensure_future(client.execute(pb.Burst(how=how), root="same", timeout=200))
+        await until_sent(bank, len(calls) + 1)
+        after = [client.execute(pb.Deposit(amount=2), root=root, timeout=200) for root in NEIGHBOURS]
+        calls += [asyncio.ensure_future(call) for call in after]
+        await until_sent(bank, len(calls) + 1)
+        await asyncio.to_thread(orchestrator().until, lambda: all(call.done() for call in [burst, *calls]), "all ended")
+        return [call.result() for call in calls], burst.result()
+
+
+async def until_sent(bank: Deployment, count: int) -> None:
+    def sent() -> bool:
+        return sum(end_offsets(bank.settings.bootstrap, [bank.topic("commands")]).values()) >= count
+
+    await asyncio.to_thread(until, sent, f"{count} commands were on the log")
+
+
+@pytest.mark.parametrize(("how", "code"), [("die", 9), ("segfault", -11), ("hang", -9)])
+def test_the_third_time_it_is_a_dead_letter(how: str, code: int, bank: Deployment) -> None:
+    made: list[Orchestrator] = []
+
+    def orchestrator() -> Orchestrator:
+        made.append(Orchestrator(bank.worker(HEADRACE_TRANSACTION_TIMEOUT=1)))
+        return made[0]
+
+    answers, burst = asyncio.run(deadly(bank, how, orchestrator))
+    (its,) = made
+    if how == "hang":
+        assert [json.loads(answer) for answer in its.unwell] == [{"status": "stuck", "components": ["account"]}] * 3
+    else:
+        assert (its.codes, its.unwell) == ([code] * 3, [])
+    assert burst.status == "failed"
+    assert "the worker has ended 3 times while it handled this" in burst.reason
+    assert [answer.status for answer in answers] == ["accepted"] * len(answers)
+    assert Counter(answer.sequence for answer in answers) == {0: len(NEIGHBOURS), 1: len(NEIGHBOURS)}
+
+    log = bank.log().verify()  # each command is answered once, and its events are there once
+    assert {root: len(log.events[root]) for root in NEIGHBOURS} == dict.fromkeys(NEIGHBOURS, 2)
+    letters = dead_letters(bank)
+    assert {letter.body.error_class for letter in letters} == {"HandlerError"}
+
+    its.worker.stop()
+    its.worker.start(BANK_CALM=1).await_ready()
+    assert list(settle(bank.settings, TOPOLOGY, letters, discard=False)) == letters
+    until(lambda: not dead_letters(bank), "the repaired handler has taken it")
+    assert {letter.settled for letter in dead_letters(bank, settled=True)} == {"replayed"}
