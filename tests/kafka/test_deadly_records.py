@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -87,7 +88,7 @@ async def until_sent(bank: Deployment, count: int) -> None:
     await asyncio.to_thread(until, sent, f"{count} commands were on the log")
 
 
-@pytest.mark.parametrize(("how", "code"), [("die", 9), ("segfault", -11), ("hang", -9)])
+@pytest.mark.parametrize(("how", "code"), [("die", 9), ("segfault", -11), ("hang", -9), ("memory", 1)])
 def test_the_third_time_it_is_a_dead_letter(how: str, code: int, bank: Deployment) -> None:
     made: list[Orchestrator] = []
 
@@ -116,3 +117,49 @@ def test_the_third_time_it_is_a_dead_letter(how: str, code: int, bank: Deploymen
     assert list(settle(bank.settings, TOPOLOGY, letters, discard=False)) == letters
     until(lambda: not dead_letters(bank), "the repaired handler has taken it")
     assert {letter.settled for letter in dead_letters(bank, settled=True)} == {"replayed"}
+
+
+def test_a_reaction_that_ends_its_process(bootstrap: str, tmp_path: Path) -> None:
+    """Other components of the process lose nothing, and the root waits until its event is replayed."""
+    with workflow_of(bootstrap, "topology", tmp_path) as workflow:
+        workflow.deposit(dead=[1, 666, 3], alive=[1, 3])
+        its = Orchestrator(workflow.worker())
+        letters = its.until(lambda: reactions_dead(workflow, "keeper"), "the event was a dead letter")
+        assert its.codes == [9] * 3
+        assert [(letter.root, letter.body.error_class) for letter in letters] == [("dead", "HandlerError")]
+        its.until(lambda: notes(workflow) == {"dead": ["0"], "alive": ["0", "1"]}, "the other root went on")
+
+        its.worker.stop()
+        its.worker.start(BANK_MENDED=1).await_ready()
+        assert list(settle(workflow.settings, workflow.topology, letters, discard=False)) == letters
+        until(lambda: notes(workflow) == {"dead": ["0", "1", "2"], "alive": ["0", "1"]}, "all of it was handled")
+        assert not reactions_dead(workflow, "keeper")
+
+
+def test_a_time_out_that_ends_its_process(bootstrap: str, tmp_path: Path) -> None:
+    with workflow_of(bootstrap, "timed", tmp_path) as workflow:
+        workflow.deposit(dead=[66], alive=[5])
+        its = Orchestrator(workflow.worker())
+        letters = its.until(lambda: reactions_dead(workflow, "warden"), "the time-out was a dead letter")
+        assert its.codes == [9] * 3
+        assert [letter.body.error_class for letter in letters] == ["HandlerError"]
+
+        def waited() -> bool:
+            events = [e.headers["ce_type"] for e in workflow.read("warden", "events")]
+            return Counter(events) == {b"bank.v1.Opened": 2, b"bank.v1.Stashed": 2}
+
+        its.until(waited, "the other one was delivered once, and answered")
+        assert its.codes == [9] * 3
+
+
+def reactions_dead(workflow: WorkflowDeployment, component: str) -> list[ListedDeadLetter]:
+    return find(workflow.settings, workflow.topology, [component], Filter())
+
+
+def notes(workflow: WorkflowDeployment) -> dict[str, list[str]]:
+    """What the book has noted of each root, in order."""
+    found: dict[str, list[str]] = {}
+    for entry in workflow.read("book", "events"):
+        root = entry.headers["ce_subject"].decode()
+        found.setdefault(root, []).append(pb.Annotated.FromString(entry.value or b"").note)
+    return found
