@@ -106,7 +106,8 @@ class Processor:
             return self._process_carefully(records)
         except RecordTooLarge as error:
             self._abort()
-            return self._divide(some, error) and self._leave(records[len(some) :])
+            done_all = self._divide(some, error)
+            return self._leave(records[len(some) :]) and done_all
         except CommitOutcomeUnknown as error:
             self._most = max(1, len(some) // 2)  # perhaps it was too much for one transaction's time
             if len(some) == 1 and self._handling > 3 * self._longest:  # it left no time for the brokers
@@ -270,7 +271,10 @@ class Processor:
             return False
         if (half := len(records) // 2) == 0:
             return True
-        return self.process(records[:half]) and self.process(records[half:])
+        if self.process(records[:half]):
+            return self.process(records[half:])
+        self._leave(records[half:])  # they may be of other partitions than what the first half has left
+        return False
 
     def _abort(self) -> None:
         self._transaction.abort()

@@ -373,6 +373,28 @@ def test_what_was_behind_a_divided_batch_comes_again(monkeypatch: pytest.MonkeyP
     assert bench.partitions[0].offsets[COMMANDS] == 2
 
 
+@pytest.mark.parametrize(
+    ("most", "batch", "rewound"), [(9, (0, 0, 1, 1), ["[0]", "[1]"]), (4, (0, 0, 0, 0, 1), ["[0]", "[0]", "[1]"])]
+)
+def test_what_a_divided_batch_leaves_comes_again_of_all_partitions(
+    most: int, batch: Sequence[int], rewound: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first half ends by time; what is behind it would be passed over, without an answer, for ever."""
+    bench = Bench(monkeypatch, batch=most)
+    now = [50.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+
+    def handle(_: Record) -> None:
+        now[0] += 3  # more than a quarter of ten
+
+    monkeypatch.setattr(bench.step(), "handle", handle)
+    bench.kafka.fail = {"commit": [TOO_LARGE]}
+    records = [record(batch[:at].count(partition), partition) for at, partition in enumerate(batch)]
+    assert not bench.its.process(records)
+    assert [note for note in bench.kafka.taken() if note.startswith("rewind")] == [f"rewind {one}" for one in rewound]
+    assert [partition.offsets[COMMANDS] for partition in bench.partitions.values()] == [1, 0]
+
+
 def test_a_record_that_outlasts_its_transaction_is_refused_when_it_comes_again_and_then_is_like_any_other(
     bench: Bench,
 ) -> None:
