@@ -164,7 +164,7 @@ class Component:
 
     @property
     def stuck(self) -> bool:
-        """Whether one record is handled for longer than any transaction may be open, so that nothing will come of it."""
+        """Whether one record is handled for longer than a transaction may be open, so that nothing will come of it."""
         return self._processor.at_work_for > self._longest
 
     def update_gauges(self) -> None:

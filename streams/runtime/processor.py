@@ -64,7 +64,7 @@ class Processor:
         self._too_slow: dict[tuple[str, int, int], float] = {}
         """Seconds that records took which alone outlasted their transaction, twice; they go to the dead letters."""
         self._began = self._handling = 0.0
-        """When the last transaction began, and the seconds for which its records were handled, without the brokers' time."""
+        """When the last transaction began, and the seconds that handling its records took; without the brokers'."""
         self._outlasted: dict[tuple[str, int], int] = {}
         """Offsets of records that did so once: perhaps the process was frozen, or a handler waited for history."""
         self.in_doubt = True

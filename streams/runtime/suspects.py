@@ -147,7 +147,7 @@ class Suspects:
         )
 
     def passed(self, records: Sequence[Record], offsets: Mapping[tuple[str, int], int]) -> None:
-        """Forget what is handled: time-outs among these records, and all before an offset in its topic and partition."""
+        """Forget what is handled: time-outs among these records, and what is before the offset of its partition."""
         if not self._suspects:
             return
         timeouts = {place(record) for record in records if record.offset < 0}

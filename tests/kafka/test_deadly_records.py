@@ -88,7 +88,7 @@ async def until_sent(bank: Deployment, count: int) -> None:
     await asyncio.to_thread(until, sent, f"{count} commands were on the log")
 
 
-@pytest.mark.parametrize(("how", "code"), [("die", 9), ("segfault", -11), ("hang", -9), ("memory", 1)])
+@pytest.mark.parametrize(("how", "code"), [("die", 9), ("segfault", -11), ("hang", -9), ("memory", 71)])
 def test_the_third_time_it_is_a_dead_letter(how: str, code: int, bank: Deployment) -> None:
     made: list[Orchestrator] = []
 
