@@ -165,5 +165,5 @@ class Wild:
             self.room.award(self.name)
 
 
-Deed = Callable[[Wild, str, int], None]
+Deed = Callable[..., None]
 DEEDS: list[Deed] = [Wild.play] * 12 + [Wild.start] * 3 + [Wild.join, Wild.leave, Wild.release, Wild.wait]
