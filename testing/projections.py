@@ -62,9 +62,9 @@ class ProjectionScenario(Generic[D]):
             known = ", ".join(self._spec.projections)
             raise LookupError(f"{self._spec.class_name} projects no {name}; it projects: {known}")
         happened = _Happened(self._root, event, self._sequences[self._root], self._now)
+        self._project(self._alone, happened)
         self._sequences[self._root] += 1
         self._happened.append(happened)
-        self._project(self._alone, happened)
         return self
 
     @property

@@ -67,7 +67,7 @@ def expected_card(driver: TopologyDriver, player: str, log: list[Event]) -> dict
             pb.FundsReserved: ("buy-in" if getattr(told, "for_table", False) else "reservation", -1),
             pb.FundsReleased: ("release", 1),
             pb.FundsSettled: ("cash-out", 1),
-        }[type(told)]  # type: ignore[index]
+        }[type(told)]
         amount, balance = sign * told.amount, told.new_balance  # type: ignore[union-attr]
         movements.append({"at": at(event), "kind": kind, "amount": amount, "key": key, "balance": balance})
     return {

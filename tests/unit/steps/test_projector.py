@@ -276,7 +276,7 @@ class Tags(Projector[Tag]):
 
 
 def _named(note: str, root: str) -> Any:
-    odd = {
+    odd: dict[str, Any] = {
         "raise": lambda: 1 // 0,
         "nothing": lambda: None,
         "none": list,
