@@ -19,6 +19,7 @@ from headrace.schemas.headers import CORRELATION, SEQUENCE
 from headrace.schemas.ids import EventRef
 from headrace.schemas.record import CloudEvent, Record, rfc3339
 from headrace.schemas.stored_event import event_key
+from headrace.streams.steps.errors import HandlerError
 from headrace.streams.steps.handlers import Projections
 from headrace.streams.steps.step import Step
 from headrace.testing.alone import NAMES, Alone
@@ -125,7 +126,11 @@ class ProjectionScenario(Generic[D]):
         topic = NAMES.topic(MAIN, *((self._spec.name, "inbox") if self._spec.fed else (_DOMAIN, "events")))
         key, time = event_key(root, sequence).encode(), since_epoch(now)
         record = Record(topic, 0, len(self._happened), time, key, about.data, raw(about.headers()))
-        for document_id in self._projections.keys(record, root.encode()):
+        documents = self._projections.keys(record, root.encode())
+        if documents != self._projections.keys(record, root.encode()):
+            where = self._spec.projections[about.type].where
+            raise HandlerError(f"key= of {where} names other documents each time; let it depend on the event alone")
+        for document_id in documents:
             one = record._replace(key=document_id) if self._spec.fed else record
 
             def attempt(step: Step, one: Record = one) -> None:
