@@ -5,8 +5,12 @@ from hashlib import sha256
 from typing import Any, Generic, TypeVar
 
 import msgspec
+import msgspec.inspect
 from google.protobuf import json_format
 from google.protobuf.message import Message
+from msgspec.inspect import AnyType as Anything
+from msgspec.inspect import DictType as Dict
+from msgspec.inspect import StrType as Text
 
 from headrace.schemas.fingerprint import fingerprint
 
@@ -30,6 +34,7 @@ class DocumentCodec(Generic[D]):
         if not self._message:
             self._encoder = msgspec.json.Encoder(order="deterministic")
             self._decoder = msgspec.json.Decoder(document)
+            _check_keys(msgspec.inspect.type_info(document), set())
             self.decode(self.encode(self.new()))
 
     @property
@@ -69,7 +74,22 @@ class DocumentCodec(Generic[D]):
 
 
 def _plain(schema: Any) -> Any:
-    """A JSON schema without what people may change without changing the data."""
+    """A JSON schema without what people may change without changing the data; fields may have the same names."""
     if isinstance(schema, dict):
-        return {name: _plain(value) for name, value in schema.items() if name not in ("title", "description")}
+        texts = [name for name in ("title", "description") if isinstance(schema.get(name), str)]
+        return {name: _plain(value) for name, value in schema.items() if name not in texts}
     return [_plain(one) for one in schema] if isinstance(schema, list) else schema
+
+
+def _check_keys(found: Any, seen: set[type[Any]]) -> None:
+    """TypeError for a dict, anywhere in a type, whose keys are no text; `seen` are the classes looked into."""
+    if isinstance(found, Dict) and not isinstance(found.key_type, Text | Anything):
+        raise TypeError("the keys of a dict are text in JSON: declare dict[str, …]")
+    if cls := getattr(found, "cls", None):
+        if cls in seen:
+            return
+        seen.add(cls)
+    inside = [one.type for one in getattr(found, "fields", ())]
+    inside += [one for name in ("item_type", "value_type") if (one := getattr(found, name, None))]
+    for one in [*inside, *getattr(found, "item_types", ()), *getattr(found, "types", ())]:
+        _check_keys(one, seen)

@@ -19,6 +19,7 @@ from headrace.schemas.headers import CORRELATION, SEQUENCE
 from headrace.schemas.ids import EventRef
 from headrace.schemas.record import CloudEvent, Record, rfc3339
 from headrace.schemas.stored_event import event_key
+from headrace.streams.steps.errors import HandlerError
 from headrace.streams.steps.handlers import Projections
 from headrace.streams.steps.step import Step
 from headrace.testing.alone import NAMES, Alone
@@ -62,9 +63,9 @@ class ProjectionScenario(Generic[D]):
             known = ", ".join(self._spec.projections)
             raise LookupError(f"{self._spec.class_name} projects no {name}; it projects: {known}")
         happened = _Happened(self._root, event, self._sequences[self._root], self._now)
+        self._project(self._alone, happened)
         self._sequences[self._root] += 1
         self._happened.append(happened)
-        self._project(self._alone, happened)
         return self
 
     @property
@@ -125,7 +126,11 @@ class ProjectionScenario(Generic[D]):
         topic = NAMES.topic(MAIN, *((self._spec.name, "inbox") if self._spec.fed else (_DOMAIN, "events")))
         key, time = event_key(root, sequence).encode(), since_epoch(now)
         record = Record(topic, 0, len(self._happened), time, key, about.data, raw(about.headers()))
-        for document_id in self._projections.keys(record, root.encode()):
+        documents = self._projections.keys(record, root.encode())
+        if documents != self._projections.keys(record, root.encode()):
+            where = self._spec.projections[about.type].where
+            raise HandlerError(f"key= of {where} names other documents each time; let it depend on the event alone")
+        for document_id in documents:
             one = record._replace(key=document_id) if self._spec.fed else record
 
             def attempt(step: Step, one: Record = one) -> None:

@@ -17,6 +17,7 @@ from headrace.schemas.headrace_v1_pb2 import Aborted, Revoked
 from headrace.schemas.headrace_v1_pb2 import Rejection as WireRejection
 from headrace.schemas.record import Record
 from headrace.streams.steps import merge
+from headrace.streams.steps.context import LONGEST_ROOT
 from headrace.streams.steps.contexts import context, event_context, projection_context
 from headrace.streams.steps.errors import HandlerError
 from headrace.topology.aggregate import Flag, Rejection
@@ -241,10 +242,8 @@ class Projections:
         _, event = self._event(record)
         context = (event_context(record, root, self._edition),) if projection.key_wants_context else ()
         named = projection.key(event, *context)
-        found = [named] if isinstance(named, str) else list(dict.fromkeys(several(named)))
-        if wrong := [one for one in found if not isinstance(one, str)]:
-            raise HandlerError(f"key= of {projection.where} gave {wrong[0]!r}; it gives names of documents, as text")
-        return [str(one).encode() for one in found]
+        found = [named] if isinstance(named, str | bytes) else dict.fromkeys(several(named))
+        return [_document_id(one, projection.where) for one in found]
 
     def _event(self, record: Record) -> tuple[Projection, Message]:
         projection, parse = self._methods[record.headers[TYPE]]
@@ -252,6 +251,18 @@ class Projections:
         if content_type is None or content_type == PROTOBUF:
             return projection, parse(record.value or b"")
         return projection, decode(record, projection.message)
+
+
+def _document_id(name: object, where: str) -> bytes:
+    if not isinstance(name, str):
+        raise HandlerError(f"key= of {where} gave {name!r}; it gives names of documents, as text")
+    found = name.encode()
+    if not found or len(found) > LONGEST_ROOT or min(found) < 0x20:
+        raise HandlerError(
+            f"key= of {where} gave {name[:99]!r}; a document's name has 1 to {LONGEST_ROOT} bytes, none of them a "
+            "control character"
+        )
+    return found
 
 
 def react(reaction: Reaction, arguments: tuple[object, ...], pause: Callable[[float], object]) -> tuple[object, ...]:

@@ -76,7 +76,8 @@ class ProjectorStep(Step):
     def refuse(self, record: Record, error: Exception, *, whole: bool = True) -> None:
         super().refuse(record, error, whole=whole)
         # nothing of its document overtakes it, as behind any other dead event
-        if whole and REPLAY_OF not in record.headers and self._projections.reads(record.headers.get(TYPE)):
+        is_event = self._fed or record.topic != self._inbox
+        if whole and is_event and REPLAY_OF not in record.headers and self._projections.reads(record.headers.get(TYPE)):
             self._queue.add(record, self._document_id(record))
 
     def finish(self, now: int) -> Staged:

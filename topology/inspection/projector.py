@@ -177,6 +177,9 @@ def _document(projector: type[Projector[Any]], mistakes: list[str]) -> type[Any]
     if not (is_message(found) or (isinstance(found, type) and is_dataclass(found))):
         mistakes.append(f"{name}: names no document; write class {name}(Projector[YourDocument]), a dataclass")
         return None
+    if is_dataclass(found) and found.__dataclass_params__.frozen:
+        mistakes.append(f"{name}: {found.__name__} is frozen; a document is changed by the projector's methods")
+        return None
     try:
         DocumentCodec(found)
     except (TypeError, ValueError) as error:
@@ -204,22 +207,23 @@ def _add(spec: ProjectorSpec, method: Method, mistakes: list[str]) -> None:
             f"{where}: wrong return type {as_text(method.returned)}; @projects changes the document that it is given "
             "and returns None or DELETED"
         )
+    wants_context, wanted = len(parameters) == 3, key is not None and _takes_context(where, key, mistakes)
     for event in members(parameters[1]):
         if not is_message(event):
             mistakes.append(f"{where}: {as_text(event)} is no protobuf message, nor a union of them")
         elif other := spec.projections.get(type_name(event)):
             mistakes.append(f"{where}: {type_name(event)} is projected by {other.where} already; keep one of them")
         else:
-            wants_context = len(parameters) == 3
-            wanted = key is not None and _takes_context(where, key, mistakes)
             spec.projections[type_name(event)] = Projection(event, method.call, wants_context, where, key, wanted)
 
 
 def _takes_context(where: str, key: Callable[..., object], mistakes: list[str]) -> bool:
     named = f"{where}: key={getattr(key, '__name__', key)}"
-    if not callable(key):
-        mistakes.append(f"{named} is no function; write key=lambda event: event.…")
+    try:
+        number = len(inspect.signature(key).parameters)
+    except (TypeError, ValueError):  # no function, or one of those that do not tell
+        mistakes.append(f"{named} is no function whose arguments are known; write key=lambda event: event.…")
         return False
-    if by_position(named, key, mistakes) and (number := len(inspect.signature(key).parameters)) not in (1, 2):
+    if by_position(named, key, mistakes) and number not in (1, 2):
         mistakes.append(f"{named}: takes {number} arguments; it takes (event[, context])")
-    return len(inspect.signature(key).parameters) == 2
+    return number == 2
