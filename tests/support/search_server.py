@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import glob
-import json
 import os
 import re
 import shutil
 import signal
 import subprocess
 import tempfile
-import urllib.error
-import urllib.request
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,7 @@ from headrace.embedded.broker import free_ports
 from headrace.embedded.jars import cache_folder, fetch_jars
 from headrace.embedded.process import Process
 from tests.support.deployment import until
+from tests.support.http_json import ask
 
 _NOBODY = 65534
 
@@ -36,10 +35,14 @@ class Product:
     """What the variables for its Java and its options begin with."""
     size: str
     settings: tuple[str, ...] = ()
+    user: str = ""
+    """The one that may do everything; empty where there are no users."""
 
 
 OPENSEARCH = Product("opensearch", "OPENSEARCH", "56 MB")
-ELASTICSEARCH = Product("elasticsearch", "ES", "78 MB", ("xpack.security.enabled: false",))
+_USERS = ("xpack.security.enabled: true", "xpack.security.http.ssl.enabled: false")
+ELASTICSEARCH = Product("elasticsearch", "ES", "78 MB", _USERS, "elastic")
+PASSWORD = "correct-horse"  # noqa: S105
 
 
 class SearchServer:
@@ -59,6 +62,8 @@ class SearchServer:
             *product.settings,
             *settings,
         ]
+        pair = f"{product.user}:{PASSWORD}".encode()
+        self.authorization = f"Basic {base64.b64encode(pair).decode()}" if product.user else ""
         self._folder: Path | None = None
         self._process: Process | None = None
 
@@ -74,6 +79,8 @@ class SearchServer:
                 Path(whole.extract(each, self._folder)).chmod((each.external_attr >> 16) & 0o777 | 0o644)
         (home,) = self._folder.iterdir()
         (home / "config" / f"{self.product.name}.yml").write_text("\n".join(self._settings))
+        if self.product.user:
+            self._set_password(home)
         if os.geteuid() == 0:  # as root it refuses to run
             for path in (self._folder, *self._folder.rglob("*")):
                 os.chown(path, _NOBODY, _NOBODY)
@@ -108,6 +115,12 @@ class SearchServer:
         until(ready, f"{self.product.name} answered", 60)
         return self
 
+    def _set_password(self, home: Path) -> None:
+        command = ["bin/elasticsearch-keystore", "add", "-x", "bootstrap.password"]
+        environment = os.environ | {"ES_JAVA_HOME": self._java}
+        done = subprocess.run(command, cwd=home, env=environment, input=PASSWORD, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
     def stop(self) -> None:
         """Stop it in order; its data stays."""
         assert self._process
@@ -125,15 +138,7 @@ class SearchServer:
 
     def request(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """Status and JSON of an answer; OSError where there is none."""
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"}
-        asked = urllib.request.Request(self.url + path, data, headers, method=method)
-        try:
-            with urllib.request.urlopen(asked, timeout=30) as answer:
-                text, status = answer.read(), answer.status
-        except urllib.error.HTTPError as error:
-            text, status = error.read(), error.code
-        return status, json.loads(text) if text else None
+        return ask(method, self.url + path, body, self.authorization)
 
     def create(self, index: str, properties: dict[str, Any], dynamic: str = "strict") -> None:
         """Make an index with these mappings."""
