@@ -6,6 +6,7 @@ import typer
 
 from headrace.cli import (
     acls,
+    connect,
     dead_letters,
     dev,
     new,
@@ -71,6 +72,7 @@ app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(positions.app, name="positions")
 app.add_typer(projections.app, name="projections")
 app.command()(trace.trace)
+app.add_typer(connect.app, name="connect")
 app.add_typer(proto.app, name="proto")
 
 
