@@ -29,7 +29,9 @@ def redis(
     projection: Annotated[
         list[str] | None,
         typer.Option(
-            "--projection", metavar="NAME", help="Only this projector's documents; may be given several times."
+            "--projection",
+            metavar="NAME",
+            help="Only this projector, or its version NAME-vN; several times.",
         ),
     ] = None,
     web_port: Annotated[
@@ -74,8 +76,8 @@ def _declared(deployment: Deployment) -> "list[Redis]":
 
 
 def _chosen(declared: "list[Redis]", names: Iterable[str]) -> "list[Redis]":
-    known = {one.projector.name for one in declared}
+    known = {name for one in declared for name in (one.projector.name, one.component)}
     for name in names:
         if name not in known:
             raise Failure(USAGE, f"no Redis is declared for {name!r}; there are: {', '.join(sorted(known))}")
-    return [one for one in declared if not names or one.projector.name in names]
+    return [one for one in declared if not names or not {one.projector.name, one.component}.isdisjoint(names)]

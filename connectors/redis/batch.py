@@ -21,8 +21,6 @@ class Batch:
     size: int = 0
     documents: dict[bytes, tuple[bytes | None, int]] = field(default_factory=dict)
     """By id: the value, None to delete it, and the record's time in milliseconds."""
-    passed_over: int = 0
-    """Records without a key, which name no document."""
 
     @property
     def full(self) -> bool:
@@ -33,8 +31,6 @@ class Batch:
         """Add a record, the next one of the partition."""
         self.next, self.at = offset + 1, at
         self.records += 1
-        if key is None:
-            self.passed_over += 1
-            return
-        self.size += len(key) + len(value or b"")
-        self.documents[key] = (value, at)
+        if key is not None:  # brokers accept no others on a compacted topic
+            self.size += len(key) + len(value or b"")
+            self.documents[key] = (value, at)

@@ -45,7 +45,7 @@ def run(settings: Settings, declared: Sequence[Redis]) -> None:
 
 
 async def _run(settings: Settings, declared: Sequence[Redis]) -> None:
-    stop, metrics = threading.Event(), Metrics()
+    stop, metrics = threading.Event(), Metrics(one.component for one in declared)
     writers = [Writer(settings, one, metrics, stop) for one in declared]
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

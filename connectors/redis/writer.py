@@ -31,7 +31,7 @@ _POLL = 0.2
 _LOG_INTERVAL = 30.0  # seconds between two lines about the same trouble
 _CHECK_INTERVAL = 10.0
 _COMMIT_INTERVAL = 1.0
-_TOUCH_INTERVAL = 60.0
+_TOUCH_INTERVAL = 5.0
 
 
 @dataclass(slots=True)
@@ -172,8 +172,6 @@ class Writer:
         self._attempt = 0
         self._uncommitted[number] = batch.next
         self._metrics.documents.labels(self.name).inc(batch.records)
-        if batch.passed_over:
-            self._complain("records without a key name no document", f"{self._topic}/{number} up to {batch.next}")
 
     def _refused(self, number: int, batch: Batch) -> None:
         """Another writer was here, or Redis was restored from an older copy."""
@@ -184,7 +182,11 @@ class Writer:
         self._give_up([number])
 
     def _touch(self) -> None:
-        """What is at the end of its log says so now and then: only by that is it known that no deletion is missing."""
+        """What is at the end of its log says so now and then.
+
+        By that it is known later that no deletion was missed; and a Redis that is away, or was restored from an older
+        copy, is noticed while nothing is written.
+        """
         for number, state in list(self._reading.items()):
             if state.at_end and self._is_due(state):
                 self._write(number, Batch(state.next, state.next), True)

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from uuid import uuid4
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from headrace import Projector, Topology
 from headrace.connectors.redis import Redis
@@ -56,7 +57,7 @@ class BriefCards(Projector[Card]):
 
 
 topology = Topology(Accounts)
-sinks = (Redis(PlayerCards), Redis(BriefCards, expires=timedelta(hours=1)))
+sinks = (Redis(PlayerCards), Redis(LaterCards), Redis(BriefCards, expires=timedelta(hours=1)))
 
 
 class Cards:
@@ -70,21 +71,22 @@ class Cards:
         self.writers: list[Worker] = []
         self._producer: Producer | None = None
 
-    def create(self, **config: str) -> None:
+    def create(self, config: Mapping[str, str] | None = None) -> None:
         """Create the topic."""
-        spec = TopicSpec(self.topic, self.settings.partitions, {"cleanup.policy": "compact", **config})
+        spec = TopicSpec(self.topic, self.settings.partitions, {"cleanup.policy": "compact", **(config or {})})
         topics.create(self.settings, [spec])
 
     def delete(self) -> None:
         """Delete the topic."""
         self._producer = None
-        (future,) = topics.admin(self.settings).delete_topics([self.topic], request_timeout=20).values()
-        future.exception(20)
+        admin = topics.admin(self.settings)  # its futures complete only while it is referenced
+        (future,) = admin.delete_topics([self.topic], request_timeout=20).values()
+        future.result(20)
 
     def writer(self, name: str = "w", **variables: Any) -> Worker:
         """`headrace sinks redis` as a process, not started yet."""
         worker = Worker(
-            self.folder / name, self.settings, REDIS_URL=self.redis.url, CARDS=self.projector.name, **variables
+            self.folder / name, self.settings, REDIS_URL=self.redis.url, **{"CARDS": self.component, **variables}
         )
         worker.runner = Path(__file__)
         self.writers.append(worker)
@@ -131,11 +133,21 @@ class Cards:
                 found[key] = entry.value
         return found
 
+    def committed(self) -> dict[int, int]:
+        """The offsets of the writers' group, by partition."""
+        group = f"{self.settings.prefix}main.{self.component}.redis"
+        with Consumer({"bootstrap.servers": self.settings.bootstrap, "group.id": group}) as reader:
+            asked = [TopicPartition(self.topic, number) for number in range(self.settings.partitions)]
+            return {place.partition: place.offset for place in reader.committed(asked, 20)}
+
     def stored(self) -> dict[bytes, bytes]:
         """What is in Redis."""
         with self.redis.client() as client:
             keys = list(client.scan_iter(f"{{{self.settings.prefix}main.{self.component}.*}}:*", 1000))
-            values: Any = client.mget(keys) if keys else []
+            pipe = client.pipeline(transaction=False)  # MGET needs all keys in one slot
+            for key in keys:
+                pipe.get(key)
+            values = pipe.execute()
         return {key: value for key, value in zip(keys, values, strict=True) if value is not None}
 
     def await_exact(self, seconds: float = 30.0) -> dict[bytes, bytes]:
@@ -158,11 +170,16 @@ class Cards:
 
 @contextmanager
 def cards(
-    bootstrap: str, redis: RedisServer, folder: Path, projector: type[Projector[Any]] = PlayerCards, **config: str
+    bootstrap: str,
+    redis: RedisServer,
+    folder: Path,
+    projector: type[Projector[Any]] = PlayerCards,
+    *,
+    config: Mapping[str, str] | None = None,
 ) -> Iterator[Cards]:
     """A deployment; in the end its writers are killed, and its topic deleted."""
     deployment = Cards(bootstrap, redis, folder, projector)
-    deployment.create(**config)
+    deployment.create(config)
     try:
         yield deployment
     finally:
@@ -171,8 +188,33 @@ def cards(
         deployment.delete()
 
 
+def _with_faults(write: Any, folder: Path) -> Any:
+    """`Store.write` with the points `before` and `after` it, at which the process can be hit; see bank/worker.py."""
+    fault = folder / "fault"
+
+    def reach(point: str) -> None:
+        try:
+            planned, name = fault.read_text().split()
+        except FileNotFoundError:
+            return
+        if planned == point:
+            fault.unlink()
+            os.kill(os.getpid(), signal.Signals[name])
+
+    def faulty(*arguments: Any) -> Any:
+        reach("before")
+        written = write(*arguments)
+        reach("after")
+        return written
+
+    return faulty
+
+
 if __name__ == "__main__":
     from headrace.cli.main import app
+    from headrace.connectors.redis.store import Store
 
+    store: Any = Store
+    store.write = _with_faults(store.write, Settings().state_dir)
     os.environ["HEADRACE_TOPOLOGY"] = "tests.support.cards:topology"
     app(["sinks", "redis", "--projection", os.environ["CARDS"]])

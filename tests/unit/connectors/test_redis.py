@@ -103,7 +103,7 @@ def test_the_last_record_of_a_document_counts() -> None:
     batch.take(13, b"anna", None, 3)
     batch.take(17, None, b"3", 4)
     assert batch.documents == {b"anna": (None, 3), b"mike": (b"2", 2)}
-    assert (batch.begin, batch.next, batch.at, batch.records, batch.passed_over) == (10, 18, 4, 4, 1)
+    assert (batch.begin, batch.next, batch.at, batch.records) == (10, 18, 4, 4)
 
 
 def test_a_batch_is_bounded_in_records_and_in_bytes() -> None:
