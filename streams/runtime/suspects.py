@@ -9,6 +9,7 @@ import threading
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
@@ -98,11 +99,12 @@ class Suspects:
         Time-outs have no offsets; what ends at 0 is taken for time-outs.
         """
         self.at[0] = ALL
-        self._write(
-            _COUNT,
-            _RANGES,
-            [Suspect(*of, *((max(0, first), end) if end else _TIMEOUTS), 0) for of, (first, end) in ranges.items()],
-        )
+        words, at = self._words, _RANGES  # one by one, which takes a third of the time that an array takes
+        for (topic, partition), (first, end) in islice(ranges.items(), _MOST):
+            words[at], words[at + 1] = self._numbers[topic], partition
+            words[at + 2], words[at + 3] = (max(0, first), end) if end else _TIMEOUTS
+            at += _ENTRY
+        words[_COUNT] = (at - _RANGES) // _ENTRY
 
     def clear(self) -> None:
         """Note that nothing is at work."""
