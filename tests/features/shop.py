@@ -19,7 +19,6 @@ from headrace import (
     Send,
     StateOf,
     Topology,
-    Transient,
     applies,
     compensates,
     handles,
