@@ -6,6 +6,7 @@ import typer
 
 from headrace.cli import (
     acls,
+    connect,
     dead_letters,
     dev,
     new,
@@ -14,6 +15,7 @@ from headrace.cli import (
     projections,
     proto,
     roots,
+    sinks,
     topics,
     topology,
     trace,
@@ -70,7 +72,9 @@ app.command()(acls.acls)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(positions.app, name="positions")
 app.add_typer(projections.app, name="projections")
+app.add_typer(sinks.app, name="sinks")
 app.command()(trace.trace)
+app.add_typer(connect.app, name="connect")
 app.add_typer(proto.app, name="proto")
 
 

@@ -1,5 +1,6 @@
 """Who reacts to the bank's events: sagas and a process manager between purses and the book."""
 
+import os
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import ClassVar
@@ -54,6 +55,8 @@ class Keeper(Saga):
     def deposited(self, event: Deposited, context: EventContext) -> Iterator[Send[Annotate | Touch]]:
         if event.amount == 13 and self.broken:
             raise ZeroDivisionError("thirteen")
+        if event.amount == 666 and self.broken:
+            os._exit(9)
         if event.amount == 14 and Keeper.stumbles > 0:
             Keeper.stumbles -= 1
             raise Transient("stumbled")
@@ -131,6 +134,8 @@ class Warden(ProcessManager[Account]):
     def impatient(
         self, state: Account, event: Withdraw, context: ProcessContext
     ) -> Iterator[Stashed | Swollen | Send[Annotate | Touch]]:
+        if event.amount == 66:
+            os._exit(9)
         if event.amount == 60:  # more than the state may hold
             yield Swollen(ballast=b"x" * 600_000)
             yield Swollen(ballast=b"y" * 600_000)

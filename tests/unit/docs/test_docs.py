@@ -272,7 +272,14 @@ def test_pages_use_no_former_names(page: Path) -> None:
     assert [text for text in code if text.startswith(FORMER)] == []
 
 
-NO_MODULES = ("headrace.v1", "headrace.replies", "headrace.editions", "headrace.timers", "headrace.commands")
+NO_MODULES = (
+    "headrace.v1",
+    "headrace.replies",
+    "headrace.editions",
+    "headrace.timers",
+    "headrace.commands",
+    "headrace.projections",
+)
 """Message types, topics, and a group of entry points."""
 
 

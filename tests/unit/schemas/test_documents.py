@@ -230,7 +230,7 @@ def test_what_people_write_for_people_does_not_change_it() -> None:
         [NAME, ("count", int, 1)],
         [NAME, ("count", list[int], field(default_factory=list))],
     ],
-    ids=str,
+    ids=["fewer", "more", "another name", "another type", "optional", "another default", "a list"],
 )
 def test_fields_change_it(fields: list[Any]) -> None:
     assert DocumentCodec(row(*fields)).fingerprint != BASE
