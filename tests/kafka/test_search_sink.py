@@ -6,6 +6,7 @@ An independent reader folds the log. Versions are compared too, since they keep 
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -122,6 +123,33 @@ def test_an_alias_that_goes_away_never_becomes_an_index(sink: Sink, connect: Emb
     server.request("PUT", f"/{real}/_alias/{alias}")
     sink.await_caught_up()
     assert len(server.documents(real)) == 100
+
+
+SETTINGS = ("PUT", "_settings")
+FAULTS: dict[str, list[tuple[str, str, Any]]] = {
+    "cluster_block_exception": [(*SETTINGS, {"index.blocks.write": blocked}) for blocked in (True, False)],
+    "pipeline with id": [(*SETTINGS, {"index.default_pipeline": name}) for name in ("nowhere", "_none")],
+    "index_closed_exception": [("POST", "_close", None), ("POST", "_open", None)],
+}
+"""What the server says of an index that takes no documents, and the requests that make it so and undo it."""
+
+
+def test_what_the_index_is_at_fault_for_is_waited_for(sink: Sink, connect: EmbeddedConnect) -> None:
+    """Some of these have the status 400, as a bad document has."""
+    sink.deploy()
+    for number, (reason, requests) in enumerate(FAULTS.items()):
+        said = re.compile(rf"RetriableException: index {sink.index} at \S+ HTTP \d+ .*{reason}")
+        for method, path, body in requests:
+            status, answer = sink.server.request(method, f"/{sink.index}/{path}", body)
+            assert status == 200, answer
+            if not said.search(connect.logs[0].read_text()):
+                sink.documents.write({f"p{i}": card(i, number) for i in range(50)})
+                seen(connect, said)
+        check(sink)
+
+
+def seen(connect: EmbeddedConnect, said: re.Pattern[str]) -> None:
+    until(lambda: said.search(connect.logs[0].read_text()) is not None, f"the worker's log has {said.pattern}")
 
 
 # a compacted topic would take no record without a key

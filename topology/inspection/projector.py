@@ -177,7 +177,7 @@ def _document(projector: type[Projector[Any]], mistakes: list[str]) -> type[Any]
     if not (is_message(found) or (isinstance(found, type) and is_dataclass(found))):
         mistakes.append(f"{name}: names no document; write class {name}(Projector[YourDocument]), a dataclass")
         return None
-    if getattr(found, "__dataclass_params__", None) and found.__dataclass_params__.frozen:
+    if (params := getattr(found, "__dataclass_params__", None)) and params.frozen:
         mistakes.append(f"{name}: {found.__name__} is frozen; a document is changed by the projector's methods")
         return None
     try:

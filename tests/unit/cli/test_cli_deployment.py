@@ -85,7 +85,7 @@ def test_a_module_in_the_working_folder_is_found(tmp_path: Path, monkeypatch: py
         ("shop", "must be written MODULE:NAME"),
         ("no.such.module:topology", "there is no module no; looked in"),
         ("headrace.nothing:topology", "there is no module headrace.nothing"),
-        ("headrace.examples.poker:tables", "has no tables; topologies in it: room, topology"),
+        ("headrace.examples.poker:tables", "has no tables; topologies in it: read_side, room, topology"),
         ("headrace.examples.poker:Hand", "is a type; it must be a headrace Topology"),
     ],
 )

@@ -1,6 +1,7 @@
 """Documents as JSON: what is written and read back, what is refused, and what changes the fingerprint of a type."""
 
 import json
+import re
 from dataclasses import dataclass, field
 from dataclasses import make_dataclass as make
 from datetime import UTC, datetime
@@ -107,7 +108,7 @@ def test_equal_documents_have_equal_bytes(notes: list[tuple[str, str]], chance: 
         {"last": None},
         {"name": b"bytes"},
     ],
-    ids=str,
+    ids=lambda wrong: re.sub(" at 0x[0-9a-f]+", "", str(wrong)),
 )
 def test_what_does_not_fit_the_type_is_not_written(wrong: dict[str, Any]) -> None:
     """It would be found when the document is read again, which is too late."""
