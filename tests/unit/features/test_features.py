@@ -134,7 +134,7 @@ def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.Fixtu
     yield world
     roots: dict[str, set[str]] = defaultdict(set)
     for domain in shop.topology.components:
-        for kind in ("commands", "facts", "events"):
+        for kind in ("commands", "facts", "events", "documents"):
             for record in world.records(domain, kind):
                 roots[domain].add(record.headers["ce_subject"].decode())
     for domain, names in roots.items():
