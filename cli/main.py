@@ -4,7 +4,21 @@ from typing import Annotated
 
 import typer
 
-from headrace.cli import acls, dead_letters, dev, new, plugins, positions, proto, roots, topics, topology, trace, worker
+from headrace.cli import (
+    acls,
+    connect,
+    dead_letters,
+    dev,
+    new,
+    plugins,
+    positions,
+    proto,
+    roots,
+    topics,
+    topology,
+    trace,
+    worker,
+)
 from headrace.cli.errors import reported
 
 EXIT_CODES = """\b
@@ -55,6 +69,7 @@ app.command("topology")(topology.topology)
 app.command()(acls.acls)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(positions.app, name="positions")
+app.add_typer(connect.app, name="connect")
 app.command()(trace.trace)
 app.add_typer(proto.app, name="proto")
 
