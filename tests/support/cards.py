@@ -5,6 +5,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
+import pytest
+
 from headrace import Iceberg, Jdbc, Projector, Search, Sinks, Snowflake, Topology, projects
 from headrace.topology.describe import Description
 from headrace.topology.inspection import spec
@@ -59,14 +61,13 @@ class _Spec(ComponentSpec):
         return None
 
 
-if Projector not in spec._KINDS:
-
-    @spec.inspects(Projector)
-    def _inspect(projector: type[Projector[Any]], mistakes: list[str]) -> _Spec:
-        return _Spec(name=version_name(projector.name, projector.version), class_name=projector.__name__)
+def _inspect(projector: type[Projector[Any]], mistakes: list[str]) -> _Spec:
+    return _Spec(name=version_name(projector.name, projector.version), class_name=projector.__name__)
 
 
-topology = Topology(Accounts, PlayerCards)
+with pytest.MonkeyPatch.context() as patch:  # for this topology alone
+    patch.setitem(spec._KINDS, Projector, _inspect)
+    topology = Topology(Accounts, PlayerCards)
 sinks = Sinks(
     Search(PlayerCards, {"name": {"type": "text"}}, user="headrace", password="${env:SEARCH_PASSWORD}"),  # noqa: S106
     Snowflake(PlayerCards),
