@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from headrace.cli import connect_worker
 from headrace.cli.deployment import Deployment, Json, deployed
 from headrace.cli.errors import ENVIRONMENT, NO, USAGE, Failure
 from headrace.cli.escape import printable
+from headrace.extras import MissingExtra
 
 if TYPE_CHECKING:
     from headrace.connectors.connect.client import ConnectClient
@@ -22,9 +24,17 @@ DIFFERENT = 2
 """Exit code of `diff`, as of other tools that compare what is with what is to be."""
 
 app = typer.Typer(help="Sinks in Kafka Connect: compare, deploy, operate.", no_args_is_help=True, rich_markup_mode=None)
+app.command()(connect_worker.start)
+app.command()(connect_worker.stop)
+app.command()(connect_worker.plugin)
 
 Address = Annotated[
-    str, typer.Option("--connect", metavar="URL", help="A worker of Kafka Connect; by default HEADRACE_CONNECT_URL.")
+    str,
+    typer.Option(
+        "--connect",
+        metavar="URL",
+        help="A worker of Kafka Connect; by default HEADRACE_CONNECT_URL, else that of `headrace connect start`.",
+    ),
 ]
 Name = Annotated[str, typer.Argument(metavar="CONNECTOR", help="In full, or without prefix and edition.")]
 Names = Annotated[
@@ -182,15 +192,26 @@ def _look(deployment: Deployment, connect: str) -> "Deployed":
 def _client(connect: str) -> "ConnectClient":
     from headrace.connectors.connect.client import ConnectClient
 
-    url = connect or os.environ.get("HEADRACE_CONNECT_URL", "")
+    url = connect or os.environ.get("HEADRACE_CONNECT_URL", "") or _own_worker()
     if not url:
         raise Failure(
-            ENVIRONMENT, "no Kafka Connect named; set HEADRACE_CONNECT_URL or --connect to http://HOST:PORT of a worker"
+            ENVIRONMENT,
+            "no Kafka Connect named; set HEADRACE_CONNECT_URL or --connect to http://HOST:PORT of a worker, or run "
+            "`headrace connect start`",
         )
     try:
         return ConnectClient(url)
     except ValueError as error:
         raise Failure(USAGE if connect else ENVIRONMENT, str(error)) from None
+
+
+def _own_worker() -> str:
+    try:
+        from headrace.embedded.detached import Detached
+    except MissingExtra:
+        return ""
+    state = Detached(connect_worker.home()).state()
+    return "" if state is None else f"http://127.0.0.1:{state.ports[0]}"
 
 
 def _sinks(deployment: Deployment) -> "Sinks":

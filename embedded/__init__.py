@@ -1,9 +1,10 @@
-"""An embedded Apache Kafka: fetched once, started in seconds, stopped when the program ends."""
+"""An embedded Apache Kafka, and a Connect worker: fetched once, started in seconds, stopped when the program ends."""
 
 from headrace.extras import MissingExtra
 
 try:
     from headrace.embedded.broker import EmbeddedKafka, prepare
+    from headrace.embedded.connect import EmbeddedConnect
     from headrace.embedded.errors import (
         BrokerFailed,
         DataMismatch,
@@ -19,6 +20,7 @@ except ModuleNotFoundError as error:
 __all__ = [
     "BrokerFailed",
     "DataMismatch",
+    "EmbeddedConnect",
     "EmbeddedKafka",
     "EmbeddedKafkaError",
     "JarsUnavailable",

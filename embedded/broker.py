@@ -114,7 +114,7 @@ class EmbeddedKafka:
         if self._plan is not None:
             return self
         for port in self._ports or ():
-            if not _is_free(port):
+            if not is_free(port):
                 raise PortTaken(f"port {port} of {HOST} is in use; stop what listens there, or choose another port")
         if self._data_dir and brokers_in(self._data_dir) not in (None, self.brokers):
             raise DataMismatch(
@@ -134,7 +134,7 @@ class EmbeddedKafka:
     def stop(self) -> None:
         """Stop all brokers: cleanly if their data stays, else by SIGKILL. Nothing happens if none was started."""
         if self._data_dir is not None:
-            _stop_in_order(self._processes)
+            stop_in_order(self._processes)
         self._abandon()
 
     def check(self) -> bool:
@@ -166,7 +166,7 @@ class EmbeddedKafka:
 
     def restart(self, broker: int = 0) -> None:
         """Start one broker again, on its ports and data, stopping it first if it runs; wait until it is ready."""
-        _stop_in_order([self._processes[broker]])
+        stop_in_order([self._processes[broker]])
         self._processes[broker] = self._launch(self._started().nodes[broker])
         self._await_ready([broker])
 
@@ -240,7 +240,7 @@ class EmbeddedKafka:
         wait(lambda: b"Fencing broker" in log.read_bytes())
         wait_for_a_write()  # this one may have begun before that, so wait for another one
         wait_for_a_write()
-        _stop_in_order([controller])
+        stop_in_order([controller])
 
     def _run(self, name: str, node: Node, command: list[str], log: str, *, detached: bool = False) -> Process:
         (node.folder / "server.properties").write_text(render(self._started().properties(node)))
@@ -323,10 +323,11 @@ def free_ports(count: int, avoid: Sequence[int] = ()) -> list[int]:
     connecting to a broker that is down may get that broker's port itself, and the broker could not start again.
     """
     ports = random.sample(range(12_000, 31_000), 10_000)
-    return list(itertools.islice((port for port in ports if port not in avoid and _is_free(port)), count))
+    return list(itertools.islice((port for port in ports if port not in avoid and is_free(port)), count))
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Whether nothing listens on a port of 127.0.0.1."""
     try:
         socket.create_server((HOST, port)).close()
     except OSError:
@@ -334,7 +335,7 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _stop_in_order(processes: Sequence[Process]) -> None:
+def stop_in_order(processes: Sequence[Process]) -> None:
     """Send SIGTERM to all, and wait; those that take too long are killed."""
     for process in processes:
         process.signal(signal.SIGTERM)

@@ -1,10 +1,11 @@
-"""A Kafka that outlives the program that started it; a state file in its folder says where it runs."""
+"""A Kafka, or a Connect worker, that outlives the program that started it; a state file says where it runs."""
 
 import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 
@@ -13,9 +14,24 @@ from headrace.embedded.broker import STOP_SECONDS, EmbeddedKafka, brokers_at, br
 DEFAULT_PORT = 9092
 
 
+class Started(Protocol):
+    """What was started, and runs: see EmbeddedKafka and EmbeddedConnect."""
+
+    @property
+    def bootstrap(self) -> str: ...
+    @property
+    def ports(self) -> list[int]: ...
+    @property
+    def data_dir(self) -> Path: ...
+    @property
+    def logs(self) -> list[Path]: ...
+    @property
+    def pids(self) -> list[int]: ...
+
+
 @dataclass(frozen=True)
 class State:
-    """The content of the state file: a Kafka that was started."""
+    """The content of the state file: a Kafka, or a Connect worker, that was started."""
 
     bootstrap: str
     ports: list[int]
@@ -27,7 +43,7 @@ class State:
 
     @property
     def alive(self) -> int:
-        """Number of its brokers that run."""
+        """Number of its processes that run."""
         return self.each(lambda process: None)
 
     @property
@@ -36,7 +52,7 @@ class State:
         return brokers_at(self.bootstrap, 2.0) > 0
 
     def each(self, action: Callable[[psutil.Process], None]) -> int:
-        """Call `action` for each broker that runs; returns their number."""
+        """Call `action` for each process that runs; returns their number."""
         count = 0
         for pid, log in zip(self.pids, self.logs, strict=True):
             try:
@@ -51,7 +67,7 @@ class State:
 
 
 class Detached:
-    """The Kafka of one folder.
+    """The Kafka, or the Connect worker, of one folder.
 
     Args:
         home: holds the state file and, unless told otherwise, the data.
@@ -62,7 +78,7 @@ class Detached:
         self._file = home.resolve() / "state.json"
 
     def state(self) -> State | None:
-        """The Kafka that runs; None if there is none, even if a state file was left behind."""
+        """What runs; None if nothing does, even if a state file was left behind."""
         try:
             known = State(**json.loads(self._file.read_text()))
         except (OSError, ValueError, TypeError):
@@ -76,18 +92,18 @@ class Detached:
         port = DEFAULT_PORT if port is None else port
         return EmbeddedKafka(brokers, data, range(port, port + brokers) if port else None, detached=detached)
 
-    def write(self, kafka: EmbeddedKafka) -> State:
-        """Write the state file for a Kafka that has been started."""
-        logs = [str(log) for log in kafka.logs]
-        state = State(kafka.bootstrap, kafka.ports, str(kafka.data_dir), logs, kafka.pids, time.time())
+    def write(self, one: Started) -> State:
+        """Write the state file for what has been started."""
+        logs = [str(log) for log in one.logs]
+        state = State(one.bootstrap, one.ports, str(one.data_dir), logs, one.pids, time.time())
         self._file.parent.mkdir(parents=True, exist_ok=True)
         self._file.write_text(json.dumps(asdict(state), indent=2) + "\n")
         return state
 
     def stop(self) -> State | None:
-        """Stop the Kafka that runs, and return it; None if there is none. Its data stays.
+        """Stop what runs, and return it; None if nothing does. Its data stays.
 
-        Brokers that do not stop in time get SIGKILL.
+        Processes that do not stop in time get SIGKILL.
         """
         running = self.state()
         if running is not None:

@@ -22,4 +22,4 @@ class DataMismatch(EmbeddedKafkaError):
 
 
 class BrokerFailed(EmbeddedKafkaError):
-    """A broker's process has ended, or was not ready before the deadline."""
+    """The process of a broker, or of a Connect worker, has ended, or was not ready before the deadline."""

@@ -1,11 +1,12 @@
 """Kafka Streams as a process of its own: its jars fetched, our program for it compiled, and run."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from headrace.bench.peers.java import compiled
 from headrace.bench.processes import program
+from headrace.embedded.compiler import compiled
 from headrace.embedded.jars import cache_folder, fetch_jars, find_jars, find_java
 from headrace.streams.settings import Settings
 
@@ -18,7 +19,8 @@ def prepared() -> str:
     jars = cache_folder() / "kafka-streams-4.3.1"
     if not jars.exists():
         fetch_jars(jars, _PINS, "Kafka Streams 4.3.1", "75 MB")
-    return compiled(_SOURCE, [*sorted(jars.glob("*.jar")), *find_jars()])
+    libraries = [*sorted(jars.glob("*.jar")), *find_jars()]
+    return os.pathsep.join(map(str, [compiled([_SOURCE], libraries), *libraries]))
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""The search sink: documents of projectors in OpenSearch and Elasticsearch, by Kafka Connect."""

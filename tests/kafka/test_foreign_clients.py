@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from google.protobuf.message import Message
 
-from headrace.bench.peers import java
 from headrace.embedded import EmbeddedKafka
+from headrace.embedded.compiler import compiler
 from headrace.schemas.headrace_v1_pb2 import Reply
 from tests.support.bank import messages_pb2 as pb
 from tests.support.bank.accounts import topology
@@ -37,7 +37,7 @@ def bootstrap(own_kafka: EmbeddedKafka) -> str:
 def senders(bank: Deployment, folder: Path) -> Iterator[list[Sender]]:
     """One by each client; skips the test where there is no Java compiler and none can be fetched."""
     try:
-        java.compiler()
+        compiler()
     except (OSError, RuntimeError) as error:
         pytest.skip(f"no Java compiler: {error}")
     topic, started = bank.topic("commands"), list[Sender]()

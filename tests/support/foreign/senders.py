@@ -5,6 +5,7 @@ attributes as `name=value`. It sends each until it is at the broker, with the sa
 line: `sent`, id and partition; or `failed`, id and error. It ends when no more comes and all was sent.
 """
 
+import os
 import random
 import subprocess
 import sys
@@ -19,8 +20,8 @@ from pathlib import Path
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
-from headrace.bench.peers import java
 from headrace.embedded import find_jars, find_java
+from headrace.embedded.compiler import compiled
 from tests.support import deadlines
 from tests.support.bank import messages_pb2 as pb
 
@@ -32,7 +33,9 @@ _ATTEMPT = 1.5
 def java_program() -> list[str]:
     """The command line of the Java client's program."""
     jvm = ["-Xmx128m", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"]
-    return [str(find_java()), *jvm, "-cp", java.compiled(_FOLDER / "Sender.java", find_jars()), "Sender"]
+    libraries = find_jars()
+    path = [compiled([_FOLDER / "Sender.java"], libraries), *libraries]
+    return [str(find_java()), *jvm, "-cp", os.pathsep.join(map(str, path)), "Sender"]
 
 
 def aiokafka_program() -> list[str]:

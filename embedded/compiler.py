@@ -1,4 +1,4 @@
-"""Java programs of one file, compiled where there is a Java but no JDK: Eclipse's compiler is a jar like any other."""
+"""Java programs of a few files, compiled where there is a Java but no JDK: Eclipse's compiler is a jar of its own."""
 
 import hashlib
 import os
@@ -24,23 +24,28 @@ def compiler() -> list[Path]:
     return sorted(jars.glob("*.jar"))
 
 
-def compiled(source: Path, libraries: Sequence[Path]) -> str:
-    """The class path of a program, which is compiled when it was not yet; RuntimeError says what is wrong with it."""
-    kind = f"{source.stem.lower()}-{hashlib.sha256(source.read_bytes()).hexdigest()[:12]}"
+def compiled(sources: Sequence[Path], libraries: Sequence[Path]) -> Path:
+    """The folder with a program's classes, which is compiled when it was not yet.
+
+    It is named after the first source. RuntimeError says what is wrong with the program; see also `compiler`.
+    """
+    content = b"".join(source.read_bytes() for source in sources)
+    kind = f"{sources[0].stem.lower()}-{hashlib.sha256(content).hexdigest()[:12]}"
     classes = cache_folder() / kind
-    path = os.pathsep.join(str(jar) for jar in libraries)
     if not classes.exists():
+        path = os.pathsep.join(map(str, libraries))
         main = ["-cp", os.pathsep.join(map(str, compiler())), "org.eclipse.jdt.internal.compiler.batch.Main"]
         # not to its place at once: another process may look there meanwhile
         part = classes.with_name(f"{kind}.{os.getpid()}")
-        command = [str(find_java()), *main, "-17", "-encoding", "UTF-8", "-cp", path, "-d", str(part), str(source)]
+        options = ["-17", "-encoding", "UTF-8", "-cp", path, "-d", str(part)]
+        command = [str(find_java()), *main, *options, *map(str, sources)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise RuntimeError(f"{source.name} cannot be compiled: {done.stdout}{done.stderr}")
+            raise RuntimeError(f"{sources[0].name} cannot be compiled: {done.stdout}{done.stderr}")
         try:
             part.rename(classes)
         except OSError:
             if not classes.exists():  # else the other one was quicker
                 raise
             shutil.rmtree(part)
-    return os.pathsep.join([str(classes), path])
+    return classes
