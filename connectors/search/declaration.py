@@ -69,6 +69,8 @@ class Search:
         plugin = self.plugin or next((name for name, cls in PLUGINS.items() if cls in offered), "headrace")
         if plugin not in PLUGINS:
             raise ValueError(f"{source}: there is no plugin {plugin!r}; there are {', '.join(PLUGINS)}")
+        if bool(self.user) != bool(self.password) or (self.user and self.api_key):
+            raise ValueError(f"{source}: give user and password, or api_key, or none of them")
         if self.api_key and plugin != "headrace":
             raise ValueError(f"{source}: the plug-in {plugin} takes no api_key; give user and password")
         own = self._own(index) if plugin == "headrace" else self._others(plugin)
@@ -81,11 +83,11 @@ class Search:
     def _own(self, index: str) -> dict[str, str]:
         return {
             "value.converter": BYTES,
-            "url": self.url,
+            "connection.url": self.url,
+            "connection.username": self.user,
+            "connection.password": self.password,
+            "connection.api.key": self.api_key,
             "index": index,
-            "user": self.user,
-            "password": self.password,
-            "api.key": self.api_key,
         }
 
     def _others(self, plugin: Plugin) -> dict[str, str]:

@@ -48,11 +48,24 @@ def test_connectors_of_others_are_not_seen_and_left_over_ones_are() -> None:
 
 def test_secrets_that_connect_returns_are_masked() -> None:
     plugin = SEARCH.config["connector.class"]
-    actual = changed(SEARCH, password="hunter2", url="https://a:b@search", pin="1234", user="mike")  # noqa: S106
+    actual = changed(
+        SEARCH,
+        **{
+            "connection.password": "hunter2",
+            "connection.url": "https://a:b@search",
+            "pin": "1",
+            "connection.username": "m",
+        },
+    )
     found = {one.field: one.actual for one in compared(actual, {plugin: {"pin"}})}
-    assert found == {"password": MASK, "url": MASK, "pin": MASK, "user": "mike"}
+    assert found == {
+        "connection.password": MASK,
+        "connection.url": MASK,
+        "pin": MASK,
+        "connection.username": "m",
+    }
 
 
 def test_what_is_declared_by_reference_hides_what_is_there() -> None:
-    (found,) = compared(changed(SEARCH, url="https://search.internal"))
+    (found,) = compared(changed(SEARCH, **{"connection.url": "https://search.internal"}))
     assert (found.declared, found.actual) == ("${env:SEARCH_URL}", MASK)

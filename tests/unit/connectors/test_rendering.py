@@ -175,6 +175,7 @@ def test_the_same_sink_twice_is_a_mistake() -> None:
     [
         (Search(PlayerCards, {"nmae": {"type": "text"}}), "mappings names nmae, and the document has: name, chips"),
         (Search(PlayerCards, plugin="aiven", api_key="${env:KEY}"), "aiven takes no api_key"),
+        (Search(PlayerCards, user="u"), "give user and password, or api_key"),
         (Search(PlayerCards, plugin="other"), "no plugin 'other'; there are headrace, confluent, aiven"),  # type: ignore[arg-type]
         (Jdbc(PlayerCards, table="cards; DROP TABLE x"), "must be a name of small letters"),
         (Snowflake(PlayerCards, schema='P"'), "must be a name without quotes"),
