@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from headrace.embedded import EmbeddedKafka
+from headrace.connectors.search.plugin import plugin
+from headrace.embedded import EmbeddedConnect, EmbeddedKafka
 from tests.support.deployment import Deployment, deployed
 from tests.support.workflow_deployment import WorkflowDeployment, workflow_of
 
@@ -28,6 +30,16 @@ def bootstrap(request: pytest.FixtureRequest) -> str:
         return given
     own: EmbeddedKafka = request.getfixturevalue("kafka")
     return own.bootstrap
+
+
+@pytest.fixture(scope="session")
+def connect(bootstrap: str) -> Iterator[EmbeddedConnect]:
+    """The session's own Connect worker, with the search sink; a test may kill it, and starts it again."""
+    # A worker that was killed is known to be dead after this time.
+    quick = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 1000}
+    group = f"connect-{uuid.uuid4().hex[:8]}"
+    with EmbeddedConnect(bootstrap, [plugin().parent], group=group, properties=quick) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

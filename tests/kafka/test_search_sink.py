@@ -1,0 +1,183 @@
+"""The search sink on a real Connect worker, Kafka and search server: the index is what the log says, whatever happens.
+
+An independent reader folds the log. Versions are compared too, since they keep late duplicates away.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from headrace.embedded import EmbeddedConnect
+from tests.support.deployment import until
+from tests.support.search_server import ELASTICSEARCH, OPENSEARCH, Product, SearchServer
+from tests.support.search_sink import FIELDS, Documents, Sink
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
+LIMIT = 512 * 1024
+"""Bytes that the servers take in one request, fewer than a full batch of the sink has."""
+
+
+@pytest.fixture(scope="module", params=[OPENSEARCH, ELASTICSEARCH], ids=lambda product: product.name)
+def server(request: pytest.FixtureRequest) -> Iterator[SearchServer]:
+    """One search server at a time."""
+    product: Product = request.param
+    with SearchServer(product, f"http.max_content_length: {LIMIT}b") as running:
+        yield running
+
+
+@pytest.fixture
+def sink(connect: EmbeddedConnect, server: SearchServer, bootstrap: str) -> Iterator[Sink]:
+    """A topic, and a sink for it that does not run yet, with an index."""
+    sink = Sink(connect, server, Documents(bootstrap, f"cards-{uuid.uuid4().hex[:8]}"))
+    server.create(sink.index, FIELDS)
+    yield sink
+    if sink.connector.states():
+        sink.connector.delete()
+
+
+def card(number: int, chips: int) -> dict[str, Any]:
+    return {"name": f"player {number}", "chips": chips}
+
+
+def check(sink: Sink) -> None:
+    """Wait until the sink has caught up; then the index is as the log says, and nothing was set aside."""
+    sink.await_caught_up()
+    assert sink.server.documents(sink.index) == sink.documents.expected()
+    assert sink.dead_letters() == []
+
+
+def test_documents_come_change_and_go_and_come_again(sink: Sink) -> None:
+    documents, server = sink.documents, sink.server
+    documents.write({f"p{i}": card(i, 0) for i in range(3000)})
+    documents.write({f"ghost-{i}": card(i, 1) for i in range(100)} | {"p1": None, "p2": card(2, -1)}, abort=True)
+    sink.deploy()
+    check(sink)
+    assert len(server.documents(sink.index)) == 3000
+    documents.write({f"p{i}": card(i, i) for i in range(0, 3000, 2)})
+    documents.write({f"p{i}": None for i in range(0, 3000, 3)})
+    documents.write({"p3": None, "p5": None}, abort=True)
+    documents.write({"p6": card(6, 66), 'zoë|ü"\\\n/': card(7, 7)})
+    check(sink)
+    assert "p3" not in server.documents(sink.index)
+    assert server.documents(sink.index)["p5"][1] == card(5, 0)
+    # all of it again, against an index that is newer than most of the records
+    sink.connector.replay()
+    until(lambda: sum(documents.committed(sink.connector.name).values()) > 0, "it began anew")
+    check(sink)
+
+
+def test_a_killed_worker_loses_nothing(sink: Sink, connect: EmbeddedConnect) -> None:
+    documents, server = sink.documents, sink.server
+    for chips in range(4):
+        documents.write({f"p{i}": card(i, chips) if (i + chips) % 7 else None for i in range(5000)})
+    sink.deploy()
+
+    def begun() -> bool:
+        server.request("POST", f"/{sink.index}/_refresh")
+        return bool(server.request("GET", f"/{sink.index}/_count")[1]["count"] > 500)
+
+    until(begun, "documents came")
+    connect.kill()
+    on_the_way = sum(documents.committed(sink.connector.name).values())
+    assert on_the_way < 20_000, "it was done before it was killed"
+    connect.restart()
+    sink.connector.await_running()
+    check(sink)
+
+
+def test_a_missing_index_is_waited_for_and_never_made(sink: Sink, connect: EmbeddedConnect) -> None:
+    server, name = sink.server, sink.index
+    server.request("DELETE", f"/{name}")
+    sink.documents.write({f"p{i}": card(i, i) for i in range(100)})
+    sink.deploy()
+    log = connect.logs[0]
+    until(lambda: log.read_text().count(f"there is no index {name}") >= 8, "it looked for the index again and again")
+    assert server.request("GET", f"/{name}")[0] == 404
+    assert set(sink.connector.states()) == {"RUNNING"}
+    server.create(name, FIELDS)
+    check(sink)
+    assert server.request("GET", f"/{name}/_mapping")[1][name]["mappings"]["properties"] == FIELDS
+
+
+def test_an_alias_that_goes_away_never_becomes_an_index(sink: Sink, connect: EmbeddedConnect) -> None:
+    server, alias, real = sink.server, f"{sink.index}-read", sink.index
+    server.request("PUT", f"/{real}/_alias/{alias}")
+    sink.documents.write({"p1": card(1, 1)})
+    sink.deploy(index=alias)
+    check(sink)
+    server.request("DELETE", f"/{real}")
+    sink.documents.write({f"p{i}": card(i, 2) for i in range(100)})
+    until(lambda: f"index {alias} at" in connect.logs[0].read_text(), "a write found no alias")
+    until(lambda: f"there is no index {alias}" in connect.logs[0].read_text(), "it looked for the alias")
+    assert server.request("GET", f"/{alias}")[0] == 404
+    server.create(real, FIELDS)
+    server.request("PUT", f"/{real}/_alias/{alias}")
+    sink.await_caught_up()
+    assert len(server.documents(real)) == 100
+
+
+def test_only_what_cannot_be_a_document_is_set_aside(sink: Sink) -> None:
+    good = {f"p{i}": card(i, i) for i in range(500)}
+    bad: dict[bytes | None, tuple[Any, str]] = {
+        b"text": ({"name": "x", "chips": "no write index"}, "failed to parse field [chips] of type [long]"),
+        b"more": ({"name": "x", "chips": 1, "other": 1}, "strict_dynamic_mapping_exception"),
+        b"not json": (b'{"name": ', "is no JSON"),
+        b"no object": (b"[]", "no JSON object"),
+        b"goes on": (b'{"name": "x"} {}', "goes on behind"),
+        b"other encoding": ('{"name": "ਊ"}'.encode("utf-16"), "no UTF-8"),
+        b"empty": (b"", "no JSON object"),
+        b"k" * 513: ({"name": "x", "chips": 3}, "1 to 512 bytes"),
+        b"": ({"name": "x", "chips": 4}, "1 to 512 bytes"),
+        None: ({"name": "x", "chips": 5}, "no key"),
+        b"large": ({"name": "x" * LIMIT, "chips": 6}, "too large"),
+        b"immense": ({"name": "y" * 40_000, "chips": 7}, "immense term"),
+    }
+    with sink.documents.transaction():
+        sink.documents.put(b"text", card(1000, 1))  # good; what is refused comes behind it in the same batch
+        for number, (key, value) in enumerate(good.items()):
+            sink.documents.put(key.encode(), value)
+            if number % 40 == 0 and number // 40 < len(bad):
+                wrong = list(bad)[number // 40]
+                sink.documents.put(wrong, bad[wrong][0])
+        sink.documents.put(b"k" * 512, card(1001, 2))
+        sink.documents.put(b"lines", b'{\r\n  "name": "pretty",\n  "chips": 9\n}\n')
+        sink.documents.put(b"more", card(1002, 3))
+        sink.documents.put(b"never there", None)
+    sink.deploy()
+    sink.await_caught_up()
+    refused = {value if isinstance(value, bytes) else json.dumps(value).encode() for value, _ in bad.values()}
+    found = sink.server.documents(sink.index)
+    assert found == sink.documents.expected(refused)
+    assert {"text", "k" * 512, "lines", "more"} <= set(found)
+    dead = sink.dead_letters()
+    assert sorted((entry.key, entry.value) for entry in dead if entry.key) == sorted(
+        (key, value if isinstance(value, bytes) else json.dumps(value).encode())
+        for key, (value, _) in bad.items()
+        if key
+    )
+    assert len(dead) == len(bad)
+    for entry in dead:
+        reason = entry.headers["__connect.errors.exception.message"].decode()
+        assert bad[entry.key][1] in reason
+        assert entry.headers["ce_type"] == b"Card"
+
+
+def test_a_server_that_is_away_is_waited_for(sink: Sink, connect: EmbeddedConnect) -> None:
+    sink.documents.write({f"p{i}": card(i, 0) for i in range(1000)})
+    sink.deploy()
+    check(sink)
+    sink.server.stop()
+    sink.documents.write({f"p{i}": card(i, 1) if i % 5 else None for i in range(6000)})
+    log = connect.logs[0]
+    until(
+        lambda: log.read_text().count(f"no answer from the search server at {sink.server.url}") >= 4, "it tried again"
+    )
+    assert set(sink.connector.states()) == {"RUNNING"}
+    sink.server.start()
+    check(sink)
+    assert set(sink.connector.states()) == {"RUNNING"}
