@@ -77,6 +77,7 @@ class Deployed:
         checked before anything is changed. Raises ConnectFailed, SearchFailed.
         """
         actual = self.client.configs()
+        states = {name: status["connector"]["state"] for name, status in self.client.statuses().items()}
         changed = [one for one in self.declared if actual.get(one.name) != one.config]
         for one in changed:
             self._validate(one)
@@ -91,10 +92,11 @@ class Deployed:
             else:
                 self.client.create(one.name, one.config)
                 done.append(f"created {one.name}")
-        for name in (one.name for one in self.declared):
-            if self.client.state(name) == "STOPPED":  # new, or an earlier deployment was interrupted
-                self.client.resume(name)
-                done.append(f"started {name}")
+        for one in self.declared:
+            # one that is stopped is left from a deployment that was interrupted; a person would have paused it
+            if one.name not in actual or states.get(one.name) == "STOPPED":
+                self.client.resume(one.name)
+                done.append(f"started {one.name}")
         return done
 
     def reset(self, name: str) -> list[str]:

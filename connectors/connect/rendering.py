@@ -99,6 +99,7 @@ def config(
     found = {
         "tasks.max": str(tasks),
         "key.converter": TEXT,
+        "header.converter": BYTES,  # as they are: a header that looks like a number is none
         "consumer.override.auto.offset.reset": "earliest",
         "errors.tolerance": "all",
         "errors.log.enable": "true",

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from headrace.connectors.connect.rendering import JSON, Rendered, Source, config
+from headrace.connectors.connect.rendering import JSON, TEXT, Rendered, Source, config
 from headrace.connectors.fields import document_fields
 from headrace.connectors.snowflake import sql
 from headrace.topology.projector import Projector
@@ -62,6 +62,7 @@ class Snowflake:
                 raise ValueError(f"{source}: {name!r} must be a name without quotes: letters, digits, underscores")
         place = f"{self.database}.{self.schema}".upper()
         own = {
+            "header.converter": TEXT,
             "value.converter": JSON,
             "value.converter.schemas.enable": "false",
             "snowflake.url.name": self.url,
