@@ -226,6 +226,7 @@ def _sinks(deployment: Deployment) -> "Sinks":
 @contextmanager
 def _failures() -> Iterator[None]:
     from headrace.connectors.connect.client import ConnectFailed
+    from headrace.connectors.connect.deployment import NotOurs
     from headrace.connectors.search.index import SearchFailed
     from headrace.connectors.sinks import SinkMistake
 
@@ -233,7 +234,7 @@ def _failures() -> Iterator[None]:
         yield
     except (ConnectFailed, SearchFailed) as error:
         raise Failure(ENVIRONMENT, str(error)) from None
-    except SinkMistake as error:
+    except (SinkMistake, NotOurs) as error:
         raise Failure(USAGE, str(error)) from None
 
 

@@ -102,7 +102,6 @@ def config(
         "header.converter": BYTES,  # as they are: a header that looks like a number is none
         "consumer.override.auto.offset.reset": "earliest",
         "errors.tolerance": "all",
-        "errors.log.enable": "true",
         "errors.deadletterqueue.topic.name": source.dead_letters,
         "errors.deadletterqueue.context.headers.enable": "true",
         **{name: value for name, value in own.items() if value},

@@ -17,11 +17,12 @@ _TYPES = {
     Kind.DATE: "date",
     Kind.MOMENT: "timestamptz",
 }
+_JSON_TYPES = {Kind.INTEGER: "number", Kind.NUMBER: "number", Kind.BOOLEAN: "boolean"}
 
 
 @dataclass(frozen=True)
 class Jdbc:
-    """Documents in a table: `id`, and `document` as JSON.
+    """Documents in a table: `id`, and `document`, a text that is JSON.
 
     Args:
         projector: whose documents.
@@ -48,14 +49,12 @@ class Jdbc:
         if not re.fullmatch(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?", table):
             raise ValueError(f"{source}: table {table!r} must be a name of small letters, digits and underscores")
         own = {
-            # The plug-in wants records with a schema. A document is a text in one field, `document`, whose schema is
-            # named as Debezium names JSON; a null value stays null, which deletes the row.
+            # The plug-in wants keys and values of fields with a schema. Each becomes the one text of such a record; what
+            # has no value stays as it is, and deletes the row.
             "value.converter": TEXT,
-            "transforms": "json,document",
-            "transforms.json.type": "org.apache.kafka.connect.transforms.SetSchemaMetadata$Value",
-            "transforms.json.schema.name": "io.debezium.data.Json",
-            "transforms.json.predicate": "deleted",
-            "transforms.json.negate": "true",
+            "transforms": "id,document",
+            "transforms.id.type": "org.apache.kafka.connect.transforms.HoistField$Key",
+            "transforms.id.field": "id",
             "transforms.document.type": "org.apache.kafka.connect.transforms.HoistField$Value",
             "transforms.document.field": "document",
             "transforms.document.predicate": "deleted",
@@ -81,17 +80,24 @@ class Jdbc:
 
 
 def _postgres(table: str, fields: Collection[Field]) -> tuple[str, ...]:
-    create = f"CREATE TABLE IF NOT EXISTS {table} (id text PRIMARY KEY, document json NOT NULL)"
+    create = f"CREATE TABLE IF NOT EXISTS {table} (id text PRIMARY KEY, document text)"
     columns = "".join(f",\n  {_column(one)} AS {_quoted(one.name)}" for one in fields if one.name != "id")
-    view = f"CREATE OR REPLACE VIEW {table}_fields AS\nSELECT id{columns}\nFROM {table}"
+    # Postgres can have no character 0 in a text: one document with it must not break the view for all others
+    rows = f"SELECT id, replace(document, '\\u0000', '\\ufffd')::json AS document FROM {table}"
+    view = f"CREATE OR REPLACE VIEW {table}_fields AS\nSELECT id{columns}\nFROM ({rows}) AS documents"
     return (create, view) if columns else (create,)
 
 
 def _column(one: Field) -> str:
     if one.many or one.kind in (Kind.OBJECT, Kind.ANY):
         return f"document -> '{one.name}'"
-    cast = f"::{_TYPES[one.kind]}" if one.kind in _TYPES else ""
-    return f"(document ->> '{one.name}'){cast}"
+    text = f"document ->> '{one.name}'"
+    if one.kind not in _TYPES:
+        return text
+    cast = f"({text})::{_TYPES[one.kind]}"
+    if one.kind not in _JSON_TYPES:
+        return cast
+    return f"CASE json_typeof(document -> '{one.name}') WHEN '{_JSON_TYPES[one.kind]}' THEN {cast} END"
 
 
 def _quoted(name: str) -> str:

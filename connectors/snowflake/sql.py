@@ -37,7 +37,7 @@ def view(name: str, table: str, fields: Iterable[Field]) -> str:
         f"    ROW_NUMBER() OVER (PARTITION BY {_PARTITION}, {_KEY} ORDER BY {_OFFSET} DESC) AS age\n"
         f"  FROM {table}\n"
         f") AS latest\n"
-        f"WHERE age = 1 AND document IS NOT NULL AND document <> PARSE_JSON('{{}}')"
+        f"WHERE age = 1 AND ARRAY_SIZE(OBJECT_KEYS(document)) > 0"
     )
 
 

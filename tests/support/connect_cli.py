@@ -55,14 +55,14 @@ class SinksDeployment:
         return [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
 
     def await_caught_up(self) -> None:
-        """Wait until all sinks run and have nothing before them."""
-        found: list[dict[str, Any]] = []
+        """Wait until all sinks run and have nothing before them; a task that has failed ends the wait."""
 
         def done() -> bool:
-            found[:] = self.status()
+            found = self.status()
+            assert not any(task["error"] for row in found for task in row["tasks"]), found
             return all(row["runs"] and row["lag"] == 0 for row in found)
 
-        until(done, f"all sinks have caught up: {found}", 60)
+        until(done, "all sinks had caught up", 60)
 
     def connector(self, kind: str) -> Connector:
         """One of its connectors."""
