@@ -6,12 +6,14 @@ import hashlib
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from headrace.embedded.jars import cache_folder
+from headrace.embedded.jars import cache_folder, fetch_jars
 
 _PINS = Path(__file__).with_name("fakesnow.txt")
 _PROGRAM = Path(__file__).with_name("snowflake_sql.py")
@@ -43,3 +45,32 @@ def rows_of(statements: list[str], table: str, rows: list[tuple[Any, Any]], quer
     assert done.returncode == 0, done.stderr[-3000:]
     found: list[dict[str, Any]] = json.loads(done.stdout)
     return found
+
+
+@contextmanager
+def server() -> Iterator[tuple[str, str]]:
+    """Address of a fakesnow server, which has the database and schema of the sinks, and a private key for a user."""
+    command = [str(interpreter()), "-W", "ignore", str(_PROGRAM.with_name("snowflake_server.py"))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        try:
+            lines = (line for line in process.stdout if line.startswith("{"))
+            told = json.loads(next(lines, "null"))
+            assert told, "fakesnow did not start"
+            yield told["url"], told["key"]
+        finally:
+            assert process.stdin
+            process.stdin.close()
+            process.wait(30)
+
+
+def plugin() -> Path:
+    """A folder for the plug-in path, with Snowflake's connector; skips the test where it cannot be had."""
+    folder = cache_folder() / "test-snowflake-sink" / "snowflake-2.5.0"
+    if not folder.exists():
+        try:
+            fetch_jars(folder, Path(__file__).with_name("snowflake.txt"), "Snowflake's connector", "169 MB")
+        except (OSError, RuntimeError) as error:
+            if not folder.exists():  # else another process has fetched it meanwhile
+                pytest.skip(f"Snowflake's connector cannot be fetched: {error}")
+    return folder.parent
