@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from headrace import Sinks
 from headrace.cli.main import app
+from headrace.connectors.sinks import kind
 from headrace.embedded import EmbeddedConnect
 from tests.support import cards
 from tests.support.connector import Connector
@@ -71,5 +72,5 @@ class SinksDeployment:
     def clean(self) -> None:
         """Remove its connectors."""
         for sink in cards.sinks:
-            if (connector := self.connector(sink.kind)).states():
+            if (connector := self.connector(kind(sink))).states():
                 connector.delete()
