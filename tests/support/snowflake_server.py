@@ -8,8 +8,12 @@ import sys
 
 import fakesnow  # type: ignore[import-not-found]
 import snowflake.connector  # type: ignore[import-not-found]
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.asymmetric import rsa  # type: ignore[import-not-found]
+from cryptography.hazmat.primitives.serialization import (  # type: ignore[import-not-found]
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 
 if __name__ == "__main__":
     whole = rsa.generate_private_key(65537, 2048).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
