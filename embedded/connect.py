@@ -77,14 +77,14 @@ class EmbeddedConnect:
     def ports(self) -> list[int]:
         """The port of its REST interface. Known while started."""
         if self._port is None:
-            raise BrokerFailed("the Connect worker does not run; call start(), or use it in a with statement")
+            raise _not_started()
         return [self._port]
 
     @property
     def data_dir(self) -> Path:
         """The folder of its settings and its log. Known while started."""
         if self._folder is None:
-            raise BrokerFailed("the Connect worker does not run; call start(), or use it in a with statement")
+            raise _not_started()
         return self._folder
 
     @property
@@ -153,7 +153,7 @@ class EmbeddedConnect:
 
     def _running(self) -> Process:
         if self._process is None:
-            raise BrokerFailed("the Connect worker does not run; call start(), or use it in a with statement")
+            raise _not_started()
         return self._process
 
     def _launch(self) -> None:
@@ -181,6 +181,10 @@ class EmbeddedConnect:
         if self._folder and not self._given_folder:
             shutil.rmtree(self._folder, ignore_errors=True)
         self._process = self._folder = None
+
+
+def _not_started() -> BrokerFailed:
+    return BrokerFailed("the Connect worker does not run; call start(), or use it in a with statement")
 
 
 def worker_settings(bootstrap: str, port: int, group: str, plugins: Sequence[Path]) -> dict[str, str]:

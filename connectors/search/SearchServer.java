@@ -27,7 +27,7 @@ import org.apache.kafka.connect.errors.RetriableException;
 final class SearchServer {
     private static final Duration CONNECT_TIMEOUT = Duration.ofSeconds(5);
     private static final Duration TIMEOUT = Duration.ofSeconds(60);
-    private static final int SHOWN = 1_000; // characters of what the server says
+    private static final int SHOWN = 500; // characters of each thing that the server says
     private static final ObjectMapper JSON = new ObjectMapper();
     /** So begins an answer to a bulk request without an error, as `filter_path` leaves nothing before it. */
     private static final byte[] NO_ERRORS = "{\"errors\":false".getBytes(StandardCharsets.US_ASCII);
@@ -105,7 +105,7 @@ final class SearchServer {
             int status = result.path("status").asInt();
             // 409: the index has this version, or a later one
             if (!error.isMissingNode() && status != 409) {
-                String text = shortened(reason(error));
+                String text = reason(error);
                 if ((status == 400 || status == 413) && !FAULT_OF_INDEX.matcher(text).lookingAt()) {
                     refusals.put(number, text);
                 } else {
@@ -167,7 +167,8 @@ final class SearchServer {
     }
 
     private static String reason(JsonNode error) {
-        String own = error.path("type").asText() + ": " + error.path("reason").asText();
+        // A reason may repeat the whole value, with the cause behind it.
+        String own = error.path("type").asText() + ": " + shortened(error.path("reason").asText());
         JsonNode cause = error.path("caused_by");
         return cause.isMissingNode() ? own : own + " (" + reason(cause) + ")";
     }

@@ -2,57 +2,44 @@
 
 from __future__ import annotations
 
-import json
-import urllib.error
-import urllib.request
 from typing import Any
 
 from tests.support.deployment import until
+from tests.support.http_json import ask
 
 
 class Connector:
-    """One connector, by its name; `url` is the worker's."""
+    """One connector, by its name; `worker` is the worker's URL."""
 
-    def __init__(self, url: str, name: str) -> None:
+    def __init__(self, worker: str, name: str) -> None:
         self.name = name
-        self._url = url
-
-    def request(self, method: str, path: str = "", body: Any = None) -> tuple[int, Any]:
-        """Status and JSON of an answer to a request below the connector; OSError where there is none."""
-        data = None if body is None else json.dumps(body).encode()
-        asked = urllib.request.Request(f"{self._url}/connectors/{self.name}{path}", data, method=method)
-        asked.add_header("Content-Type", "application/json")
-        try:
-            with urllib.request.urlopen(asked, timeout=60) as answer:
-                text, status = answer.read(), answer.status
-        except urllib.error.HTTPError as error:
-            text, status = error.read(), error.code
-        return status, json.loads(text) if text else None
+        self._url = f"{worker}/connectors/{name}"
 
     def states(self) -> list[str]:
         """The state of the connector, then of each task; empty when that is not known."""
         try:
-            status, answer = self.request("GET", "/status")
+            status, answer = ask("GET", f"{self._url}/status")
         except OSError:
             return []
         return [answer["connector"]["state"], *(task["state"] for task in answer["tasks"])] if status == 200 else []
 
-    def traces(self) -> list[str]:
-        """Why tasks have failed."""
-        return [task["trace"] for task in self.request("GET", "/status")[1]["tasks"] if "trace" in task]
+    def trace(self) -> str:
+        """Why its tasks have failed; empty if none has."""
+        return "\n".join(task.get("trace", "") for task in ask("GET", f"{self._url}/status")[1]["tasks"])
 
     def deploy(self, config: dict[str, Any]) -> None:
-        """Make it, or give it another configuration, and wait until its tasks run."""
+        """Make it, or give it another configuration."""
         self._done("PUT", "/config", config)
-        self.await_running()
 
     def await_running(self) -> None:
         """Wait until it runs with all of its tasks."""
-        until(
-            lambda: len(states := self.states()) > 1 and set(states) == {"RUNNING"},
-            f"{self.name} ran; its states are {self.states()}",
-            60,
-        )
+
+        def running() -> bool:
+            states = self.states()
+            assert "FAILED" not in states, self.trace()
+            return len(states) > 1 and set(states) == {"RUNNING"}
+
+        until(running, f"{self.name} ran", 60)
 
     def replay(self) -> None:
         """Set all of its offsets to the beginning, and let it run on."""
@@ -71,7 +58,7 @@ class Connector:
         answers: list[tuple[int, Any]] = []
 
         def done() -> bool:
-            answers.append(self.request(method, path, body))
+            answers.append(ask(method, self._url + path, body))
             return answers[-1][0] != 409
 
         until(done, f"{method} {self.name}{path} did not meet a rebalance", 60)

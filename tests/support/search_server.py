@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import glob
-import json
+import hashlib
 import os
 import re
 import shutil
 import signal
 import subprocess
 import tempfile
-import urllib.error
-import urllib.request
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +22,11 @@ from headrace.embedded.broker import free_ports
 from headrace.embedded.jars import cache_folder, fetch_jars
 from headrace.embedded.process import Process
 from tests.support.deployment import until
+from tests.support.http_json import ask
 
 _NOBODY = 65534
+# Without the second compiler, which takes longer than these tests gain from it.
+_OPTIONS = "-Xms512m -Xmx512m -XX:TieredStopAtLevel=1"
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,14 @@ class Product:
     """What the variables for its Java and its options begin with."""
     size: str
     settings: tuple[str, ...] = ()
+    user: str = ""
+    """The one that may do everything; empty where there are no users."""
 
 
 OPENSEARCH = Product("opensearch", "OPENSEARCH", "56 MB")
-ELASTICSEARCH = Product("elasticsearch", "ES", "78 MB", ("xpack.security.enabled: false",))
+_USERS = ("xpack.security.enabled: true", "xpack.security.http.ssl.enabled: false")
+ELASTICSEARCH = Product("elasticsearch", "ES", "78 MB", _USERS, "tester")
+PASSWORD = "correct-horse"  # noqa: S105
 
 
 class SearchServer:
@@ -59,6 +65,8 @@ class SearchServer:
             *product.settings,
             *settings,
         ]
+        pair = f"{product.user}:{PASSWORD}".encode()
+        self.authorization = f"Basic {base64.b64encode(pair).decode()}" if product.user else ""
         self._folder: Path | None = None
         self._process: Process | None = None
 
@@ -69,15 +77,8 @@ class SearchServer:
     def __enter__(self) -> Self:
         archive = _archive(self.product)
         self._folder = Path(tempfile.mkdtemp(prefix=f"headrace-{self.product.name}-"))
-        with zipfile.ZipFile(archive) as whole:
-            for each in whole.infolist():
-                Path(whole.extract(each, self._folder)).chmod((each.external_attr >> 16) & 0o777 | 0o644)
-        (home,) = self._folder.iterdir()
-        (home / "config" / f"{self.product.name}.yml").write_text("\n".join(self._settings))
-        if os.geteuid() == 0:  # as root it refuses to run
-            for path in (self._folder, *self._folder.rglob("*")):
-                os.chown(path, _NOBODY, _NOBODY)
         try:
+            self._unpack(archive)
             return self.start()
         except BaseException:
             self.__exit__()
@@ -89,15 +90,37 @@ class SearchServer:
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
 
+    def _unpack(self, archive: Path) -> None:
+        assert self._folder
+        with zipfile.ZipFile(archive) as whole:
+            for each in whole.infolist():
+                Path(whole.extract(each, self._folder)).chmod((each.external_attr >> 16) & 0o777 | 0o644)
+        (home,) = self._folder.iterdir()
+        (home / "config" / f"{self.product.name}.yml").write_text("\n".join(self._settings))
+        if self.product.user:
+            digest = base64.b64encode(hashlib.sha1(PASSWORD.encode()).digest()).decode()
+            (home / "config" / "users").write_text(f"{self.product.user}:{{SHA}}{digest}\n")
+            (home / "config" / "users_roles").write_text(f"superuser:{self.product.user}\n")
+        if os.geteuid() == 0:  # as root it refuses to run
+            for path in (self._folder, *self._folder.rglob("*")):
+                os.chown(path, _NOBODY, _NOBODY)
+
     def start(self) -> Self:
         """Start it on its data, and wait until it answers."""
         assert self._folder
         (home,) = (path for path in self._folder.iterdir() if path.is_dir())
         user = ["setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups"] if os.geteuid() == 0 else []
         variable = self.product.variable
-        own = {f"{variable}_JAVA_HOME": self._java, f"{variable}_JAVA_OPTS": "-Xms512m -Xmx512m"}
+        own = {f"{variable}_JAVA_HOME": self._java, f"{variable}_JAVA_OPTS": _OPTIONS}
         command = ["env", *(f"{name}={value}" for name, value in own.items()), *user, f"bin/{self.product.name}"]
-        self._process = Process(self.product.name, command, self._folder / "server.log", detached=False, folder=home)
+        self._process = Process(
+            self.product.name,
+            command,
+            self._folder / "server.log",
+            detached=False,
+            folder=home,
+            leftovers=[self._folder],
+        )
         process = self._process
 
         def ready() -> bool:
@@ -125,15 +148,7 @@ class SearchServer:
 
     def request(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """Status and JSON of an answer; OSError where there is none."""
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"}
-        asked = urllib.request.Request(self.url + path, data, headers, method=method)
-        try:
-            with urllib.request.urlopen(asked, timeout=30) as answer:
-                text, status = answer.read(), answer.status
-        except urllib.error.HTTPError as error:
-            text, status = error.read(), error.code
-        return status, json.loads(text) if text else None
+        return ask(method, self.url + path, body, self.authorization)
 
     def create(self, index: str, properties: dict[str, Any], dynamic: str = "strict") -> None:
         """Make an index with these mappings."""

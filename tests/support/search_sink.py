@@ -15,7 +15,7 @@ from headrace.embedded import EmbeddedConnect
 from tests.support.connector import Connector
 from tests.support.deployment import until
 from tests.support.independent_reader import Entry, read_topics
-from tests.support.search_server import SearchServer
+from tests.support.search_server import PASSWORD, SearchServer
 
 FIELDS = {"name": {"type": "keyword"}, "chips": {"type": "long"}}
 PARTITIONS = 3
@@ -37,7 +37,7 @@ class Documents:
                 "transactional.id": topic,
                 "partitioner": "murmur2_random",
                 "linger.ms": 5,
-                "message.max.bytes": 8_000_000,
+                "log_level": 0,  # when the broker goes, this goes on
             }
         )
         self._producer.init_transactions(30)
@@ -121,10 +121,13 @@ class Sink:
             "errors.deadletterqueue.topic.replication.factor": "1",
             "errors.deadletterqueue.context.headers.enable": "true",
         }
+        if server.product.user:
+            self.config |= {"connection.username": server.product.user, "connection.password": PASSWORD}
 
     def deploy(self, **changes: str) -> None:
         """Let it run, with these settings for others; `_` in a name stands for a dot."""
         self.connector.deploy(self.config | {name.replace("_", "."): value for name, value in changes.items()})
+        self.connector.await_running()
 
     def await_caught_up(self) -> None:
         """Wait until all that is committed in the topic is done."""
