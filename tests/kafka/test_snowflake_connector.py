@@ -19,12 +19,11 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def client(bootstrap: str) -> Iterator[ConnectClient]:
-    """Of a worker with Snowflake's plug-in, which has no manifest, so that its jar is scanned."""
+    """Of a worker with Snowflake's plug-in."""
     with EmbeddedConnect(
         bootstrap,
         [fake_snowflake.plugin()],
         group=f"connect-{uuid.uuid4().hex[:8]}",
-        properties={"plugin.discovery": "hybrid_warn"},
         jvm=["--add-opens=java.base/java.nio=ALL-UNNAMED"],
     ) as worker:
         yield ConnectClient(worker.url)

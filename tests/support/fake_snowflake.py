@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from headrace.connectors.snowflake.declaration import PLUGINS
 from headrace.embedded.jars import cache_folder, fetch_jars
 
 _PINS = Path(__file__).with_name("fakesnow.txt")
@@ -65,7 +67,10 @@ def server() -> Iterator[tuple[str, str]]:
 
 
 def plugin() -> Path:
-    """A folder for the plug-in path, with Snowflake's connector; skips the test where it cannot be had."""
+    """A folder for the plug-in path, with Snowflake's connector; skips the test where it cannot be had.
+
+    The jar has no manifest for Connect. One beside it saves scanning its 160 MB.
+    """
     folder = cache_folder() / "test-snowflake-sink" / "snowflake-2.5.0"
     if not folder.exists():
         try:
@@ -73,4 +78,6 @@ def plugin() -> Path:
         except (OSError, RuntimeError) as error:
             if not folder.exists():  # else another process has fetched it meanwhile
                 pytest.skip(f"Snowflake's connector cannot be fetched: {error}")
+    with zipfile.ZipFile(folder / "manifest.jar", "w") as manifest:
+        manifest.writestr("META-INF/services/org.apache.kafka.connect.sink.SinkConnector", f"{PLUGINS[2]}\n")
     return folder.parent
