@@ -12,8 +12,10 @@ from headrace.cli import (
     new,
     plugins,
     positions,
+    projections,
     proto,
     roots,
+    sinks,
     topics,
     topology,
     trace,
@@ -69,6 +71,8 @@ app.command("topology")(topology.topology)
 app.command()(acls.acls)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(positions.app, name="positions")
+app.add_typer(projections.app, name="projections")
+app.add_typer(sinks.app, name="sinks")
 app.add_typer(connect.app, name="connect")
 app.command()(trace.trace)
 app.add_typer(proto.app, name="proto")

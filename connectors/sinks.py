@@ -1,7 +1,7 @@
 """The sinks of a deployment: which documents go to which other systems. Declared next to the topology."""
 
 from collections.abc import Collection, Iterator
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from headrace.connectors.connect.rendering import Rendered, Source
 from headrace.topology.names import Names
@@ -9,7 +9,10 @@ from headrace.topology.projector import Projector, version_name
 
 
 class Sink(Protocol):
-    """A system to which the documents of a projector go. Its class names it: `Search` is of the kind `search`."""
+    """A system to which the documents of a projector go."""
+
+    kind: ClassVar[str]
+    """One word for the system; a projector's version has at most one sink of a kind."""
 
     @property
     def projector(self) -> type[Projector[Any]]:
@@ -45,8 +48,8 @@ class Sinks:
         seen: set[tuple[str, str]] = set()
         mistakes = []
         for sink in sinks:
-            if (place := (_component(sink), kind(sink))) in seen:
-                mistakes.append(f"{_text(sink)}: {place[0]} has a {kind(sink)} sink already; keep one of them")
+            if (place := (_component(sink), sink.kind)) in seen:
+                mistakes.append(f"{_text(sink)}: {place[0]} has a {sink.kind} sink already; keep one of them")
             seen.add(place)
         if mistakes:
             raise SinkMistake(mistakes)
@@ -71,17 +74,12 @@ class Sinks:
         for sink in self._sinks:
             if isinstance(sink, ConnectSink):
                 try:
-                    found.append(sink.render(Source(names, edition, sink.projector, kind(sink)), offered))
+                    found.append(sink.render(Source(names, edition, sink.projector, sink.kind), offered))
                 except (ValueError, TypeError) as error:
                     mistakes.append(str(error))
         if mistakes:
             raise SinkMistake(mistakes)
         return found
-
-
-def kind(sink: Sink) -> str:
-    """One word for the system; a projector's version has at most one sink of a kind."""
-    return type(sink).__name__.lower()
 
 
 def _component(sink: Sink) -> str:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from headrace.topology import Cancel as Cancel
     from headrace.topology import Cascade as Cascade
     from headrace.topology import Context as Context
+    from headrace.topology import Deleted as Deleted
     from headrace.topology import Event as Event
     from headrace.topology import EventContext as EventContext
     from headrace.topology import Flag as Flag
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from headrace.topology import Names as Names
     from headrace.topology import ProcessContext as ProcessContext
     from headrace.topology import ProcessManager as ProcessManager
+    from headrace.topology import ProjectionContext as ProjectionContext
     from headrace.topology import Projector as Projector
     from headrace.topology import Rejected as Rejected
     from headrace.topology import Rejection as Rejection
@@ -61,6 +63,7 @@ __all__ = [
     "Cascade",
     "Client",
     "Context",
+    "Deleted",
     "Enum",
     "Event",
     "EventContext",
@@ -73,6 +76,7 @@ __all__ = [
     "OutcomeUnknown",
     "ProcessContext",
     "ProcessManager",
+    "ProjectionContext",
     "Projector",
     "Rejected",
     "Rejection",

@@ -79,6 +79,18 @@ class Reply(_message.Message):
     correlation_id: str
     def __init__(self, command_id: _Optional[str] = ..., status: _Optional[_Union[Reply.Status, str]] = ..., root: _Optional[str] = ..., sequence: _Optional[int] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., reason: _Optional[str] = ..., code: _Optional[str] = ..., retryable: _Optional[bool] = ..., already_processed: _Optional[bool] = ..., correlation_id: _Optional[str] = ...) -> None: ...
 
+class Projected(_message.Message):
+    __slots__ = ("component", "sequence", "documents", "failed")
+    COMPONENT_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    component: str
+    sequence: int
+    documents: int
+    failed: bool
+    def __init__(self, component: _Optional[str] = ..., sequence: _Optional[int] = ..., documents: _Optional[int] = ..., failed: _Optional[bool] = ...) -> None: ...
+
 class Query(_message.Message):
     __slots__ = ("state", "from_sequence", "limit")
     STATE_FIELD_NUMBER: _ClassVar[int]

@@ -14,6 +14,7 @@ from headrace.streams.steps.errors import HandlerError
 from headrace.streams.steps.handlers import several
 from headrace.streams.steps.registry import make_step
 from headrace.streams.steps.step import Step
+from headrace.streams.steps.store import Staged
 from headrace.testing.comparison import comparison
 from headrace.testing.memory_store import MemoryStore
 from headrace.topology.context import RootState, StateOf
@@ -71,14 +72,16 @@ class Alone:
                 f"{self.spec.class_name} yields something else each time; take time, chance and ids from the context\n"
                 + comparison(items, self.items, "first", "again")
             )
-        if {root: self.state(value) for root, value in before.snapshots.items()} != {
-            root: self.state(value) for root, value in staged.snapshots.items()
-        }:
+        if self._kept(before) != self._kept(staged):
             raise HandlerError(
-                f"{self.spec.class_name} applies the same events differently each time; state may come from them alone"
+                f"{self.spec.class_name} makes something else of the same events each time; let it depend on them alone"
             )
         self.store.put(staged)
         return step
+
+    def _kept(self, staged: Staged) -> dict[bytes, object]:
+        """States and documents that a batch leads to; maps in a state may be serialised in any order."""
+        return {**{root: self.state(value) for root, value in staged.snapshots.items()}, **staged.documents}
 
     def state(self, snapshot: bytes | None) -> Any:
         """The state in a snapshot; a state with no field set if there is no snapshot."""

@@ -14,7 +14,7 @@ from typing import Any, Self
 from google.protobuf.message import Message
 
 from headrace.testing.driver import TopologyDriver
-from headrace.topology.reply import Event, Reply
+from headrace.topology.reply import Event, Reply, Sync
 from headrace.topology.topology import Domain
 
 
@@ -42,8 +42,12 @@ class DriverClient:
         command_id: str | None = None,
         correlation_id: str | None = None,
         domain: Domain = None,
+        sync: Sync = "decision",
     ) -> Reply:
-        """Send a command and return its reply, after everything that follows from it has been handled."""
+        """Send a command and return its reply, after everything that follows from it has been handled.
+
+        So documents have its events, whatever `sync` says.
+        """
         return self._driver.execute(
             command,
             root,

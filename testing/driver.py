@@ -7,10 +7,11 @@ one edition. Ids are numbered, so that each run of a test writes the same record
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
+from headrace.schemas.documents import DocumentCodec
 from headrace.schemas.headers import TYPE, Headers
 from headrace.schemas.headrace_v1_pb2 import DeadLetter, Settled, Snapshot
 from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
@@ -26,11 +27,14 @@ from headrace.testing.clock import Y2K, Clock, due_next
 from headrace.testing.memory_store import MemoryStore
 from headrace.testing.request import request, sent
 from headrace.topology.inspection import ComponentSpec
+from headrace.topology.inspection.projector import ProjectorSpec
 from headrace.topology.names import MAIN, Names
 from headrace.topology.partitioner import partition_of
+from headrace.topology.projector import Projector, version_name
 from headrace.topology.reply import Event, Reply
 from headrace.topology.topology import Domain, Topology
 
+D = TypeVar("D")
 # a component's name, and its step and store in one partition
 Worker = tuple[str, Step, MemoryStore]
 _ENDLESS = 10_000  # records that one input may lead to; more means that components answer each other forever
@@ -184,6 +188,18 @@ class TopologyDriver:
     def messages(self, root: str, domain: str | type[Any] | None = None) -> list[Any]:
         """The messages of the root's events, in order."""
         return [event.data for event in self.events(root, domain=domain)]
+
+    def documents(self, projector: type[Projector[D]]) -> dict[str, D]:
+        """All documents of a projector's version, by id."""
+        name = version_name(projector.name, projector.version)
+        spec = self._topology.component(name)
+        assert isinstance(spec, ProjectorSpec)
+        codec = DocumentCodec(spec.document)
+        return {
+            document_id.decode(): codec.decode(data)
+            for store in self._stores[name]
+            for document_id, data in store.documents.items()
+        }
 
     # ---- dead letters
 

@@ -7,16 +7,20 @@ from google.protobuf.message import Message
 
 from headrace.testing.alone import Alone, spec_of
 from headrace.testing.clock import Y2K
+from headrace.testing.projections import ProjectionScenario
 from headrace.testing.reactions import ProcessScenario, SagaScenario
 from headrace.testing.scenario import Scenario
 from headrace.topology.aggregate import Aggregate
 from headrace.topology.inspection.aggregate import AggregateSpec
 from headrace.topology.inspection.process_manager import ProcessManagerSpec
+from headrace.topology.inspection.projector import ProjectorSpec
 from headrace.topology.inspection.saga import SagaSpec
 from headrace.topology.process_manager import ProcessManager
+from headrace.topology.projector import Projector
 from headrace.topology.saga import Saga
 
 S = TypeVar("S", bound=Message)
+D = TypeVar("D")
 
 
 @overload
@@ -28,9 +32,14 @@ def given(
     component: type[ProcessManager[S]], *events: Message, root: str = "root-1", now: datetime = Y2K
 ) -> ProcessScenario[S]: ...
 @overload
+def given(
+    component: type[Projector[D]], *events: Message, root: str = "root-1", now: datetime = Y2K
+) -> ProjectionScenario[D]: ...
+@overload
 def given(component: type[Saga], *, root: str = "root-1", now: datetime = Y2K) -> SagaScenario: ...
 def given(component: type[Any], *events: Message, root: str = "root-1", now: datetime = Y2K) -> Any:
-    """A root of an aggregate or process manager that has these events in its history; or a saga.
+    """A root of an aggregate or process manager that has these events in its history; a saga; or a projector, which
+    projects these events of `root`.
 
     A process manager's root is the correlation id. `now` is the time of inputs until the test sets another.
     Raises TopologyError if the declaration of the component is wrong, LookupError if it does not apply an event.
@@ -42,6 +51,8 @@ def given(component: type[Any], *events: Message, root: str = "root-1", now: dat
             return Scenario(alone, events, root, now)
         case ProcessManagerSpec():
             return ProcessScenario(alone, spec, events, root, now)
+        case ProjectorSpec():
+            return ProjectionScenario(spec, events, root, now)
         case SagaSpec() if not events:
             return SagaScenario(alone, spec, root, now)
     raise TypeError(f"given({spec.class_name}, …) takes no events; a {spec.kind} keeps none of its own")

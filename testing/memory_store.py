@@ -12,6 +12,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self.snapshots: dict[bytes, bytes] = {}
         self.results: dict[bytes, bytes] = {}
+        self.documents: dict[bytes, bytes] = {}
         self.other: dict[bytes, bytes] = {}
         self._keys: list[bytes] = []
         self._events: dict[bytes, list[tuple[int, bytes]]] = {}
@@ -26,6 +27,9 @@ class MemoryStore:
         events = self._events.get(root, [])
         start, end = bisect_left(events, (first, b"")), bisect_left(events, (last + 1, b""))
         return [value for _, value in events[start:end]]
+
+    def document(self, document_id: bytes) -> bytes | None:
+        return self.documents.get(document_id)
 
     def entry(self, key: bytes) -> bytes | None:
         return self.other.get(key)
@@ -43,6 +47,9 @@ class MemoryStore:
         """Store what a batch staged."""
         self.snapshots.update(staged.snapshots)
         self.results.update(staged.results)
+        self.documents.update({name: data for name, data in staged.documents.items() if data is not None})
+        for name in [name for name, data in staged.documents.items() if data is None]:
+            self.documents.pop(name, None)
         for key, entry in staged.entries.items():
             if entry is not None:
                 if key not in self.other:

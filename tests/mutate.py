@@ -49,7 +49,7 @@ TESTS = {
 # what only passes calls on to Kafka; tests/kafka is for that
 KAFKAS = {
     "streams/admin/topics.py": {"admin", "describe", "create", "_await_leaders", "repair", "_empty"},
-    "streams/admin/positions.py": {"_stored", "_partitions", "_await_empty"},
+    "streams/admin/positions.py": {"_stored", "_partitions", "await_empty"},
 }
 PYTEST = [sys.executable, "-m", "pytest", "-qx", "-p", "no:cacheprovider", "-p", "no:xdist"]
 # the same examples each time, so that a mutant's fate is not luck; and a first failure is enough

@@ -13,11 +13,11 @@ from headrace.topology.aggregate import (
     handles,
     records,
 )
-from headrace.topology.context import Context, EventContext, ProcessContext, RootState, StateOf
+from headrace.topology.context import Context, EventContext, ProcessContext, ProjectionContext, RootState, StateOf
 from headrace.topology.merge import Merge
 from headrace.topology.names import Names
 from headrace.topology.process_manager import Cancel, ProcessManager, Schedule
-from headrace.topology.projector import DELETED, Projector, projects
+from headrace.topology.projector import DELETED, Deleted, Projector, projects
 from headrace.topology.reply import Event, Reply, Status
 from headrace.topology.saga import Cascade, Saga, Send, Transient, reacts
 from headrace.topology.snapshots import Snapshots
@@ -29,6 +29,7 @@ __all__ = [
     "Cancel",
     "Cascade",
     "Context",
+    "Deleted",
     "Event",
     "EventContext",
     "Flag",
@@ -36,6 +37,7 @@ __all__ = [
     "Names",
     "ProcessContext",
     "ProcessManager",
+    "ProjectionContext",
     "Projector",
     "Rejected",
     "Rejection",

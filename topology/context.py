@@ -52,6 +52,14 @@ class EventContext:
     edition: str
 
 
+@dataclass(slots=True)
+class ProjectionContext(EventContext):
+    """What a projector's method may know in addition to document and event."""
+
+    document_id: str = ""
+    """The document's own name: the event's root, unless `key=` says otherwise."""
+
+
 @dataclass(frozen=True, slots=True)
 class StateOf:
     """Names the state of another root that a reaction reads: for `@reacts(reads=…)`."""

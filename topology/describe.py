@@ -131,7 +131,7 @@ def rows(components: Descriptions) -> dict[str, list[dict[str, Any]]]:
             )
         else:
             events = [
-                {"type": route.type, "commands": list(route.leads_to)}
+                {"type": route.type, "commands": [one for one in route.leads_to if one in component.sends]}
                 for reads in component.reads
                 if reads.kind == "events"
                 for route in reads.routes

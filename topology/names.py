@@ -56,6 +56,11 @@ class Names:
         """The one topic for replies to clients."""
         return f"{self.prefix}headrace.replies"
 
+    @property
+    def projections(self) -> str:
+        """The one topic that says which version of each projector serves."""
+        return f"{self.prefix}headrace.projections"
+
 
 def source(edition: str, domain: str) -> str:
     """The `ce_source` of the records that a domain writes."""

@@ -9,11 +9,13 @@ from headrace.topology.marks import F, Mark, mark
 D = TypeVar("D")
 
 
-class _Deleted(Enum):
+class Deleted(Enum):
+    """The type of `DELETED`, for annotations."""
+
     DELETED = "deleted"
 
 
-DELETED: Final = _Deleted.DELETED
+DELETED: Final = Deleted.DELETED
 """Returned by a projector's method: the document is removed. The next event for it begins with a new one."""
 
 
@@ -35,10 +37,11 @@ def projects(function: F) -> F: ...
 @overload
 def projects(*, key: Callable[..., Any]) -> Callable[[F], F]: ...
 def projects(function: Any = None, *, key: Callable[..., Any] | None = None) -> Any:
-    """Marks `method(self, document, event[, context]) -> DELETED | None` of a projector.
+    """Marks `method(self, document, event[, context]) -> None` of a projector.
 
     The document is that of the event's root, or those that `key(event[, context])` names: a string, or an iterable of
-    strings for several documents (none at all: the event is passed over).
+    strings for several documents (none at all: the event is passed over). A method that may return `DELETED` is
+    annotated with `Deleted | None`.
     """
     found = Mark("projects", key=key)
     return (lambda method: mark(method, found)) if function is None else mark(function, found)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from google.protobuf.message import Message
 
@@ -10,6 +10,9 @@ from headrace.schemas import codecs
 from headrace.schemas.headrace_v1_pb2 import Event as WireEvent
 from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
 from headrace.topology.inspection import ComponentSpec
+
+Sync = Literal["decision", "simple"]
+"""How long `execute` waits: until the command is decided, or until documents have its events too."""
 
 
 class Status(StrEnum):

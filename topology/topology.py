@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 from headrace.topology import describe
 from headrace.topology.aggregate import Aggregate
 from headrace.topology.inspection import ComponentSpec, inspect_component, type_name
+from headrace.topology.inspection.projector import ProjectorSpec
 from headrace.topology.names import MAIN, Names
 
 Domain = str | type[Aggregate[Any]] | None
@@ -24,6 +25,7 @@ _CONFIGS = {
     "facts": _INPUT,
     "inbox": {**_INPUT, **_LARGE},  # what a dead letter holds whole can be replayed
     "events": _COMPACT,
+    "documents": _COMPACT,
     "snapshots": {**_COMPACT, "max.message.bytes": str(17 * 1024 * 1024)},  # any input can wait there, wrapped
     "dead-letters": {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY), **_LARGE},
 }
@@ -46,9 +48,18 @@ class TopicSpec:
     config: dict[str, str] = field(default_factory=dict)
 
 
+REPLIES_KEPT = 60 * 60 * 1000
+"""Milliseconds for which replies are kept; they are useful only for minutes."""
+
+
 def replies_topic(names: Names, partitions: int) -> TopicSpec:
-    """The deployment's topic for replies. They are kept for an hour, since they are useful only for minutes."""
-    return TopicSpec(names.replies, partitions, {"cleanup.policy": "delete", "retention.ms": str(60 * 60 * 1000)})
+    """The deployment's topic for replies."""
+    return TopicSpec(names.replies, partitions, {"cleanup.policy": "delete", "retention.ms": str(REPLIES_KEPT)})
+
+
+def projections_topic(names: Names) -> TopicSpec:
+    """The deployment's topic of the versions that serve."""
+    return TopicSpec(names.projections, 1, _COMPACT)
 
 
 class Topology:
@@ -59,20 +70,32 @@ class Topology:
         """By name, parts of others last."""
         mistakes: list[str] = []
         specs = [spec for component in components if (spec := inspect_component(component, mistakes)) is not None]
-        parts = [part for whole in specs for part in whole.parts]
-        for spec in (*specs, *parts):
-            if (other := self.components.setdefault(spec.name, spec)) is not spec:
-                what, one = ("name", "give one of them another") if spec in parts else ("domain", "keep one of them")
-                mistakes.append(f"{spec.class_name}: {what} {spec.name!r} is {other.class_name}'s already; {one}")
-        for spec in self.components.values():
+        self._add(specs, "domain {!r} is {}'s already; keep one of them", mistakes)
+        for spec in specs:
             spec.resolve(self.components, mistakes)
+        parts = [part for whole in specs for part in whole.parts]
+        self._add(parts, "name {!r} is {}'s already; give one of them another", mistakes)
         if mistakes:
             raise TopologyError(mistakes)
+
+    def _add(self, specs: Iterable[ComponentSpec], taken: str, mistakes: list[str]) -> None:
+        for spec in specs:
+            if (other := self.components.setdefault(spec.name, spec)) is not spec:
+                mistakes.append(f"{spec.class_name}: {taken.format(spec.name, other.class_name)}")
 
     @property
     def aggregates(self) -> dict[str, ComponentSpec]:
         """Components that take commands from clients, by domain."""
         return {name: spec for name, spec in self.components.items() if spec.takes_commands}
+
+    @property
+    def projectors(self) -> dict[str, dict[int, ProjectorSpec]]:
+        """Versions of each projector, the lowest first, by the name that they share."""
+        found: dict[str, dict[int, ProjectorSpec]] = {}
+        specs = [spec for spec in self.components.values() if isinstance(spec, ProjectorSpec)]
+        for spec in sorted(specs, key=lambda spec: spec.version):
+            found.setdefault(spec.projector, {})[spec.version] = spec
+        return found
 
     @property
     def command_routes(self) -> dict[str, set[str]]:

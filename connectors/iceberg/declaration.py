@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from headrace.connectors.connect.rendering import JSON, Rendered, Source, config
 from headrace.connectors.fields import document_fields
@@ -31,6 +31,8 @@ class Iceberg:
     commit_seconds: int = 300
     tasks: int = 1
     settings: Mapping[str, str] = field(default_factory=dict)
+
+    kind: ClassVar[str] = "iceberg"
 
     def render(self, source: Source, offered: Collection[str]) -> Rendered:
         """The sink for Connect, and a query of the newest rows. ValueError says what does not fit."""

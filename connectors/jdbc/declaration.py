@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from headrace.connectors.connect.rendering import TEXT, Rendered, Source, config
 from headrace.connectors.fields import Field, Kind, document_fields
@@ -41,6 +41,8 @@ class Jdbc:
     table: str = ""
     tasks: int = 1
     settings: Mapping[str, str] = field(default_factory=dict)
+
+    kind: ClassVar[str] = "jdbc"
 
     def render(self, source: Source, offered: Collection[str]) -> Rendered:
         """The sink for Connect, with a view that has a column for each field. ValueError says what does not fit."""

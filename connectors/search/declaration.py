@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from headrace.connectors.connect.rendering import BYTES, JSON, Index, Rendered, Source, config
 from headrace.connectors.fields import Field, Kind, document_fields
@@ -56,6 +56,8 @@ class Search:
     gc_deletes: str = "1h"
     tasks: int = 1
     settings: Mapping[str, str] = field(default_factory=dict)
+
+    kind: ClassVar[str] = "search"
 
     def render(self, source: Source, offered: Collection[str]) -> Rendered:
         """The sink for Connect, with the body of its index. ValueError says what does not fit."""

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from headrace.connectors.connect.rendering import JSON, TEXT, Rendered, Source, config
 from headrace.connectors.fields import document_fields
@@ -48,6 +48,8 @@ class Snowflake:
     version: int | None = None
     tasks: int = 1
     settings: Mapping[str, str] = field(default_factory=dict)
+
+    kind: ClassVar[str] = "snowflake"
 
     def render(self, source: Source, offered: Collection[str]) -> Rendered:
         """The sink for Connect, with the SQL of table and view. ValueError says what does not fit."""

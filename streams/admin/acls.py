@@ -9,11 +9,11 @@ from headrace.topology.names import Names
 from headrace.topology.topology import Topology
 
 ROLES: Mapping[str, str] = {
-    "ops": "makes topics and changes their settings",
+    "ops": "makes topics, changes their settings, and deletes those of a projector's version that is dropped",
     "worker": "runs components",
     "client": "sends commands and reads the answers to them",
     "facts": "states facts and reads the answers to them",
-    "operator": "sees all topics, replays and discards dead letters",
+    "operator": "sees all topics, replays and discards dead letters, switches versions of projectors",
 }
 """What each role does."""
 
@@ -43,16 +43,31 @@ def rules(
         Rule("topic", names.replies, ("Read",)),
         Rule("group", f"{names.prefix}headrace.client", ("Read",)),
     ]
-    ops = ("Create", "Describe", "DescribeConfigs", "Alter", "AlterConfigs")
+    ops: tuple[str, ...] = ("Create", "Describe", "DescribeConfigs", "Alter", "AlterConfigs")
+    drops: list[Rule] = []
+    serving: list[Rule] = []
+    switches: list[Rule] = []
+    if topology.projectors:
+        ops = (*ops, "Delete")  # of a projector's version that is dropped
+        drops = [Rule("group", f"{names.prefix}headrace.", ("Delete", "Describe"), prefixed=True)]
+        serving = [Rule("topic", names.projections, ("Read",))]
+        switches = [
+            Rule("topic", names.projections, ("Read", "Write")),
+            Rule("transactional-id", f"{names.prefix}headrace.projections", ("Write",)),
+        ]
     return {
-        "ops": [Rule("topic", names.prefix or f"{edition}.", ops, prefixed=True), *_unprefixed(names, ops)],
+        "ops": [Rule("topic", names.prefix or f"{edition}.", ops, prefixed=True), *_unprefixed(names, ops), *drops],
         "worker": [
             *_of_workers(topology, names, edition, chosen),
             Rule("topic", names.replies, ("Write", "DescribeConfigs")),
             groups,
             Rule("transactional-id", f"{names.prefix}headrace.", ("Write",), prefixed=True),
         ],
-        "client": [*(Rule("topic", names.topic(edition, name, "commands"), ("Write",)) for name in asked), *answers],
+        "client": [
+            *(Rule("topic", names.topic(edition, name, "commands"), ("Write",)) for name in asked),
+            *answers,
+            *serving,
+        ],
         "facts": [
             *(
                 Rule("topic", names.topic(edition, name, "facts"), ("Write",))
@@ -70,13 +85,14 @@ def rules(
                 if "inbox" not in topology.component(name).topics
             ),
             groups,
+            *switches,
         ],
     }
 
 
 def _unprefixed(names: Names, operations: tuple[str, ...]) -> list[Rule]:
     """Without a prefix, the names of topics begin with the edition, except that of the replies topic."""
-    return [] if names.prefix else [Rule("topic", names.replies, operations)]
+    return [] if names.prefix else [Rule("topic", name, operations) for name in (names.replies, names.projections)]
 
 
 def _of_workers(topology: Topology, names: Names, edition: str, chosen: list[str]) -> Iterator[Rule]:

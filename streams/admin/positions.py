@@ -70,7 +70,7 @@ def set_positions(
         raise LookupError(f"{component} does not read {topic!r}; it reads: {', '.join(inputs)}")
     if to not in (OLDEST, END) and not to.isdecimal():
         raise ValueError(f"{to!r} is no position; it is an offset, {OLDEST} or {END}")
-    _await_empty(settings, component)
+    await_empty(settings, component)
     stored, identity = _stored(settings, component), identify(settings, inputs)
     places = {place.partition: place for place in show(settings, topology, component) if place.topic == topic}
     chosen = list(partitions) or list(places)
@@ -112,7 +112,7 @@ def _partitions(settings: Settings, topic: str) -> int:
     return len(AdminClient(settings.client()).list_topics(topic, timeout=10).topics[topic].partitions)
 
 
-def _await_empty(settings: Settings, component: str) -> None:
+def await_empty(settings: Settings, component: str) -> None:
     """Wait up to 10 seconds for members that are leaving; raise GroupInUse if there are still some."""
     group = f"{settings.prefix}headrace.{component}"
     client = AdminClient(settings.client())

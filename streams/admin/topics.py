@@ -18,7 +18,7 @@ from confluent_kafka.admin import (
 
 from headrace.streams.settings import Settings
 from headrace.streams.state.topic_reader import end_offsets
-from headrace.topology.topology import TopicSpec, Topology, replies_topic
+from headrace.topology.topology import TopicSpec, Topology, projections_topic, replies_topic
 
 _WRAPPING = 64 * 1024
 """Bytes by which a record that waits is larger than it was, at most."""
@@ -57,6 +57,7 @@ def wanted(settings: Settings, topology: Topology, domains: Iterable[str] | None
     """All topics that a deployment of `topology` needs."""
     return [
         *topology.topics(settings.names, settings.partitions, settings.edition, domains),
+        *([projections_topic(settings.names)] if topology.projectors else []),
         replies_topic(settings.names, settings.reply_partitions),
     ]
 

@@ -1,5 +1,6 @@
 """The client: sends commands and facts, and reads states and events."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -11,18 +12,24 @@ from google.protobuf.message import Message
 from opentelemetry import propagate, trace
 
 from headrace.schemas import codecs
-from headrace.schemas.headers import CORRELATION, EXPECTED, FACT, REPLY_TO, TRACEPARENT
+from headrace.schemas.headers import CORRELATION, EXPECTED, FACT, REPLY_TO, SYNC_MODE, TRACEPARENT
 from headrace.schemas.headrace_v1_pb2 import Query, QueryResult
 from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
 from headrace.schemas.record import CloudEvent
 from headrace.streams.client.connection import Connection, Request
+from headrace.streams.client.errors import ProjectionFailed, ProjectionUnknown
+from headrace.streams.client.projection_wait import ProjectionWait, concerned
+from headrace.streams.client.serving_cache import ServingCache
 from headrace.streams.settings import Settings
 from headrace.topology.inspection import ComponentSpec, type_name
 from headrace.topology.names import source
-from headrace.topology.reply import Event, Reply
+from headrace.topology.reply import Event, Reply, Sync
 from headrace.topology.topology import Domain, Topology
 
 _PAGE = 1000  # events asked for at once
+_REPEATED = (
+    5.0  # seconds to wait for acknowledgements of a command that was decided before; perhaps they are on the way
+)
 
 
 class Client:
@@ -41,6 +48,7 @@ class Client:
             self._settings = self._settings.model_copy(update={"bootstrap": bootstrap})
         self._source = f"{source(self._settings.edition, 'client')}/{uuid.uuid4().hex[:12]}"
         self._connection = Connection(self._settings)
+        self._serving = ServingCache(self._settings)
 
     async def __aenter__(self) -> Self:
         await self._connection.open()
@@ -63,17 +71,29 @@ class Client:
         command_id: str | None = None,
         correlation_id: str | None = None,
         domain: Domain = None,
+        sync: Sync = "decision",
     ) -> Reply:
         """Send a command and wait for its answer, `timeout` seconds at most.
 
-        A rejection is an answer: see `Reply.status`. Raises OutcomeUnknown after the timeout; the same `command_id`
-        may then be sent again safely. Raises LookupError when no domain handles the command.
+        With `sync="simple"`, wait also until the serving version of each projector that reads the domain has its
+        events. A rejection is an answer: see `Reply.status`. Raises OutcomeUnknown after the timeout; the same
+        `command_id` may then be sent again safely. Raises LookupError when no domain handles the command; with
+        `sync="simple"` ProjectionFailed if an event is dead for a projector, and ProjectionUnknown after the timeout.
         """
         spec = self._topology.handler_of(type(command), domain)
-        request = self._command(spec, command, root, command_id, correlation_id, expected_sequence, reply=True)
-        reply, attempts = await self._reply(spec, request, timeout)
-        if attempts > 1 and command_id is None and reply.already_processed:
-            return replace(reply, already_processed=False)  # nobody but this call knows the id
+        request = self._command(
+            spec, command, root, command_id, correlation_id, expected_sequence, reply=True, sync=sync
+        )
+        if sync == "decision":
+            return await self._decided(spec, request, timeout, command_id)
+        deadline = asyncio.get_running_loop().time() + timeout
+        recorded = await self._serving.recorded() if self._topology.projectors else {}
+        wait = ProjectionWait(concerned(self._topology, recorded, spec.name))
+        with self._connection.watching(request.id, wait.take):
+            reply = await self._decided(spec, request, timeout, command_id)
+            if reply.accepted and reply.events:
+                left = deadline - asyncio.get_running_loop().time()
+                await _projected(wait, reply, min(left, _REPEATED) if reply.already_processed else left)
         return reply
 
     async def send(
@@ -162,6 +182,12 @@ class Client:
 
     # ---- requests
 
+    async def _decided(self, spec: ComponentSpec, request: Request, timeout: float, command_id: str | None) -> Reply:
+        reply, attempts = await self._reply(spec, request, timeout)
+        if attempts > 1 and command_id is None and reply.already_processed:
+            return replace(reply, already_processed=False)  # nobody but this call knows the id
+        return reply
+
     async def _reply(self, spec: ComponentSpec, request: Request, timeout: float) -> tuple[Reply, int]:
         """The answer, and how often the request was sent."""
         try:
@@ -183,9 +209,12 @@ class Client:
         expected_sequence: int | None,
         *,
         reply: bool,
+        sync: Sync = "decision",
     ) -> Request:
         command_id = command_id or uuid.uuid4().hex
         extensions = {CORRELATION[3:]: correlation_id or command_id}
+        if sync != "decision":
+            extensions[SYNC_MODE[3:]] = sync
         if expected_sequence is not None:
             extensions[EXPECTED[3:]] = str(expected_sequence)
         return self._request(spec, "commands", command, command_id, root, extensions, reply=reply)
@@ -225,6 +254,18 @@ class Client:
             deterministic=True
         )  # the same bytes each time, as the engine compares their hash
         return Request(topic, root, message_id, source(edition, spec.name), payload, event.headers())
+
+
+async def _projected(wait: ProjectionWait, reply: Reply, seconds: float) -> None:
+    """Wait until projectors have the events of an accepted command."""
+    sequences = [event.sequence for event in reply.events]
+    try:
+        async with asyncio.timeout(seconds):
+            await wait.complete(sequences)
+    except TimeoutError:
+        raise ProjectionUnknown(reply, wait.missing(sequences), seconds) from None
+    if wait.failed:
+        raise ProjectionFailed(reply, sorted(wait.failed))
 
 
 def _limit(size: int, settings: Settings) -> str:

@@ -9,12 +9,14 @@ import os
 import random
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from headrace.schemas.headers import SOURCE, TYPE, Headers
-from headrace.schemas.headrace_v1_pb2 import QueryResult
+from headrace.schemas.headrace_v1_pb2 import Projected, QueryResult
 from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
 from headrace.streams.client.errors import ClientNotUsable, OutcomeUnknown, SendFailed
 from headrace.streams.clock import backoff
@@ -27,7 +29,7 @@ SILENCE = 10.0
 
 Not fewer, because copies would add to the load if the engine is only busy.
 """
-_REPLY = b"headrace.v1.Reply"
+_REPLY, _PROJECTED = b"headrace.v1.Reply", b"headrace.v1.Projected"
 _UNKNOWN_TOPIC = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
 _TRANSIENT = (KafkaError._MSG_TIMED_OUT, KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN)
 _OPENING = (
@@ -60,6 +62,8 @@ class Connection:
         self.reply_to = ""
         """Topic and partition for replies to this client."""
         self._calls: dict[bytes, list[_Call]] = {}
+        self._watched: dict[bytes, Callable[[Projected], None]] = {}
+        """Who counts the acknowledgements for a command, by its id."""
         self._failed, self._failure = 0, KafkaError(KafkaError.NO_ERROR)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
@@ -143,6 +147,16 @@ class Connection:
             if not self._calls[key]:
                 del self._calls[key]
 
+    @contextmanager
+    def watching(self, command_id: str, take: Callable[[Projected], None]) -> Iterator[None]:
+        """Give acknowledgements for a command to `take`, on the event loop."""
+        key = command_id.encode()
+        self._watched[key] = take
+        try:
+            yield
+        finally:
+            del self._watched[key]
+
     async def send(self, request: Request) -> None:
         """Send a request without waiting for its delivery, but while the send buffer is full; see `flush`."""
         await self._produce(request, self._sent)
@@ -207,7 +221,7 @@ class Connection:
             if first is None:
                 continue
             batch = [first, *self._consumer.consume(500, 0)]
-            mine = [m for m in batch if m.error() is None and m.key() in self._calls]
+            mine = [m for m in batch if m.error() is None and (m.key() in self._calls or m.key() in self._watched)]
             if mine:
                 self._loop.call_soon_threadsafe(self._resolve, mine)
             for error in (m.error() for m in batch):
@@ -218,6 +232,10 @@ class Connection:
         for message in messages:
             headers = headers_of(message)
             value = message.value() or b""
+            if headers.get(TYPE) == _PROJECTED:
+                if take := self._watched.get(message.key() or b""):
+                    take(Projected.FromString(value))
+                continue
             answer = WireReply.FromString(value) if headers.get(TYPE) == _REPLY else QueryResult.FromString(value)
             source = (headers.get(SOURCE) or b"").decode()
             # calls with the same id share the answer if they are for the same root; else it is another command

@@ -1,7 +1,9 @@
 """The partitions that the group has assigned to this worker: restores, starts and closes them."""
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 import structlog
 from confluent_kafka import Consumer, TopicPartition
@@ -19,8 +21,15 @@ log = structlog.get_logger()
 class Assignment:
     """The partitions of one component. All methods are for one thread."""
 
-    def __init__(self, config: ComponentConfig, inputs: Inputs, metrics: Metrics, stop: threading.Event) -> None:
-        self.config, self._inputs = config, inputs
+    def __init__(
+        self,
+        config: ComponentConfig,
+        inputs: Inputs,
+        metrics: Metrics,
+        stop: threading.Event,
+        waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        self.config, self._inputs, self._waiting = config, inputs, waiting
         self.partitions: dict[int, Partition] = {}
         self.joined = False
         """Whether the group has assigned partitions to this worker; it may have assigned none."""
@@ -76,7 +85,8 @@ class Assignment:
     def restore(self, numbers: Iterable[int]) -> None:
         """Stop the input of partitions, and restore their state from Kafka again."""
         self._inputs.stop(numbers)
-        partitions = [self.partitions.get(n) or Partition(self.config, n, self._stop) for n in sorted(numbers)]
+        made = partial(Partition, self.config, stop=self._stop, waiting=self._waiting)
+        partitions = [self.partitions.get(n) or made(number=n) for n in sorted(numbers)]
         self.partitions |= {partition.number: partition for partition in partitions}
         self.restoration.begin([partition.restore() for partition in partitions])
 

@@ -16,6 +16,7 @@ from headrace.streams.runtime.inputs import Inputs
 from headrace.streams.runtime.membership import Membership
 from headrace.streams.runtime.positions import PositionsUnfit
 from headrace.streams.runtime.processor import Alert, Processor, TopicsMissing
+from headrace.streams.runtime.suspects import Suspects, in_file
 from headrace.streams.runtime.timers import Timers
 from headrace.streams.state.messages import to_record
 from headrace.streams.steps.store import StoreFailed
@@ -32,19 +33,24 @@ class Component:
         self._metrics = metrics
         self._stop = threading.Event()
         self._inputs = Inputs(config, metrics)
-        self._assignment = Assignment(config, self._inputs, metrics, self._stop)
+        suspects = Suspects(in_file(config.folder / "suspects"), config.inputs)
+        for one in suspects.found:
+            log.warning("the worker ended while it handled this", domain=config.name, **one._asdict())
+        self._assignment = Assignment(config, self._inputs, metrics, self._stop, suspects.waiting)
         self._membership = Membership(config, self._assignment, self._stop, self._inputs.report)
         self._processor = Processor(
             config,
             f"{config.group}.{config.instance}",
             self._assignment,
             self._membership,
+            suspects,
             metrics,
             tracing,
             alert,
         )
         timers = Timers(self._assignment, self._processor.process)
         self._fire_due = timers.fire_due if config.has_timers else lambda: None
+        self._longest = config.settings.longest_transaction
         self._attempt = 0
         self._next_ends = 0.0
         self.failure: PositionsUnfit | StoreFailed | None = None
@@ -155,6 +161,11 @@ class Component:
         """Whether commands are handled: partitions are restored, no transaction is in doubt, brokers are reachable."""
         inputs = self._inputs
         return self._assignment.ready and not self._processor.in_doubt and not (inputs.brokers_away or inputs.missing)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether one record is handled for longer than a transaction may be open, so that nothing will come of it."""
+        return self._processor.at_work_for > self._longest
 
     def update_gauges(self) -> None:
         """Set the gauges that are computed when metrics are read."""

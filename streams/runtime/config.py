@@ -41,9 +41,9 @@ class ComponentConfig:
         return list(dict.fromkeys([*self.inputs, *restored]))
 
     @property
-    def restored_kinds(self) -> list[str]:
+    def restored_kinds(self) -> tuple[str, ...]:
         """Kinds of topics that the component's store is restored from."""
-        return ["snapshots"] if self.topology.component(self.name).state is None else ["snapshots", "events"]
+        return self.topology.component(self.name).restored
 
     @property
     def written(self) -> list[str]:

@@ -115,10 +115,13 @@ class Host(faust.App):
 def _pages(app: Host, components: list[Component], metrics: Metrics) -> None:
     @app.page("/healthz")
     async def healthz(view: View, request: Request) -> Any:
-        dead = [component.name for component in components if component.failure is not None]
-        return view.json(
-            {"status": "failed", "components": dead} if dead else {"status": "ok"}, status=503 if dead else 200
-        )
+        for status, found in (
+            ("failed", [component.name for component in components if component.failure is not None]),
+            ("stuck", [component.name for component in components if component.stuck]),
+        ):
+            if found:
+                return view.json({"status": status, "components": found}, status=503)
+        return view.json({"status": "ok"})
 
     @app.page("/readyz")
     async def readyz(view: View, request: Request) -> Any:

@@ -1,8 +1,8 @@
 """One partition of a component on this worker: its lifecycle, its store, and a step per edition."""
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -67,6 +67,8 @@ class Partition:
     store: PartitionStore | None = None
     rebuilt: int = 0
     """How often its store was damaged and rebuilt."""
+    waiting: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Entered while a record that is handled waits for the engine."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     """Held while the generation changes, and while a restoring thread uses the store."""
 
@@ -122,9 +124,10 @@ class Partition:
                 self.store.close()
 
     def _await_history(self) -> None:
-        while not self.history.wait(0.2):
-            if self.stop.is_set():
-                raise Interrupted
+        with self.waiting():
+            while not self.history.wait(0.2):
+                if self.stop.is_set():
+                    raise Interrupted
 
 
 def rebuild(error: StoreFailed, partitions: Iterable[Partition], metrics: Metrics) -> None:

@@ -20,6 +20,17 @@ class PositionsUnfit(RuntimeError):
     """A component's positions do not fit its topics; a person has to decide how to continue."""
 
 
+class DocumentsUnfit(PositionsUnfit):
+    """A projector's documents are not what its class now makes."""
+
+    def __init__(self, name: str, stored: str, wanted: str) -> None:
+        super().__init__(
+            f"{name}: its documents were made by another declaration ({stored}) than that of this release ({wanted}): "
+            "the document's fields have changed, or the way in which events come. Give the class the next version: it "
+            "is built beside this one, which goes on serving. `headrace projections` tells of both"
+        )
+
+
 def pack_positions(identity: Identity, partitions: int, offsets: Mapping[str, int]) -> bytes:
     """Positions as the changelog holds them."""
     found = Positions(cluster=identity.cluster, partitions=partitions)

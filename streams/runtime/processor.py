@@ -15,6 +15,7 @@ from headrace.streams.runtime.assignment import Assignment
 from headrace.streams.runtime.config import ComponentConfig
 from headrace.streams.runtime.membership import Membership
 from headrace.streams.runtime.partition import Interrupted, Partition
+from headrace.streams.runtime.suspects import ALL, Suspects, place
 from headrace.streams.runtime.transaction import CommitOutcomeUnknown, Transaction
 from headrace.streams.steps.errors import HandlerError, RecordTooLarge, SnapshotTooLarge
 from headrace.streams.steps.step import Step
@@ -43,12 +44,13 @@ class Processor:
         transactional_id: str,
         assignment: Assignment,
         membership: Membership,
+        suspects: Suspects,
         metrics: Metrics,
         tracing: Tracing,
         alert: Alert,
     ) -> None:
         self._name, self._assignment, self._membership = config.name, assignment, membership
-        self._partitions = assignment.partitions
+        self._partitions, self._suspects = assignment.partitions, suspects
         self._metrics, self._tracing, self._alert = metrics, tracing, alert
         metrics.doubts.labels(self._name)  # so that the metric exists while it is zero
         self._transaction = Transaction(config.settings, transactional_id)
@@ -61,12 +63,17 @@ class Processor:
         """The most records in one transaction: by the settings, and at present."""
         self._too_slow: dict[tuple[str, int, int], float] = {}
         """Seconds that records took which alone outlasted their transaction, twice; they go to the dead letters."""
-        self._handling = 0.0
-        """Seconds that handling the last transaction's records took, without the time that the brokers took."""
+        self._began = self._handling = 0.0
+        """When the last transaction began, and the seconds that handling its records took; without the brokers'."""
         self._outlasted: dict[tuple[str, int], int] = {}
         """Offsets of records that did so once: perhaps the process was frozen, or a handler waited for history."""
         self.in_doubt = True
         """Whether the outcome of the last transaction is unknown; at the start, that of a predecessor's."""
+
+    @property
+    def at_work_for(self) -> float:
+        """Seconds for which the record at work has been handled; 0 where none is. May be asked by other threads."""
+        return time.perf_counter() - self._began - self._handling if self._suspects.busy else 0.0
 
     # ---- the usual case: step, flush, offsets, commit, store
 
@@ -80,17 +87,29 @@ class Processor:
             self.process(fresh)
 
     def process(self, records: Sequence[Record]) -> bool:
-        """Process records in one transaction: those of inputs, or time-outs, which have negative offsets.
+        """Process records: those of inputs, or time-outs, which have negative offsets; in one transaction, if possible.
 
         Returns whether all were processed. If not, records of inputs will be read again, and none behind them may be
         processed before.
         """
+        end, done = time.perf_counter() + self._longest, True
+        while done and records:
+            count = self._suspects.together(records)
+            done = self._process(records[:count])
+            records = records[count:]
+            if records and (not done or time.perf_counter() > end):
+                return self._leave(records)
+        return done
+
+    def _process(self, records: Sequence[Record]) -> bool:
+        """Process records in one transaction, or in smaller ones if that cannot be."""
         if self.in_doubt:
             return False
         some = records[: self._most]
         self._look_ahead(some)
         try:
-            done = self._transact(some)
+            with self._suspects.alone(some):
+                done = self._transact(some)
             self._most = min(2 * self._most, self._batch)
             return self._leave(records[done:])
         except SnapshotTooLarge:
@@ -98,11 +117,12 @@ class Processor:
             return self._process_carefully(records)
         except RecordTooLarge as error:
             self._abort()
-            return self._divide(some, error) and self._leave(records[len(some) :])
+            done_all = self._divide(some, error)
+            return self._leave(records[len(some) :]) and done_all
         except CommitOutcomeUnknown as error:
             self._most = max(1, len(some) // 2)  # perhaps it was too much for one transaction's time
             if len(some) == 1 and self._handling > 3 * self._longest:  # it left no time for the brokers
-                topic, partition, offset = _place(some[0])
+                topic, partition, offset = place(some[0])
                 if self._outlasted.get((topic, partition)) == offset:
                     self._too_slow[topic, partition, offset] = self._handling
                 self._outlasted[topic, partition] = offset
@@ -149,37 +169,48 @@ class Processor:
         It may be smaller than that of `records`: the transaction is committed early before the brokers would end it,
         as the same batch would then be read again, and take too long again, forever.
         """
-        started, self._handling = time.perf_counter(), 0.0
+        started = self._began = time.perf_counter()
+        self._handling = 0.0
         self._transaction.begin()
         touched: dict[Step, Partition] = {}
-        offsets: dict[tuple[str, int], int] = {}
+        partitions, suspects = self._partitions, self._suspects
+        ends = _ends(records)
+        if refusal is None:
+            suspects.begin({(t, p): (partitions[p].offsets[t], end) for (t, p), end in ends.items()})
+        at, watched = suspects.at, suspects.any
         for number, record in enumerate(records, 1):
-            partition = self._partitions[record.partition]
+            partition = partitions[record.partition]
             step = partition.steps[record.topic]
             touched[step] = partition
-            if self._too_slow and (seconds := self._too_slow.pop(_place(record), 0.0)):
+            if self._too_slow and (seconds := self._too_slow.pop(place(record), 0.0)):
                 step.refuse(record, HandlerError(f"it took {seconds:.0f} s, and a transaction ends before"))
-            elif refusal is not None:
-                step.refuse(record, refusal, whole=whole)
+            elif why := refusal or (suspects.refusal(record) if watched else None):
+                step.refuse(record, why, whole=whole)
             elif record.offset < 0:
+                at[0] = place(record)[2]
                 step.fire(record)
             elif UNREADABLE in record.headers:
                 step.refuse(record, RecordError(record.headers[UNREADABLE].decode()), whole=record.value is not None)
             elif self._tracing.on:
+                at[0] = record.offset
                 with self._tracing.span(self._name, self._group, record):
                     step.handle(record)
             else:
+                at[0] = record.offset
                 step.handle(record)
-            if record.offset >= 0:
-                offsets[record.topic, record.partition] = record.offset + 1
-            else:  # committed already; with them the broker does not accept it from a worker that lost the partition
-                offsets |= {(topic, partition.number): max(0, offset) for topic, offset in partition.offsets.items()}
             if number % _SEND_EVERY == 0:
                 self._send(touched)
             self._handling = time.perf_counter() - started
             if self._handling > self._longest:
                 break
+        if records[0].offset < 0:  # committed already; with them the broker refuses a worker that lost the partition
+            offsets = {(t, p.number): max(0, offset) for p in touched.values() for t, offset in p.offsets.items()}
+        else:
+            offsets = ends if number == len(records) else _ends(records[:number])
+            if number > 1:
+                at[0] = ALL  # states are written now, which may be too much as well
         self._commit(touched, offsets, started, number)
+        suspects.passed(records[:number], offsets)
         return number
 
     def _leave(self, records: Sequence[Record]) -> bool:
@@ -196,6 +227,7 @@ class Processor:
             step.record_positions(partition.positions(step, offsets))
         staged = [(step, partition, step.finish(now)) for step, partition in touched.items()]
         self._send(touched)
+        self._suspects.clear()  # from here on the brokers are waited for, and no record is to blame for how long
         decided = time.perf_counter()
         self._transaction.commit([TopicPartition(t, p, o) for (t, p), o in offsets.items()], self._membership.kafka)
         for (topic, number), offset in offsets.items():
@@ -219,7 +251,7 @@ class Processor:
         found: dict[str, int] = {}
         for topic, kind in self._store_topics.items():
             offset = self._transaction.offsets.get((topic, partition.number))
-            if offset is not None and (kind == "snapshots" or partition.history.is_set()):
+            if offset is not None and (kind != "events" or partition.history.is_set()):
                 found[topic] = offset + 1
         return found
 
@@ -230,7 +262,7 @@ class Processor:
         for partition in self._partitions.values():
             for step in partition.stores:
                 step.enforce_state_size = True
-        return self.process(records)
+        return self._process(records)
 
     def _divide(self, records: Sequence[Record], error: Exception) -> bool:
         """An output of the batch is too large: halve the batch until its record is alone, and make it a dead letter."""
@@ -250,13 +282,17 @@ class Processor:
             return False
         if (half := len(records) // 2) == 0:
             return True
-        return self.process(records[:half]) and self.process(records[half:])
+        if self._process(records[:half]):
+            return self._process(records[half:])
+        self._leave(records[half:])  # they may be of other partitions than what the first half has left
+        return False
 
     def _abort(self) -> None:
         self._transaction.abort()
         self._roll_back()
 
     def _roll_back(self) -> None:
+        self._suspects.clear()
         for partition in self._partitions.values():
             for step in partition.stores:
                 step.rolled_back()
@@ -295,5 +331,6 @@ class Processor:
         self._transaction.close()
 
 
-def _place(record: Record) -> tuple[str, int, int]:
-    return record.topic, record.partition, record.offset
+def _ends(records: Sequence[Record]) -> dict[tuple[str, int], int]:
+    """By topic and partition, the offset behind the last of these records; 0 for time-outs."""
+    return {(record.topic, record.partition): record.offset + 1 for record in records}

@@ -10,13 +10,14 @@ import structlog
 from confluent_kafka import KafkaException
 
 from headrace.schemas.changelog import POSITIONS
+from headrace.schemas.documents import DOCUMENTS
 from headrace.streams.admin.identity import Identity, identify
 from headrace.streams.clock import backoff
 from headrace.streams.observability.metrics import Metrics
 from headrace.streams.runtime.config import ComponentConfig
 from headrace.streams.runtime.partition import RestoreJob, rebuild
-from headrace.streams.runtime.positions import PositionFinder, PositionsUnfit, missing_snapshots
-from headrace.streams.state.restore import Restorer, StaleRestore, take_changelog, take_history
+from headrace.streams.runtime.positions import DocumentsUnfit, PositionFinder, PositionsUnfit, missing_snapshots
+from headrace.streams.state.restore import Restorer, StaleRestore, take_changelog, take_documents, take_history
 from headrace.streams.state.topic_reader import Ends
 from headrace.streams.steps.store import StoreFailed
 
@@ -103,12 +104,15 @@ class Restoration:
             if job.discard_foreign(ends, identity):
                 self._metrics.remade.labels(self._config.name).inc()
         count = self.changelogs.restore(tasks["snapshots"], ends, take_changelog)
+        if documents := tasks.get("documents"):
+            count += self.changelogs.restore(documents, ends, take_documents)
         log.info("changelog restored", domain=self._config.name, partitions=len(jobs), records=count)
         if self._stop.is_set():
             return
-        stored = {job.partition.number: _positions_in(job) for job in jobs}
+        stored = {job.partition.number: _entry(job, POSITIONS) for job in jobs}
         offsets = self._positions.find(stored, identity)
         self._check_snapshots(jobs, ends)
+        self._check_documents(jobs)
         if histories := tasks.get("events"):
             # events that are written from now on are put into the store by the processor
             self._history_thread.submit(self._restore_history, jobs, self.changelogs.end_offsets(histories))
@@ -134,6 +138,13 @@ class Restoration:
         if lost:
             raise missing_snapshots(self._config, lost)
 
+    def _check_documents(self, jobs: Sequence[RestoreJob]) -> None:
+        """Raise DocumentsUnfit where a projector's documents are of another type than its class now says."""
+        spec = self._config.topology.component(self._config.name)
+        stored = {_entry(job, DOCUMENTS) for job in jobs} if spec.fingerprint else set()
+        if other := stored - {None, spec.fingerprint.encode()}:
+            raise DocumentsUnfit(self._config.name, (other.pop() or b"").decode(), spec.fingerprint)
+
     # ---- in the thread for history
 
     def _restore_history(self, jobs: Sequence[RestoreJob], ends: Ends) -> None:
@@ -155,8 +166,8 @@ class Restoration:
                     attempt += 1
 
 
-def _positions_in(job: RestoreJob) -> bytes | None:
-    """Positions as the partition's changelog holds them."""
+def _entry(job: RestoreJob, key: bytes) -> bytes | None:
+    """An entry of the partition's changelog, such as its positions."""
     config = job.partition.config
     with job.store() as store:
-        return store.edition(config.settings.edition).entry(POSITIONS)
+        return store.edition(config.settings.edition).entry(key)

@@ -122,8 +122,7 @@ def _config(
 ) -> ComponentConfig:
     edition, names = settings.edition, settings.names
     written = [names.topic(edition, name, kind) for kind in topology.component(name).topics if kind != "dead-letters"]
-    kinds = ("snapshots", "events") if topology.component(name).state is not None else ("snapshots",)
-    stored = [names.topic(edition, name, kind) for kind in kinds]
+    stored = [names.topic(edition, name, kind) for kind in topology.component(name).restored]
     return ComponentConfig(
         topology=topology,
         name=name,

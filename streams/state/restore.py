@@ -54,6 +54,11 @@ def take_changelog(store: EditionStore, messages: list[Message], checkpoints: di
     store.restore_changelog(zip(map(Message.key, messages), map(Message.value, messages), strict=True), checkpoints)
 
 
+def take_documents(store: EditionStore, messages: list[Message], checkpoints: dict[str, int]) -> None:
+    """Put records of a documents topic into the store."""
+    store.restore_documents(zip(map(Message.key, messages), map(Message.value, messages), strict=True), checkpoints)
+
+
 def take_history(store: EditionStore, messages: list[Message], checkpoints: dict[str, int]) -> None:
     """Put records of an events topic into the store."""
     store.restore_history([_stored(m) for m in messages], checkpoints)

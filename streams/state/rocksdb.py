@@ -5,6 +5,7 @@ Keys begin with the edition, because all editions of a partition are on one work
     edition NUL s root                    Snapshot
     edition NUL h root NUL sequence       stored event (sequence: 8 bytes, big endian)
     edition NUL a root NUL command id     result of a command
+    edition NUL d document id             document, as JSON
     edition NUL e changelog key           other entries: facts, queues, time-outs
     edition NUL b changelog key           keys of a batch of results, to delete them by age
     NUL c topic                           checkpoint: offset of the next record that the store needs of it
@@ -120,7 +121,7 @@ class EditionStore:
         prefix = edition.encode() + b"\0"
         self._snapshots, self._events = prefix + b"s", prefix + b"h"
         self._results, self._batches = prefix + b"a", prefix + b"b"
-        self._entries = prefix + b"e"
+        self._entries, self._documents = prefix + b"e", prefix + b"d"
         self.keep_results = _FOR_EVER
         """Milliseconds for which results of commands are remembered."""
         self._oldest: int | None = None
@@ -171,6 +172,9 @@ class EditionStore:
         """Whether it holds any event."""
         return next(iter(self._scan(self._events)), None) is not None
 
+    def document(self, document_id: bytes) -> bytes | None:
+        return self._read(self._documents + document_id)
+
     def entry(self, key: bytes) -> bytes | None:
         return self._read(self._entries + key)
 
@@ -216,10 +220,9 @@ class EditionStore:
             kept = CommandResults(keys=staged.results.keys())
             put(self._batches + staged.results_key, kept.SerializeToString())
         for key, entry in staged.entries.items():
-            if entry is None:
-                batch.delete(self._entries + key)
-            else:
-                put(self._entries + key, entry)
+            _set(batch, self._entries + key, entry)
+        for document_id, document in staged.documents.items():
+            _set(batch, self._documents + document_id, document)
         for key in staged.forgotten:
             self._forget(batch, key)
         self._finish(batch, checkpoints)
@@ -236,15 +239,9 @@ class EditionStore:
             if key is None:
                 continue  # not written by the engine, whose records all have keys
             if key[:1] != b"\0":
-                if value is None:
-                    batch.delete(snapshots + key)
-                else:
-                    put(snapshots + key, value)
+                _set(batch, snapshots + key, value)
             elif not key.startswith(changelog.RESULTS):
-                if value is None:
-                    batch.delete(self._entries + key)
-                else:
-                    put(self._entries + key, value)
+                _set(batch, self._entries + key, value)
             elif value is None:
                 self._forget(batch, key)
             else:
@@ -260,11 +257,16 @@ class EditionStore:
         """Put records of the events topic, in their order: root, sequence and stored event (None: erased)."""
         batch = WriteBatch(raw_mode=True)
         for root, sequence, value in records:
-            key = self._history_key(root, sequence)
-            if value is None:
-                batch.delete(key)
-            else:
-                batch.put(key, value)
+            _set(batch, self._history_key(root, sequence), value)
+        self._finish(batch, checkpoints)
+
+    def restore_documents(
+        self, records: Iterable[tuple[bytes | None, bytes | None]], checkpoints: dict[str, int]
+    ) -> None:
+        """Put records of the documents topic, in their order."""
+        batch = WriteBatch(raw_mode=True)
+        for document_id, document in records:
+            _set(batch, self._documents + (document_id or b""), document)
         self._finish(batch, checkpoints)
 
     def _finish(self, batch: WriteBatch, checkpoints: dict[str, int]) -> None:
@@ -291,6 +293,14 @@ class EditionStore:
 
     def _history_key(self, root: bytes, sequence: int) -> bytes:
         return self._events + root + b"\0" + _SEQUENCE.pack(sequence)
+
+
+def _set(batch: WriteBatch, key: bytes, value: bytes | None) -> None:
+    """Put a value; None deletes the key."""
+    if value is None:
+        batch.delete(key)
+    else:
+        batch.put(key, value)
 
 
 def _checkpoint_key(topic: str) -> bytes:

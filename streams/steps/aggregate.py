@@ -17,6 +17,7 @@ from headrace.schemas.headers import (
     REJECT_TO,
     REPLAY_OF,
     REPLY_TO,
+    SYNC_MODE,
     TYPE,
 )
 from headrace.schemas.headrace_v1_pb2 import Query, Reply
@@ -25,6 +26,7 @@ from headrace.schemas.ids import ReplyTarget
 from headrace.schemas.record import Record, RecordError, check
 from headrace.schemas.stored_event import to_events
 from headrace.streams.steps import compensation, replies
+from headrace.streams.steps.acknowledgements import SIMPLE
 from headrace.streams.steps.batch import Written
 from headrace.streams.steps.checks import LONGEST, check_ids, checked_root, whole_number
 from headrace.streams.steps.context import StepContext
@@ -238,7 +240,8 @@ class AggregateStep(Step):
             sequence=live.sequence + len(events),
             correlation_id=correlation.decode(),
         )
-        self._writer.write(record, key, live, events, command_id, correlation, fact, reply)
+        acknowledge_to = record.headers[REPLY_TO] if record.headers.get(SYNC_MODE) == SIMPLE else b""
+        self._writer.write(record, key, live, events, command_id, correlation, fact, reply, acknowledge_to)
         self.outputs.append(self._replier.reply(reply, answer_to, command_id))
 
     # ---- the other outcomes of a record

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from headrace.schemas.headers import CORRELATION, ID, SEQUENCE, TIME
 from headrace.schemas.record import Record
 from headrace.streams.steps.sender import event_id
-from headrace.topology.context import Context, EventContext, ProcessContext, RootState, StateOf
+from headrace.topology.context import Context, EventContext, ProcessContext, ProjectionContext, RootState, StateOf
 
 
 def context(record: Record, root: bytes, sequence: int, edition: str) -> Context:
@@ -30,6 +30,11 @@ def event_context(record: Record, root: bytes, edition: str) -> EventContext:
 def process_context(record: Record, root: bytes, edition: str, states: Mapping[StateOf, RootState]) -> ProcessContext:
     """The context of a process manager's reaction."""
     return ProcessContext(*_event_fields(record, root, edition), states)
+
+
+def projection_context(record: Record, root: bytes, edition: str, document_id: bytes) -> ProjectionContext:
+    """The context of a projector's method."""
+    return ProjectionContext(*_event_fields(record, root, edition), document_id.decode())
 
 
 def _event_fields(record: Record, root: bytes, edition: str) -> tuple[str, int, str, str, datetime, str]:

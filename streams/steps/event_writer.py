@@ -8,8 +8,10 @@ from headrace.schemas.headers import (
     FACT,
     ID,
     PATH,
+    REPLY_TO,
     SEQUENCE,
     SUBJECT,
+    SYNC_MODE,
     TIME,
     TRACEPARENT,
     Headers,
@@ -17,6 +19,7 @@ from headrace.schemas.headers import (
 from headrace.schemas.headrace_v1_pb2 import Reply
 from headrace.schemas.record import Record, rfc3339
 from headrace.schemas.stored_event import event_key
+from headrace.streams.steps.acknowledgements import SIMPLE
 from headrace.streams.steps.batch import Batch
 from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.envelope import Envelope
@@ -48,15 +51,19 @@ class EventWriter:
         correlation: bytes,
         fact: bytes = b"",
         reply: Reply | None = None,
+        acknowledge_to: bytes = b"",
     ) -> None:
         """Apply and stage the events that a record has led to, and add them to its reply, if there is one.
 
-        Raises TooLarge for an event, or a state, above the broker's limit.
+        Projectors acknowledge the events to `acknowledge_to`, a target as in `ce_replyto`, if it is given.
+
+        Raises TooLarge for an event, or a state, above the broker's limit; HandlerError for a state nobody can read.
         """
         for event in events:
             if len(event[1]) > self._room:
                 raise TooLarge(f"an event of {len(event[1])} bytes is above the limit of {self._limit}")
             self._states.apply(live.state, event)
+        self._states.check(live.state)
         if self._batch.enforce_state_size and (size := self._states.size(live.state) + SNAPSHOT_EXTRA) > self._room:
             raise TooLarge(f"a state of {size} bytes is above the limit of {self._limit}")
         if not events:
@@ -73,6 +80,8 @@ class EventWriter:
             common.append((PATH, path))
         if fact:
             common.append((FACT, fact))
+        if acknowledge_to:
+            common += [(SYNC_MODE, SIMPLE), (REPLY_TO, acknowledge_to)]
         root, sequence = key.decode(), live.sequence
         outputs, history = self._batch.outputs, self._batch.staged.history
         for name, data, _ in events:

@@ -17,11 +17,14 @@ from headrace.schemas.headrace_v1_pb2 import Aborted, Revoked
 from headrace.schemas.headrace_v1_pb2 import Rejection as WireRejection
 from headrace.schemas.record import Record
 from headrace.streams.steps import merge
-from headrace.streams.steps.contexts import context
+from headrace.streams.steps.context import LONGEST_ROOT
+from headrace.streams.steps.contexts import context, event_context, projection_context
 from headrace.streams.steps.errors import HandlerError
 from headrace.topology.aggregate import Flag, Rejection
 from headrace.topology.inspection import ComponentSpec, type_name
+from headrace.topology.inspection.projector import Projection, ProjectorSpec
 from headrace.topology.inspection.spec import AnyHandler, Applier, Reaction
+from headrace.topology.projector import DELETED
 from headrace.topology.saga import Transient
 
 M = TypeVar("M", bound=Message)
@@ -51,6 +54,9 @@ class States:
         self._calls = {name: applier.call for name, applier in self._appliers.items()}
         self._names: dict[type, str] = {}
         """Names of event types seen before: asking the descriptor takes three times as long."""
+        self._nest: set[type] = set()
+        """Event types seen before whose messages may be nested too deeply."""
+        self._state_nests = nests(spec.state)
         self.type_name, self.fingerprint = type_name(spec.state), fingerprint(spec.state, spec.state_version)
 
     def new(self) -> State:
@@ -89,6 +95,11 @@ class States:
         """Change a state to what it is after a new event."""
         self._calls[event[0]](state, event[2])
 
+    def check(self, state: State) -> None:
+        """HandlerError for a state that could be written and not be read again."""
+        if self._state_nests:
+            _check_depth(state, state.SerializeToString(), self._class_name)
+
     def fold(self, state: State, values: Iterable[bytes]) -> int:
         """Apply stored events to `state` in order, and return their number.
 
@@ -118,24 +129,32 @@ class States:
         return count
 
     def events(self, messages: tuple[Any, ...], by: str) -> tuple[NewEvent, ...]:
-        """Messages that a handler returned, as events; HandlerError for one that is not declared."""
+        """Messages that a handler returned, as events; HandlerError for one that is not declared or not to be read."""
         names = self._names
         try:
             if len(messages) == 1:  # the usual case
                 message = messages[0]
-                return ((names[message.__class__], message.SerializeToString(), message),)
-            return tuple([(names[m.__class__], m.SerializeToString(), m) for m in messages])
+                found: tuple[NewEvent, ...] = ((names[message.__class__], message.SerializeToString(), message),)
+            else:
+                found = tuple([(names[m.__class__], m.SerializeToString(), m) for m in messages])
         except KeyError:
-            return tuple([(self._name(m, by), m.SerializeToString(), m) for m in messages])
+            found = tuple([(self._name(m, by), m.SerializeToString(), m) for m in messages])
+        if self._nest:
+            for _, data, event in found:
+                if event.__class__ in self._nest:
+                    _check_depth(event, data, by)
+        return found
 
     def _name(self, message: object, by: str) -> str:
         name = type_name(type(message)) if isinstance(message, Message) else ""
-        if name not in self._calls:
+        if not isinstance(message, Message) or name not in self._calls:
             raise HandlerError(
                 f"{by} returned {type(message).__name__}, which {self._class_name} does not apply; "
                 "return a declared event, a list of them or None"
             )
         self._names[type(message)] = name
+        if nests(type(message)):
+            self._nest.add(type(message))
         return name
 
 
@@ -204,6 +223,64 @@ class Deciders:
         return several(answer)
 
 
+class Projections:
+    """The methods of a projector."""
+
+    def __init__(self, spec: ProjectorSpec, edition: str) -> None:
+        self._spec, self._edition = spec, edition
+        self._methods = {
+            name.encode(): (projection, projection.message.FromString) for name, projection in spec.projections.items()
+        }
+
+    def reads(self, event_type: bytes | None) -> bool:
+        """Whether it has a method for this type of event."""
+        return event_type in self._methods
+
+    def project(self, record: Record, root: bytes, document_id: bytes, document: object) -> bool:
+        """Change a document because of an event of a root; False if the document is to be removed."""
+        projection, event = self._event(record)
+        if projection.wants_context:
+            result = projection.call(document, event, projection_context(record, root, self._edition, document_id))
+        else:
+            result = projection.call(document, event)
+        if result is not None and result is not DELETED:
+            raise HandlerError(
+                f"{projection.where} returned {type(result).__name__}; it changes the document that it is given, and "
+                "returns None or DELETED"
+            )
+        return result is None
+
+    def keys(self, record: Record, root: bytes) -> list[bytes]:
+        """Ids of the documents that an event of a root concerns, each once."""
+        projection = self._methods[record.headers[TYPE]][0]
+        if projection.key is None:
+            return [root]
+        _, event = self._event(record)
+        context = (event_context(record, root, self._edition),) if projection.key_wants_context else ()
+        named = projection.key(event, *context)
+        found = [named] if isinstance(named, str | bytes) else dict.fromkeys(several(named))
+        return [_document_id(one, projection.where) for one in found]
+
+    def _event(self, record: Record) -> tuple[Projection, Message]:
+        projection, parse = self._methods[record.headers[TYPE]]
+        content_type = record.headers.get(CONTENT_TYPE)
+        if content_type is None or content_type == PROTOBUF:
+            return projection, parse(record.value or b"")
+        return projection, decode(record, projection.message)
+
+
+def _document_id(name: object, where: str) -> bytes:
+    if not isinstance(name, str):
+        raise HandlerError(f"key= of {where} gave {name!r}; it gives names of documents, as text")
+    found = name.encode()
+    if not found or len(found) > LONGEST_ROOT or min(found) < 0x20:
+        raise HandlerError(
+            f"key= of {where} gave {name[:99]!r}; a document's name has 1 to {LONGEST_ROOT} bytes, none of them a "
+            "control character"
+        )
+    return found
+
+
 def react(reaction: Reaction, arguments: tuple[object, ...], pause: Callable[[float], object]) -> tuple[object, ...]:
     """What a reaction yields; tried again, with pauses, while it raises Transient."""
     for wait in _WAITS:
@@ -231,3 +308,28 @@ def several(result: object) -> tuple[object, ...]:
     if len(found) > MOST:
         raise HandlerError(f"a method gave more than {MOST:,} things for one record; does it end?")
     return found
+
+
+def nests(message_type: type[Message]) -> bool:
+    """Whether messages of a type hold themselves, or others that do, so that there may be any number of levels."""
+    descriptor = message_type.DESCRIPTOR
+    held = _held(descriptor)
+    return any(one in _held(one) for one in [descriptor, *held])
+
+
+def _held(descriptor: Any) -> set[Any]:
+    found: set[Any] = set()
+    left = [descriptor]
+    while left:
+        inner = {field.message_type for field in left.pop().fields if field.message_type is not None} - found
+        found |= inner
+        left += inner
+    return found
+
+
+def _check_depth(message: Message, data: bytes, by: str) -> None:
+    """HandlerError if protobuf, which writes any number of levels and reads a hundred, cannot read a message."""
+    try:
+        message.__class__.FromString(data)
+    except DecodeError as error:
+        raise HandlerError(f"{by}: {type_name(type(message))} is nested too deeply to be read again: {error}") from None

@@ -4,11 +4,14 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from headrace.schemas.changelog import QUEUE, queue_key, queue_place
-from headrace.schemas.headers import ATTEMPTS
+from headrace.schemas.headers import ATTEMPTS, DISCARD, REPLAY_OF
 from headrace.schemas.headrace_v1_pb2 import DeadLetter
 from headrace.schemas.record import Record
 from headrace.streams.steps.batch import Batch
-from headrace.streams.steps.dead_letters import attempts, dead_letter, reference, to_record
+from headrace.streams.steps.dead_letters import DeadLetters, attempts, dead_letter, reference, to_record
+
+Handle = Callable[[Record, bytes], bool]
+"""Handles a record of a root; False if it is dead, or has to wait."""
 
 
 class Waits(Exception):
@@ -47,6 +50,24 @@ class OrderedQueue:
         self._batch.count("parked")
         self._change(root, _Ends(first, number + 1))
 
+    def take(self, record: Record, root: bytes, handle: Handle) -> bool:
+        """Give a record to `handle`; it waits if that returns False, or behind others of its root: then False."""
+        handled = not self.holds(root) and handle(record, root)
+        if not handled:
+            self.add(record, root)
+        return handled
+
+    def settle(self, record: Record, root: bytes, handle: Handle, dead_letters: DeadLetters) -> None:
+        """Replay or discard the dead record that is first in its root's queue; others cannot be settled yet."""
+        dead_letter_id, discarded = record.headers[REPLAY_OF].decode(), DISCARD in record.headers
+        place = self.place(root, dead_letter_id)
+        if place == 0:
+            dead_letters.settle(record, "discarded" if discarded else "replayed")
+            self.tried(record, root)
+            self.drain(root, handle, skip_first=discarded)
+        elif discarded and place is None:
+            dead_letters.settle(record, "discarded")
+
     def place(self, root: bytes, dead_letter_id: str) -> int | None:
         """How many records of the root wait before the one with this dead-letter id; None if it does not wait."""
         for place, (_, record) in enumerate(self._records(root)):
@@ -60,7 +81,7 @@ class OrderedQueue:
         again = first._replace(headers={**first.headers, ATTEMPTS: b"%d" % attempts(record)})
         self._batch.set_entry(key, dead_letter(again, Waits("is tried again"), self._component, attempts(record)))
 
-    def drain(self, root: bytes, handle: Callable[[Record, bytes], bool], *, skip_first: bool = False) -> None:
+    def drain(self, root: bytes, handle: Handle, *, skip_first: bool = False) -> None:
         """Give the waiting records of a root to `handle`, in order, until it returns False: that one keeps waiting."""
         if (ends := self._all().get(root)) is None:
             return

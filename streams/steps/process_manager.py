@@ -76,8 +76,8 @@ class ProcessManagerStep(Step):
                 self._queue.drain(root, self._handled)
             else:
                 self.batch.count("ignored")
-        elif self._queue.holds(root) or not self._handled(record, root):
-            self._queue.add(record, root)
+        else:
+            self._queue.take(record, root, self._handled)
 
     def fire(self, record: Record) -> None:
         if self._timers.take(record):  # it is removed, whatever it leads to

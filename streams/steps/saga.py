@@ -1,6 +1,6 @@
 """The step of a saga: events of its source become commands for others; no event overtakes a dead one of its root."""
 
-from headrace.schemas.headers import DISCARD, REPLAY_OF, SUBJECT, TYPE
+from headrace.schemas.headers import SUBJECT, TYPE
 from headrace.schemas.headrace_v1_pb2 import Aborted
 from headrace.schemas.ids import IssuerRef
 from headrace.schemas.record import Record, check
@@ -35,15 +35,15 @@ class SagaStep(Step):
 
     def attempt(self, record: Record) -> None:
         if record.topic == self._inbox:
-            self._replay(record)
+            root = record.headers.get(SUBJECT) or record.key or b""
+            self._queue.settle(record, root, self._handled, self._dead_letters)
             return
         event_type = record.headers.get(TYPE)
         if event_type not in self._reactions and event_type != ABORTED:
             return
         check(record.headers)
         root = record.headers.get(SUBJECT) or root_of(record.key)
-        if self._queue.holds(root) or not self._handled(record, root):
-            self._queue.add(record, root)
+        self._queue.take(record, root, self._handled)
 
     def refuse(self, record: Record, error: Exception, *, whole: bool = True) -> None:
         super().refuse(record, error, whole=whole)
@@ -76,20 +76,6 @@ class SagaStep(Step):
             self.outputs.append(self._sender.command(reaction.where, record, send, index, reject_to))
             self.batch.count("sends")
         self.batch.count("accepted")
-
-    # ---- dead events, and those behind them
-
-    def _replay(self, record: Record) -> None:
-        """Replay or discard the dead event that is first in its root's queue; others cannot be settled yet."""
-        dead_letter_id, discarded = record.headers[REPLAY_OF].decode(), DISCARD in record.headers
-        root = record.headers.get(SUBJECT) or record.key or b""
-        place = self._queue.place(root, dead_letter_id)
-        if place == 0:
-            self._dead_letters.settle(record, "discarded" if discarded else "replayed")
-            self._queue.tried(record, root)
-            self._queue.drain(root, self._handled, skip_first=discarded)
-        elif discarded and place is None:
-            self._dead_letters.settle(record, "discarded")
 
 
 @runs(SagaSpec)

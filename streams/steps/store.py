@@ -30,6 +30,8 @@ class Staged:
     """Results of commands, by `changelog.result_key`."""
     results_key: bytes = b""
     """Key in the changelog of the record that holds all of `results`."""
+    documents: dict[bytes, bytes | None] = field(default_factory=dict)
+    """Documents by id, as JSON; None removes one."""
     history: list[tuple[bytes, int, bytes]] = field(default_factory=list)
     """Root, sequence and stored event."""
     entries: dict[bytes, bytes | None] = field(default_factory=dict)
@@ -51,6 +53,9 @@ class Store(Protocol):
 
     def history(self, root: bytes, first: int, last: int) -> Iterable[bytes]:
         """The root's stored events from `first` to `last`, without a gap."""
+
+    def document(self, document_id: bytes) -> bytes | None:
+        """A document, as JSON; None if there is none."""
 
     def entry(self, key: bytes) -> bytes | None:
         """One of the store's other entries, by changelog key."""

@@ -18,7 +18,7 @@ from tests.features.world import Answer, World
 Table = Sequence[Sequence[str]]
 Column = Callable[[Any], str]
 QUERY = b"headrace.v1.Query"
-COMPONENT = r'(?:aggregate|saga|process manager) "(?P<component>[a-z]+)"'
+COMPONENT = r'(?:aggregate|saga|process manager|projector) "(?P<component>[a-z0-9-]+)"'
 ROOT = r'(?P<domain>[a-z]+) "(?P<root>[^"]+)"'
 DEAD_LETTER = rf'the dead letter of {COMPONENT} for "(?P<root>[^"]+)"'
 IN = r'(?: in purchase "(?P<correlation>[^"]+)")?'

@@ -64,6 +64,10 @@ class World(ABC):
         """Send the inputs of dead letters again, or give them up."""
         assert len(list(dead_letters.settle(self.settings, shop.topology, found, discard=discard))) == len(found)
 
+    @abstractmethod
+    def refusal(self, topology: str) -> str:
+        """Why a worker with another topology of the shop ends as soon as it is started beside the one that is there."""
+
     # ---- what there is
 
     @abstractmethod

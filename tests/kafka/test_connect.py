@@ -13,12 +13,12 @@ import pytest
 from headrace import Jdbc, Search
 from headrace.embedded import EmbeddedConnect
 from headrace.embedded.broker import free_ports
-from tests.support.cards import PlayerCards
 from tests.support.connect_cli import SinksDeployment
 from tests.support.connector import Connector
 from tests.support.deployment import until
 from tests.support.independent_reader import end_offsets
 from tests.support.search_server import OPENSEARCH, SearchServer
+from tests.support.sink_cards import PlayerCards
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 

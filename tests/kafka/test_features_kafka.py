@@ -44,7 +44,7 @@ from tests.support import deadlines
 from tests.support.deployment import until
 from tests.support.independent_reader import end_offsets
 
-pytest_plugins = ["tests.features.shop_steps"]
+pytest_plugins = ["tests.features.shop_steps", "tests.features.projection_steps"]
 pytestmark = pytest.mark.kafka
 scenarios("../features")
 
@@ -78,22 +78,7 @@ class KafkaWorld(World):
     def open(self) -> None:
         """Start worker, client and reader."""
         topics.create(self.settings, topics.wanted(self.settings, shop.topology))
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(("HEADRACE_", "OTEL_"))} | {
-            "HEADRACE_BOOTSTRAP": self.settings.bootstrap,
-            "HEADRACE_PREFIX": self.settings.prefix,
-            "HEADRACE_TOPOLOGY": "tests.features.shop:topology",
-            "HEADRACE_STATE_DIR": str(self._folder / "state"),
-            "HEADRACE_WEB_PORT": str(self._port),
-            "PYTHONPATH": str(ROOT),
-        }
-        with self._log.open("wb") as log:
-            self._worker = subprocess.Popen(
-                [sys.executable, "-m", "headrace.cli.main", "worker"],
-                cwd=self._folder,  # where the faults are
-                env=environment,
-                stderr=log,
-                preexec_fn=lambda: ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL),
-            )
+        self._worker = self._start("topology", "state", self._port, self._log)
         self._consumer = Consumer(
             self.settings.client(
                 group_id="features",
@@ -125,6 +110,24 @@ class KafkaWorld(World):
         self._worker.wait()
         for future in self._admin.delete_topics(self._topics, request_timeout=deadlines.seconds(60)).values():
             future.exception(60)
+
+    def _start(self, topology: str, state: str, port: int, log: Path) -> subprocess.Popen[bytes]:
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("HEADRACE_", "OTEL_"))} | {
+            "HEADRACE_BOOTSTRAP": self.settings.bootstrap,
+            "HEADRACE_PREFIX": self.settings.prefix,
+            "HEADRACE_TOPOLOGY": f"tests.features.shop:{topology}",
+            "HEADRACE_STATE_DIR": str(self._folder / state),
+            "HEADRACE_WEB_PORT": str(port),
+            "PYTHONPATH": str(ROOT),
+        }
+        with log.open("wb") as file:
+            return subprocess.Popen(
+                [sys.executable, "-m", "headrace.cli.main", "worker"],
+                cwd=self._folder,  # where the faults are
+                env=environment,
+                stderr=file,
+                preexec_fn=lambda: ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL),
+            )
 
     def _ready(self) -> bool:
         assert self._worker.poll() is None, self._log.read_text(errors="replace")[-3000:]
@@ -201,6 +204,20 @@ class KafkaWorld(World):
         self._rest()
         self._changed = True
         super().settle(found, discard=discard)
+
+    def refusal(self, topology: str) -> str:
+        self._rest()
+        self._changed = True
+        log = self._folder / f"{topology}.log"
+        (port,) = free_ports(1)
+        other = self._start(topology, topology, port, log)
+        try:
+            until(lambda: other.poll() is not None, f"the worker was refused; see {log}", 90)
+        finally:
+            other.kill()
+            other.wait()
+        assert other.returncode == 3, log.read_text(errors="replace")[-3000:]
+        return log.read_text(errors="replace")
 
     # ---- what there is, once all is handled
 

@@ -12,10 +12,10 @@ import pytest
 
 from headrace import Jdbc
 from headrace.embedded import EmbeddedConnect
-from tests.support.cards import PlayerCards
 from tests.support.connect_cli import SinksDeployment
 from tests.support.deployment import until
 from tests.support.postgres import Postgres, jdbc_plugin
+from tests.support.sink_cards import PlayerCards
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 

@@ -12,7 +12,7 @@ from headrace import Names, Sinks, Snowflake
 from headrace.connectors.connect.client import ConnectClient
 from headrace.embedded import EmbeddedConnect
 from tests.support import fake_snowflake
-from tests.support.cards import PlayerCards
+from tests.support.sink_cards import PlayerCards
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from headrace import Names
-from tests.support.cards import sinks
+from tests.support.sink_cards import sinks
 from tests.support.fake_snowflake import rows_of
 
 pytestmark = [pytest.mark.timeout(600)]

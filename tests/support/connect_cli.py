@@ -12,9 +12,8 @@ from typer.testing import CliRunner
 
 from headrace import Sinks
 from headrace.cli.main import app
-from headrace.connectors.sinks import kind
 from headrace.embedded import EmbeddedConnect
-from tests.support import cards
+from tests.support import sink_cards
 from tests.support.connector import Connector
 from tests.support.deployment import until
 from tests.support.search_sink import Documents
@@ -30,7 +29,7 @@ class SinksDeployment:
         self._secrets = folder / "secrets.properties"
         self._patch = patch
         variables = {"BOOTSTRAP": bootstrap, "PREFIX": self.prefix, "CONNECT_URL": connect.url}
-        for name, value in {"TOPOLOGY": "tests.support.cards:topology", **variables}.items():
+        for name, value in {"TOPOLOGY": "tests.support.sink_cards:topology", **variables}.items():
             patch.setenv(f"HEADRACE_{name}", value)
 
     def secret(self, name: str, value: str) -> str:
@@ -41,7 +40,7 @@ class SinksDeployment:
 
     def declare(self, *sinks: Any) -> None:
         """The sinks, in place of those that were declared before."""
-        self._patch.setattr(cards, "sinks", Sinks(*sinks))
+        self._patch.setattr(sink_cards, "sinks", Sinks(*sinks))
 
     def run(self, *arguments: str, code: int = 0) -> str:
         """Output of `headrace connect …`, which must end with `code`."""
@@ -71,6 +70,6 @@ class SinksDeployment:
 
     def clean(self) -> None:
         """Remove its connectors."""
-        for sink in cards.sinks:
-            if (connector := self.connector(kind(sink))).states():
+        for sink in sink_cards.sinks:
+            if (connector := self.connector(sink.kind)).states():
                 connector.delete()

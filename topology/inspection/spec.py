@@ -106,6 +106,16 @@ class ComponentSpec:
     replay: ClassVar[Replay] = Replay.BY_KEY
 
     @property
+    def restored(self) -> tuple[str, ...]:
+        """Kinds of topics that its store is restored from, the changelog first."""
+        return ("snapshots",) if self.state is None else ("snapshots", "events")
+
+    @property
+    def fingerprint(self) -> str:
+        """What must not change while its store is in use; empty where nothing is like that."""
+        return ""
+
+    @property
     def state_type(self) -> MessageType:
         """The type of its state; LookupError if it has none."""
         if self.state is None:

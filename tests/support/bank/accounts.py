@@ -1,6 +1,8 @@
 """The bank's aggregates: accounts, purses, books of notes."""
 
+import ctypes
 import itertools
+import os
 import time
 from typing import ClassVar
 
@@ -102,6 +104,12 @@ class Accounts(Aggregate[Account]):
             return (Poison() for _ in itertools.count())  # type: ignore[return-value]
         if command.how == "memory":
             raise MemoryError
+        if command.how == "die":
+            os._exit(9)
+        if command.how == "segfault":
+            ctypes.string_at(0)
+        while command.how == "hang":
+            pass
         if command.how == "slow":
             time.sleep(0.02)
             return None

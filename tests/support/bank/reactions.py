@@ -1,5 +1,6 @@
 """Who reacts to the bank's events: sagas and a process manager between purses and the book."""
 
+import os
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import ClassVar
@@ -22,7 +23,7 @@ from headrace import (
     compensates,
     reacts,
 )
-from tests.support.bank.accounts import Book, Purse
+from tests.support.bank.accounts import Accounts, Book, Purse
 from tests.support.bank.messages_pb2 import (
     Account,
     Annotate,
@@ -35,6 +36,7 @@ from tests.support.bank.messages_pb2 import (
     Touch,
     Withdraw,
 )
+from tests.support.bank.projectors import Cards, LaterCards, Pockets
 
 
 class Keeper(Saga):
@@ -53,6 +55,8 @@ class Keeper(Saga):
     def deposited(self, event: Deposited, context: EventContext) -> Iterator[Send[Annotate | Touch]]:
         if event.amount == 13 and self.broken:
             raise ZeroDivisionError("thirteen")
+        if event.amount == 666 and self.broken:
+            os._exit(9)
         if event.amount == 14 and Keeper.stumbles > 0:
             Keeper.stumbles -= 1
             raise Transient("stumbled")
@@ -130,6 +134,8 @@ class Warden(ProcessManager[Account]):
     def impatient(
         self, state: Account, event: Withdraw, context: ProcessContext
     ) -> Iterator[Stashed | Swollen | Send[Annotate | Touch]]:
+        if event.amount == 66:
+            os._exit(9)
         if event.amount == 60:  # more than the state may hold
             yield Swollen(ballast=b"x" * 600_000)
             yield Swollen(ballast=b"y" * 600_000)
@@ -157,3 +163,5 @@ class Warden(ProcessManager[Account]):
 topology = Topology(Purse, Book, Keeper)
 endless = Topology(Purse, Book, Keeper, Echo)
 timed = Topology(Purse, Book, Warden)
+projected = Topology(Accounts, Cards, Pockets)
+versions = Topology(Accounts, Cards, LaterCards)

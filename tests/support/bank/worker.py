@@ -17,6 +17,8 @@ BANK_TOPOLOGY names a topology of `reactions`; without it, it is that of account
 of it runs here, by default all; BANK_MENDED=1 mends the saga that fails at thirteen; BANK_BEGIN says where it begins,
 by default "oldest".
 
+BANK_CALM=1 runs accounts that no burst can harm.
+
 BANK_INPUTS=commands,… are the inputs of an aggregate of its release, where it does not know them all. BANK_VERSION=2
 runs a later version of the accounts, whose state has one field more. With BANK_LOST_ANSWERS=0.1 a tenth of the answers
 to commits are lost, so that the engine doubts them; histories are then restored slowly, to be overtaken.
@@ -54,7 +56,7 @@ from headrace.streams.state.restore import Restorer, Take, Task, take_history
 from headrace.streams.state.topic_reader import Ends
 from headrace.topology.inspection.aggregate import AggregateSpec
 from tests.support.bank import accounts, reactions
-from tests.support.bank.messages_pb2 import Account, Deposit, Deposited, Withdrawn
+from tests.support.bank.messages_pb2 import Account, Burst, Deposit, Deposited, Withdrawn
 
 settings = Settings()
 _FAULT = settings.state_dir / "fault"
@@ -131,6 +133,14 @@ class Accounts(accounts.Accounts):
         return super().deposit(state, command)
 
 
+class CalmAccounts(Accounts):
+    """Accounts after a repair."""
+
+    @handles
+    def burst(self, state: Account, command: Burst) -> None:
+        return None
+
+
 class LaterAccounts(Accounts):
     """Fills the new field."""
 
@@ -144,6 +154,8 @@ class LaterAccounts(Accounts):
 def chosen() -> Topology:
     """What runs here, as the environment has it."""
     if "BANK_TOPOLOGY" not in os.environ:
+        if os.environ.get("BANK_CALM") == "1":
+            return Topology(CalmAccounts)
         return Topology(LaterAccounts if os.environ.get("BANK_VERSION") == "2" else Accounts)
     reactions.Keeper.broken = os.environ.get("BANK_MENDED") != "1"
     topology: Topology = getattr(reactions, os.environ["BANK_TOPOLOGY"])

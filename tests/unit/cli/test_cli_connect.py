@@ -9,15 +9,15 @@ from typer.testing import CliRunner, Result
 from headrace import Jdbc, Projector, Search, Sinks
 from headrace.cli import connect
 from headrace.cli.main import app
-from tests.support import cards
-from tests.support.cards import PlayerCards, Seat
+from tests.support import sink_cards
+from tests.support.sink_cards import PlayerCards, Seat
 
 run = CliRunner().invoke
 
 
 @pytest.fixture(autouse=True)
 def declared(monkeypatch: pytest.MonkeyPatch, in_its_folder: None) -> None:
-    monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.cards:topology")
+    monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.sink_cards:topology")
     monkeypatch.setenv("HEADRACE_BOOTSTRAP", "127.0.0.1:1")
     monkeypatch.setattr(connect, "_own_worker", str)  # this machine's is no matter here
 
@@ -44,15 +44,15 @@ def test_render_prints_all_that_follows_from_the_declarations() -> None:
 
 
 def test_a_deployment_without_sinks_is_told_where_they_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(cards, "sinks")
+    monkeypatch.delattr(sink_cards, "sinks")
     output = failed(run(app, ["connect", "render"]), 2)
-    assert "tests.support.cards declares no sinks; write sinks = Sinks(…) beside its topology" in output
+    assert "tests.support.sink_cards declares no sinks; write sinks = Sinks(…) beside its topology" in output
 
 
 def test_sinks_that_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cards, "sinks", [Search(PlayerCards)])
+    monkeypatch.setattr(sink_cards, "sinks", [Search(PlayerCards)])
     output = failed(run(app, ["connect", "render"]), 2)
-    assert "sinks of tests.support.cards is a list; write sinks = Sinks(…)" in output
+    assert "sinks of tests.support.sink_cards is a list; write sinks = Sinks(…)" in output
 
 
 @pytest.mark.parametrize("command", [["worker"], ["connect", "render"], ["connect", "deploy"]], ids=" ".join)
@@ -61,13 +61,13 @@ def test_an_unknown_projector_is_said_at_start_up(command: list[str], monkeypatc
         name = "ranks"
 
     monkeypatch.setenv("HEADRACE_CONNECT_URL", "http://127.0.0.1:1")
-    monkeypatch.setattr(cards, "sinks", Sinks(Search(Ranks)))
+    monkeypatch.setattr(sink_cards, "sinks", Sinks(Search(Ranks)))
     output = failed(run(app, command), 2)
     assert "Search(Ranks): the topology has no ranks-v1; it has: account, player-cards-v1" in output
 
 
 def test_a_literal_secret_is_refused_and_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cards, "sinks", Sinks(Jdbc(PlayerCards, password="hunter2")))  # noqa: S106
+    monkeypatch.setattr(sink_cards, "sinks", Sinks(Jdbc(PlayerCards, password="hunter2")))  # noqa: S106
     output = failed(run(app, ["connect", "render"]), 2)
     assert "Jdbc(PlayerCards): connection.password is a secret" in output
     assert "${env:CONNECTION_PASSWORD}" in output

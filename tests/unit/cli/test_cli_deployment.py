@@ -85,7 +85,7 @@ def test_a_module_in_the_working_folder_is_found(tmp_path: Path, monkeypatch: py
         ("shop", "must be written MODULE:NAME"),
         ("no.such.module:topology", "there is no module no; looked in"),
         ("headrace.nothing:topology", "there is no module headrace.nothing"),
-        ("headrace.examples.poker:tables", "has no tables; topologies in it: room, topology"),
+        ("headrace.examples.poker:tables", "has no tables; topologies in it: read_side, room, topology"),
         ("headrace.examples.poker:Hand", "is a type; it must be a headrace Topology"),
     ],
 )
@@ -121,7 +121,7 @@ def test_all_mistakes_of_a_topology_are_listed(tmp_path: Path, monkeypatch: pyte
     assert result.exit_code == 2
     assert "mistake(s) in the topology:" in result.stderr
     assert "  - Shop: domain is None" in result.stderr
-    assert "  - <class 'int'> is no Aggregate, Saga or ProcessManager class" in result.stderr
+    assert "  - <class 'int'> is no Aggregate, Saga, ProcessManager or Projector class" in result.stderr
 
 
 def test_with_json_an_error_is_an_object_too() -> None:

@@ -4,7 +4,7 @@ from headrace import Names
 from headrace.connectors.connect.diff import Difference, differences
 from headrace.connectors.connect.references import MASK
 from headrace.connectors.connect.rendering import Rendered
-from tests.support.cards import sinks
+from tests.support.sink_cards import sinks
 
 NAMES = Names("shop.")
 DECLARED = sinks.render(NAMES, "main")

@@ -9,7 +9,7 @@ from headrace import Iceberg, Jdbc, Names, Search, Sinks, Snowflake
 from headrace.connectors.connect import references
 from headrace.connectors.connect.references import MASK, Unresolved, is_reference, is_secret, resolved, shown
 from headrace.connectors.sinks import SinkMistake
-from tests.support.cards import PlayerCards
+from tests.support.sink_cards import PlayerCards
 
 LITERAL = "hunter2-literal"
 

@@ -15,9 +15,9 @@ from headrace import Iceberg, Jdbc, Names, Projector, Search, Sinks, Snowflake
 from headrace.connectors.connect.rendering import Rendered, Source, belongs
 from headrace.connectors.fields import Kind, document_fields
 from headrace.connectors.search.declaration import PLUGINS, Plugin
-from headrace.connectors.sinks import Sink, SinkMistake, kind
+from headrace.connectors.sinks import Sink, SinkMistake
 from headrace.connectors.snowflake.declaration import PLUGINS as SNOWFLAKES
-from tests.support.cards import PlayerCard, PlayerCards, Seat, sinks, topology
+from tests.support.sink_cards import PlayerCard, PlayerCards, Seat, sinks, topology
 
 GOLDEN = Path(__file__).parents[2] / "data" / "sinks"
 SHOP = Names("shop.")
@@ -41,9 +41,9 @@ def check_golden(name: str, one: Rendered) -> None:
         assert (GOLDEN / file).read_text() == text
 
 
-@pytest.mark.parametrize("sink", list(sinks), ids=kind)
+@pytest.mark.parametrize("sink", list(sinks), ids=lambda sink: str(sink.kind))
 def test_each_kind_is_rendered_as_its_file_says(sink: Sink) -> None:
-    check_golden(kind(sink), rendered(sink))
+    check_golden(sink.kind, rendered(sink))
 
 
 @pytest.mark.parametrize("plugin", ["confluent", "aiven"])

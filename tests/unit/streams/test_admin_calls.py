@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 CRASHING = {
     "list_offsets": "streams.state.topic_reader.end_offsets",
-    "list_consumer_group_offsets": "streams.runtime.committed_offsets",
+    "list_consumer_group_offsets": "streams.admin.group_offsets.committed",
 }
 """Methods of the admin client, and what asks the same by a consumer. Four threads that called the first one for less
 than a minute ended in a segmentation fault (confluent-kafka 2.16.1); of the second one see librdkafka's issue 5040."""

@@ -30,7 +30,7 @@ class Cluster:
         self.written: list[tuple[Any, ...]] = []
         monkeypatch.setattr(module, "_stored", lambda *_: self.stored)
         monkeypatch.setattr(module, "_partitions", lambda *_: 2)
-        monkeypatch.setattr(module, "_await_empty", lambda *_: self.calls.append("empty"))
+        monkeypatch.setattr(module, "await_empty", lambda *_: self.calls.append("empty"))
         monkeypatch.setattr(module, "identify", lambda *_: self.identity)
         monkeypatch.setattr(module, "end_offsets", lambda _, ids: {of: self.ends[of] for of in ids})
         monkeypatch.setattr(module, "Producer", self._producer)

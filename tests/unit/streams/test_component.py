@@ -1,5 +1,6 @@
 """What a component does when its store fails while it does anything but process a batch."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -50,3 +51,30 @@ def test_one_that_cannot_be_repaired_ends_the_worker(component: Any, tmp_path: P
     with pytest.raises(StoreFailed):
         component.poll(0)
     assert component.failure is error
+
+
+def test_it_is_stuck_while_a_record_is_handled_for_longer_than_its_transaction_can_be_open(
+    component: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [50.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    component._processor._began = now[0]
+    component._processor._suspects.begin({("main.account.commands", 0): (0, 1)})
+    now[0] += 29.9
+    assert not component.stuck
+    now[0] += 0.2
+    assert component.stuck
+    with component._processor._suspects.waiting():  # for the history of its partition
+        assert not component.stuck
+    component._processor._suspects.clear()
+    assert not component.stuck
+
+
+def test_what_the_last_process_left_at_work_is_said(
+    component: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    component._processor._suspects.begin({("main.account.commands", 1): (7, 8)})
+    Component(component._assignment.config, Metrics(), Tracing(""), Alerts(""))
+    said = capsys.readouterr().out
+    assert "the worker ended while it handled this" in said
+    assert "topic=main.account.commands" in said

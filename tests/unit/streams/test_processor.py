@@ -14,6 +14,7 @@ from headrace.streams.runtime import processor as processor_module
 from headrace.streams.runtime.config import ComponentConfig
 from headrace.streams.runtime.partition import Partition
 from headrace.streams.runtime.processor import Processor
+from headrace.streams.runtime.suspects import SIZE, Suspects
 from headrace.streams.runtime.transaction import CommitOutcomeUnknown
 from headrace.streams.settings import Settings
 from headrace.streams.steps.context import StepContext
@@ -80,7 +81,8 @@ def made(notes: list[str], monkeypatch: pytest.MonkeyPatch, *, looks_ahead: bool
     config = ComponentConfig(accounts.topology, "account", settings, settings.state_dir, ["main"], 2, 1, {}, 1_000_000)
     assignment: Any = FakeAssignment(config, notes, looks_ahead=looks_ahead)
     membership: Any = type("Membership", (), {"kafka": None})
-    processor = Processor(config, "id", assignment, membership, Metrics(), Tracing(""), lambda _: None)
+    suspects = Suspects(bytearray(SIZE), [COMMANDS, FACTS])
+    processor = Processor(config, "id", assignment, membership, suspects, Metrics(), Tracing(""), lambda _: None)
     processor.in_doubt = False
     return processor
 

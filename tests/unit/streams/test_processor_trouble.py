@@ -1,163 +1,27 @@
 """What a processor commits, and what it does with a batch that cannot be committed as it is. Kafka is a fake."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException
 
 from headrace.schemas.headers import UNREADABLE
-from headrace.schemas.headrace_v1_pb2 import Positions
 from headrace.schemas.record import Record
-from headrace.streams.observability.metrics import Metrics
-from headrace.streams.observability.tracing import Tracing
-from headrace.streams.runtime import processor as module
-from headrace.streams.runtime.config import ComponentConfig
-from headrace.streams.runtime.partition import Interrupted, Partition
-from headrace.streams.runtime.processor import Processor
-from headrace.streams.runtime.transaction import CommitOutcomeUnknown
-from headrace.streams.settings import Settings
-from headrace.streams.steps.batch import Output, Written
-from headrace.streams.steps.errors import RecordTooLarge, SnapshotTooLarge
-from headrace.streams.steps.store import Staged, StoreFailed
-from tests.support.bank import accounts
-
-COMMANDS, FACTS = "main.account.commands", "main.account.facts"
-SNAPSHOTS, EVENTS = "main.account.snapshots", "main.account.events"
-
-
-class Kafka:
-    """Stands for the transaction: notes calls, and fails as it is told to."""
-
-    def __init__(self) -> None:
-        self.offsets: dict[tuple[str, int], int] = {}
-        self.notes: list[str] = []
-        self.fail: dict[str, list[BaseException | None]] = {}
-        """What the next calls of a name raise, if anything."""
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        return lambda *_: self.note(name)
-
-    def note(self, name: str, text: str = "") -> None:
-        self.notes.append(f"{name} {text}".strip())
-        if (errors := self.fail.get(name)) and (error := errors.pop(0)) is not None:
-            raise error
-
-    def commit(self, offsets: list[TopicPartition], group: object) -> None:
-        assert group == "group"
-        self.note("commit", " ".join(f"{o.topic.rpartition('.')[2]}/{o.partition}={o.offset}" for o in offsets))
-
-    def send(self, outputs: Sequence[Output], track: dict[str, str]) -> None:
-        assert track == {SNAPSHOTS: "snapshots", EVENTS: "events"}
-        self.note("send", " ".join(str(output[0]) for output in outputs))
-
-    def taken(self) -> list[str]:
-        found, self.notes = self.notes, []
-        return found
-
-
-class FakeStep:
-    """Does nothing but say so; sends the offset of each record that it handles."""
-
-    looks_ahead = False
-
-    def __init__(self, number: int, kafka: Kafka) -> None:
-        self.number, self._kafka = number, kafka
-        self.outputs: list[Any] = []
-        self.escalations: list[dict[str, str]] = []
-        self.enforce_state_size = False
-
-    def handle(self, record: Record) -> None:
-        self._kafka.note("handle", f"{self.number}:{record.offset}")
-        self.outputs.append((record.offset,))
-
-    def fire(self, record: Record) -> None:
-        self._kafka.note("fire", f"{self.number}:{record.offset}")
-
-    def refuse(self, record: Record, error: Exception, *, whole: bool = True) -> None:
-        self._kafka.note("refuse", f"{record.offset} {type(error).__name__} {error} {whole}")
-
-    def record_positions(self, positions: bytes) -> None:
-        self.positions = [(place.topic, place.offset) for place in Positions.FromString(positions).inputs]
-
-    def finish(self, now: int) -> Staged:
-        self._kafka.note("finish", "carefully" if self.enforce_state_size else "")
-        return Staged(escalations=self.escalations)
-
-    def committed(self) -> Written:
-        self._kafka.note("committed")
-        return Written(accepted=1)
-
-    def rolled_back(self) -> None:
-        self._kafka.note("rolled back")
-
-
-class FakeStore:
-    """Keeps what it is told to stand for."""
-
-    def __init__(self, kafka: Kafka) -> None:
-        self._kafka, self.checkpoints = kafka, {"none": 0}
-
-    def put(self, staged: Staged, checkpoints: dict[str, int]) -> None:
-        self._kafka.note("put")
-        self.checkpoints = checkpoints
-
-
-class FakeAssignment:
-    """Two partitions, each with a step for both inputs."""
-
-    def __init__(self, config: ComponentConfig, kafka: Kafka) -> None:
-        self._kafka = kafka
-        self.partitions = {number: Partition(config, number, SimpleNamespace()) for number in (0, 1)}  # type: ignore[arg-type]
-        for number, partition in self.partitions.items():
-            step: Any = FakeStep(number, kafka)
-            partition.steps = {COMMANDS: step, FACTS: step}
-            partition.stores = {step: FakeStore(kafka)}  # type: ignore[dict-item]
-            partition.offsets = {COMMANDS: 0, FACTS: -1001}
-
-    def rewind(self, numbers: set[int]) -> None:
-        self._kafka.note("rewind", str(sorted(numbers)))
-
-    def repair(self, error: StoreFailed) -> None:
-        self._kafka.note("repair", str(error))
-
-    def restore(self, numbers: set[int]) -> None:
-        self._kafka.note("restore", str(sorted(numbers)))
-
-
-class Bench:
-    """A processor and what is around it."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, **settings_: Any) -> None:
-        self.kafka, self.metrics, self.tracing = Kafka(), Metrics(), Tracing("")
-        self.alerts: list[dict[str, str]] = []
-        monkeypatch.setattr(module, "Transaction", lambda *_: self.kafka)
-        of = Settings(bootstrap="nowhere:1", **settings_)
-        config = ComponentConfig(accounts.topology, "account", of, of.state_dir, ["main"], 2, 1, {}, 1_000_000)
-        assignment: Any = FakeAssignment(config, self.kafka)
-        membership: Any = SimpleNamespace(kafka="group")
-        self.partitions: dict[int, Partition] = assignment.partitions
-        self.its = Processor(config, "id", assignment, membership, self.metrics, self.tracing, self.alerts.append)
-        self.its.in_doubt = False
-
-    def step(self, number: int = 0) -> FakeStep:
-        found: Any = self.partitions[number].steps[COMMANDS]
-        assert isinstance(found, FakeStep)
-        return found
-
-    def store(self, number: int = 0) -> FakeStore:
-        (found,) = self.partitions[number].stores.values()
-        assert isinstance(found, FakeStore)
-        return found
-
-    def count(self, name: str, **labels: str) -> float | None:
-        return self.metrics.registry.get_sample_value(f"headrace_{name}", {"domain": "account", **labels})
-
-    def process(self, *offsets: int) -> bool:
-        return self.its.process([record(offset) for offset in offsets])
+from headrace.streams.runtime.partition import Interrupted
+from headrace.streams.steps.errors import SnapshotTooLarge
+from headrace.streams.steps.store import StoreFailed
+from tests.support.processor_bench import (
+    COMMANDS,
+    DOUBT,
+    EVENTS,
+    FACTS,
+    SNAPSHOTS,
+    TOO_LARGE,
+    Bench,
+    record,
+)
 
 
 @pytest.fixture
@@ -165,11 +29,6 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
     return Bench(monkeypatch)
 
 
-def record(offset: int, partition: int = 0, topic: str = COMMANDS) -> Record:
-    return Record(topic, partition, offset, 0, b"root", b"", {})
-
-
-TOO_LARGE, DOUBT = RecordTooLarge("large"), CommitOutcomeUnknown("doubt")
 ABORTED = ["abort", "rolled back", "rolled back"]
 DROPPED = ["rolled back", "rolled back", "drop"]
 ANEW = ["drop", "start"]
@@ -367,6 +226,28 @@ def test_what_was_behind_a_divided_batch_comes_again(monkeypatch: pytest.MonkeyP
     assert not bench.process(0, 1, 2)
     assert bench.kafka.taken()[-1] == "rewind [0]"
     assert bench.partitions[0].offsets[COMMANDS] == 2
+
+
+@pytest.mark.parametrize(
+    ("most", "batch", "rewound"), [(9, (0, 0, 1, 1), ["[0]", "[1]"]), (4, (0, 0, 0, 0, 1), ["[0]", "[0]", "[1]"])]
+)
+def test_what_a_divided_batch_leaves_comes_again_of_all_partitions(
+    most: int, batch: Sequence[int], rewound: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first half ends by time; what is behind it would be passed over, without an answer, for ever."""
+    bench = Bench(monkeypatch, batch=most)
+    now = [50.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+
+    def handle(_: Record) -> None:
+        now[0] += 3  # more than a quarter of ten
+
+    monkeypatch.setattr(bench.step(), "handle", handle)
+    bench.kafka.fail = {"commit": [TOO_LARGE]}
+    records = [record(batch[:at].count(partition), partition) for at, partition in enumerate(batch)]
+    assert not bench.its.process(records)
+    assert [note for note in bench.kafka.taken() if note.startswith("rewind")] == [f"rewind {one}" for one in rewound]
+    assert [partition.offsets[COMMANDS] for partition in bench.partitions.values()] == [1, 0]
 
 
 def test_a_record_that_outlasts_its_transaction_is_refused_when_it_comes_again_and_then_is_like_any_other(

@@ -12,10 +12,13 @@ import headrace
 from headrace import (
     Aggregate,
     Context,
+    Deleted,
     EventContext,
     Flag,
     ProcessContext,
     ProcessManager,
+    ProjectionContext,
+    Projector,
     Rejection,
     Saga,
     Send,
@@ -27,6 +30,7 @@ from headrace import (
 from headrace.topology.inspection import spec
 from tests.support.bank import messages_pb2 as pb
 from tests.support.bank.accounts import Accounts
+from tests.support.bank.projectors import Card
 
 
 class Form(NamedTuple):
@@ -49,6 +53,10 @@ REACTION = Form("reacts", "event: pb.Opened", "Iterator[Send[pb.Annotate]]", Tru
 PROCESS_REACTION = Form("reacts", "state: pb.Account, event: pb.Opened", "Iterator[Send[pb.Annotate]]", True)
 FINISHED = Form("", "state: pb.Account", "bool", False)
 READS = Form("reads", "state: pb.Account, event: pb.Opened", "Iterator[StateOf]", False)
+PROJECTION = Form("projects", "document: Card, event: pb.Annotated", "Deleted | None", True)
+KEY = Form("key", "event: pb.Annotated", "str", True)
+BESIDE = {"reads": READS, "key": KEY}
+"""Functions beside the class, which a decorator names."""
 
 KINDS: dict[Any, dict[str, Form]] = {
     Aggregate: {"handle": HANDLER, "apply": APPLIER, "record": FACT, "compensate": COMPENSATION},
@@ -60,16 +68,20 @@ KINDS: dict[Any, dict[str, Form]] = {
         "finished": FINISHED,
         "reads": READS,
     },
+    Projector: {"project": PROJECTION, "key": KEY},
 }
 BASES: dict[Any, tuple[str, str]] = {
     Aggregate: ("Aggregate[pb.Account]", "domain = 'notes'"),
     Saga: ("Saga", "name = 'notes'\n    source = 'account'"),
     ProcessManager: ("ProcessManager[pb.Account]", "name = 'notes'"),
+    Projector: ("Projector[Card]", "name = 'notes'"),
 }
+MARKS = ("handles", "applies", "records", "compensates", "reacts", "projects")
 NAMES = {
-    **{name: getattr(headrace, name) for name in ("handles", "applies", "records", "compensates", "reacts")},
+    **{name: getattr(headrace, name) for name in MARKS},
     **{"pb": pb, "Iterator": Iterator, "Aggregate": Aggregate, "Saga": Saga, "ProcessManager": ProcessManager},
     **{"Context": Context, "Flag": Flag, "Rejection": Rejection, "Send": Send, "StateOf": StateOf},
+    **{"Projector": Projector, "Card": Card, "Deleted": Deleted, "ProjectionContext": ProjectionContext},
     **{"EventContext": EventContext, "ProcessContext": ProcessContext},
 }
 
@@ -96,8 +108,8 @@ def text(form: Form, name: str, mistake: str) -> str:
         parameters += ", **more: int"
     elif mistake == "another context":
         parameters += ", context: int"
-    selfish = "" if mistake == "static" or form is READS else "self, "
-    if form is READS:
+    selfish = "" if mistake == "static" or form in BESIDE.values() else "self, "
+    if form in BESIDE.values():
         decorator = ""
     elif mistake == "static":
         decorator += "@staticmethod\n"
@@ -108,13 +120,14 @@ def declared(kind: type, wrong: str = "", mistake: str = "") -> Any:
     """A component with one method of each form, of which one has a mistake."""
     base, names = BASES[kind]
     forms = KINDS[kind]
-    methods = [text(form, name, mistake if name == wrong else "") for name, form in forms.items() if form is not READS]
+    methods = [text(form, name, mistake if name == wrong else "") for name, form in forms.items() if name not in BESIDE]
     source = f"class Notes({base}):\n    {names}\n" + "".join(
         "    " + line + "\n" for method in methods for line in method.splitlines()
     )
-    if "reads" in forms:
-        source = text(READS, "reads", mistake if wrong == "reads" else "") + source.replace(
-            "@reacts\n", "@reacts(reads=reads)\n"
+    for name in BESIDE.keys() & forms.keys():
+        marked = "reacts" if name == "reads" else "projects"
+        source = text(forms[name], name, mistake if wrong == name else "") + source.replace(
+            f"@{marked}\n", f"@{marked}({name}={name})\n"
         )
     scope = dict(NAMES)
     exec(source, scope)  # the point is how it is written
@@ -125,9 +138,9 @@ def cases() -> Iterator[Any]:
     for kind, forms in KINDS.items():
         for name, form in forms.items():
             found = ["async", "async generator", "too few", "too many", "keyword", "stars", "named stars"]
-            found += ["static"] if form is not READS else []
-            found += ["generator"] if form in (APPLIER, FINISHED) else []
-            found += ["another context"] if form.context else []
+            found += ["static"] if name not in BESIDE else []
+            found += ["generator"] if form in (APPLIER, FINISHED, PROJECTION) else []
+            found += ["another context"] if form.context and form is not KEY else []
             yield from (pytest.param(kind, name, mistake, id=f"{kind.__name__}-{name}-{mistake}") for mistake in found)
 
 
@@ -140,7 +153,8 @@ def test_without_a_mistake_it_is_taken(kind: type) -> None:
 def test_each_mistake_is_told_at_the_start(kind: type, method: str, mistake: str) -> None:
     with pytest.raises(TopologyError) as told:
         Topology(Accounts, declared(kind, method, mistake))
-    where = "Notes.react: reads=reads" if method == "reads" else f"Notes.{method}"
+    owner = {"reads": "react", "key": "project"}.get(method)
+    where = f"Notes.{owner}: {method}={method}" if owner else f"Notes.{method}"
     assert any(found.startswith(f"{where}: ") for found in told.value.mistakes), told.value.mistakes
 
 
@@ -160,7 +174,9 @@ def test_reads_mean_nothing_in_a_saga() -> None:
 def test_every_kind_and_every_mark_is_tried() -> None:
     """A new kind, or a new decorator for authors, belongs into the table above."""
     assert set(KINDS) == set(spec._KINDS)
-    tried = {form.decorator for forms in KINDS.values() for form in forms.values() if form not in (FINISHED, READS)}
+    tried = {
+        form.decorator for forms in KINDS.values() for form in forms.values() if form not in (FINISHED, READS, KEY)
+    }
     marks = {name for name in dir(headrace) if is_mark(getattr(headrace, name))}
     assert tried == marks
 

@@ -1,0 +1,67 @@
+"""Counts the acknowledgements of projectors for the events of one command."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+
+from headrace.schemas.headrace_v1_pb2 import Projected
+from headrace.topology.inspection.projector import ProjectorSpec
+from headrace.topology.topology import Topology
+
+
+def concerned(topology: Topology, serving: Mapping[str, int], domain: str) -> list[ProjectorSpec]:
+    """The serving versions of the projectors that read a domain's events; `serving` has those that are recorded."""
+    found = []
+    for name, versions in topology.projectors.items():
+        spec = versions.get(serving.get(name, next(iter(versions))))
+        if spec is not None and domain in spec.sources.values():
+            found.append(spec)
+    return found
+
+
+class ProjectionWait:
+    """Waits until projectors have the events of one command, or say that they will not.
+
+    A direct projector acknowledges each event once. With a feed, the feed says how many documents an event concerns,
+    and the projector acknowledges the event once for each.
+    """
+
+    def __init__(self, projectors: Collection[ProjectorSpec]) -> None:
+        self._projectors = projectors
+        self._feeds = {spec.name: next(iter(spec.parts)).name for spec in projectors if spec.fed}
+        self._announced: dict[tuple[str, int], int] = {}
+        self._counted: dict[tuple[str, int], int] = defaultdict(int)
+        self._changed = asyncio.Event()
+        self.failed: set[str] = set()
+        """Projectors that lack an event."""
+
+    def take(self, projected: Projected) -> None:
+        """Count an acknowledgement."""
+        place = projected.component, projected.sequence
+        if projected.failed:
+            feeds = {feed: name for name, feed in self._feeds.items()}
+            self.failed.add(feeds.get(projected.component, projected.component))
+        if projected.component in self._feeds.values():
+            self._announced[place] = projected.documents
+        else:
+            self._counted[place] += 1
+        self._changed.set()
+
+    def missing(self, sequences: Iterable[int]) -> list[str]:
+        """Projectors that have not acknowledged each of these events, nor failed."""
+        wanted = list(sequences)
+        return [spec.name for spec in self._projectors if not self._has(spec, wanted)]
+
+    async def complete(self, sequences: Collection[int]) -> None:
+        """Return once each projector has acknowledged each of these events, or one has failed."""
+        while self.missing(sequences) and not self.failed:
+            self._changed.clear()
+            await self._changed.wait()
+
+    def _has(self, spec: ProjectorSpec, sequences: list[int]) -> bool:
+        feed = self._feeds.get(spec.name)
+        for sequence in sequences:
+            wanted = 1 if feed is None else self._announced.get((feed, sequence))
+            if wanted is None or self._counted[spec.name, sequence] < wanted:
+                return False
+        return True

@@ -1,0 +1,145 @@
+"""The step of a projector: events change documents. No event overtakes a dead one of its document."""
+
+from headrace.schemas.documents import DOCUMENTS, DocumentCodec
+from headrace.schemas.headers import (
+    CAUSATION,
+    CONTENT_TYPE,
+    CORRELATION,
+    ID,
+    REPLAY_OF,
+    SOURCE,
+    SPECVERSION,
+    SUBJECT,
+    TIME,
+    TRACEPARENT,
+    TYPE,
+    Headers,
+)
+from headrace.schemas.record import Record, check, rfc3339
+from headrace.schemas.stored_event import root_of
+from headrace.streams.steps.acknowledgements import Acknowledgements
+from headrace.streams.steps.batch import Written
+from headrace.streams.steps.checks import checked_root
+from headrace.streams.steps.context import StepContext
+from headrace.streams.steps.document_cache import DocumentCache
+from headrace.streams.steps.handlers import Projections
+from headrace.streams.steps.ordered_queue import OrderedQueue
+from headrace.streams.steps.registry import runs
+from headrace.streams.steps.sender import event_id
+from headrace.streams.steps.step import Step
+from headrace.streams.steps.store import Staged, Store
+from headrace.topology.inspection.projector import ProjectorSpec
+from headrace.topology.partitioner import partition_of
+from headrace.topology.topology import Topology
+
+JSON = "application/json"
+
+
+class ProjectorStep(Step):
+    """One version of a projector in one partition; `Step` describes what happens to a batch."""
+
+    def __init__(self, spec: ProjectorSpec, store: Store, context: StepContext) -> None:
+        super().__init__(f"projector:{spec.name}", spec.name, store, context)
+        self._fed, self._fingerprint = spec.fed, spec.fingerprint.encode()
+        self._inbox = context.names.topic(context.edition, spec.name, "inbox")
+        self._documents_topic = context.names.topic(context.edition, spec.name, "documents")
+        self._projections = Projections(spec, context.edition)
+        self._cache = DocumentCache(DocumentCodec(spec.document), store, context.room, context.live_states)
+        self._queue = OrderedQueue(self.batch, self._component)
+        self._acknowledgements = Acknowledgements(spec.name, self.batch, context, self._envelope)
+        self._static: Headers = [
+            (SPECVERSION, "1.0"),
+            (SOURCE, self._envelope.source),
+            (TYPE, f"{spec.projector}.v{spec.version}"),
+            (CONTENT_TYPE, JSON),
+        ]
+        self._causes: dict[bytes, Record] = {}
+        """The last event of each document that the batch has changed."""
+
+    def attempt(self, record: Record) -> None:
+        if REPLAY_OF in record.headers and record.topic == self._inbox:
+            self._queue.settle(record, self._document_id(record), self._handled, self._dead_letters)
+        elif not self._fed and record.topic == self._inbox:
+            return  # only replays are read there
+        elif not self._projections.reads(record.headers.get(TYPE)):
+            self._acknowledgements.add(record)
+        else:
+            check(record.headers)
+            document_id = checked_root(self._document_id(record))
+            right = partition_of(document_id, self._context.partitions)
+            if self._fed and right != self._context.partition:
+                self._forward(record, right)
+            else:
+                handled = self._queue.take(record, document_id, self._handled)
+                self._acknowledgements.add(record, failed=not handled)
+
+    def refuse(self, record: Record, error: Exception, *, whole: bool = True) -> None:
+        super().refuse(record, error, whole=whole)
+        # nothing of its document overtakes it, as behind any other dead event
+        is_event = self._fed or record.topic != self._inbox
+        if whole and is_event and REPLAY_OF not in record.headers and self._projections.reads(record.headers.get(TYPE)):
+            self._queue.add(record, self._document_id(record))
+
+    def finish(self, now: int) -> Staged:
+        staged, partition = self.batch.staged, self._context.partition
+        for document_id, data in staged.documents.items():
+            headers = self._headers(document_id, self._causes[document_id])
+            self.outputs.append((self._documents_topic, data, document_id, partition, headers))
+        if staged.documents and self.batch.entry(DOCUMENTS) != self._fingerprint:
+            self.batch.set_entry(DOCUMENTS, self._fingerprint)
+        self._acknowledgements.finish(now)
+        return super().finish(now)
+
+    def committed(self) -> Written:
+        self._acknowledgements.clear()
+        self._cache.committed(self.batch.staged.documents)
+        self._queue.committed()
+        self._causes.clear()
+        return super().committed()
+
+    def rolled_back(self) -> None:
+        self._acknowledgements.clear()
+        self._cache.rolled_back()
+        self._queue.rolled_back()
+        self._causes.clear()
+        super().rolled_back()
+
+    # ---- one event
+
+    def _document_id(self, record: Record) -> bytes:
+        """In an inbox, a record's key is its document; on an events topic, that is the event's root."""
+        return (record.key or b"") if self._fed else _root(record)
+
+    def _handled(self, record: Record, document_id: bytes) -> bool:
+        """Handle one event; False if it is dead, so that later ones of its document wait."""
+        return self._all_or_nothing(record, lambda record: self._project(record, document_id))
+
+    def _project(self, record: Record, document_id: bytes) -> None:
+        live = self._cache.use(document_id, self.batch)
+        exists = self._projections.project(record, _root(record), document_id, live.document)
+        self._cache.keep(document_id, live, self.batch, exists=exists)
+        self._causes[document_id] = record
+        self.batch.count("accepted")
+
+    def _headers(self, document_id: bytes, event: Record) -> Headers:
+        """Of a document that is as it is because of this event, and those before it."""
+        cause = event_id(event)
+        headers: Headers = [
+            *self._static,
+            (ID, f"{cause}>{document_id.decode()}"),
+            (SUBJECT, document_id),
+            (TIME, event.headers.get(TIME) or rfc3339(event.timestamp)),
+            (CAUSATION, cause),
+        ]
+        headers += [(name, value) for name in (CORRELATION, TRACEPARENT) if (value := event.headers.get(name))]
+        return headers
+
+
+def _root(event: Record) -> bytes:
+    return event.headers.get(SUBJECT) or root_of(event.key)
+
+
+@runs(ProjectorSpec)
+def projector_step(spec: ProjectorSpec, topology: Topology, store: Store, context: StepContext) -> Step:
+    """Makes the step of a projector."""
+    return ProjectorStep(spec, store, context)

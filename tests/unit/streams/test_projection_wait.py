@@ -1,0 +1,70 @@
+"""Acknowledgements of one command are counted until each serving projector has all of its events."""
+
+import asyncio
+
+from headrace.schemas.headrace_v1_pb2 import Projected
+from headrace.streams.client.projection_wait import ProjectionWait, concerned
+from tests.support.bank.reactions import projected, versions
+
+
+def wait() -> ProjectionWait:
+    return ProjectionWait(concerned(projected, {}, "account"))
+
+
+def say(waits: ProjectionWait, component: str, sequence: int, documents: int = 0, *, failed: bool = False) -> None:
+    waits.take(Projected(component=component, sequence=sequence, documents=documents, failed=failed))
+
+
+def test_the_serving_version_is_waited_for() -> None:
+    assert [spec.name for spec in concerned(versions, {}, "account")] == ["cards-v1"]
+    assert [spec.name for spec in concerned(versions, {"cards": 2}, "account")] == ["cards-v2"]
+    assert concerned(versions, {"cards": 7}, "account") == []  # its class is not in this topology
+    assert concerned(versions, {}, "purse") == []
+
+
+def test_each_event_is_waited_for() -> None:
+    waits = wait()
+    assert waits.missing([0, 1]) == ["cards-v1", "pockets-v1"]
+    for sequence in (0, 1):
+        say(waits, "cards-v1", sequence)
+        say(waits, "pockets-v1-feed", sequence)
+        assert bool(waits.missing([0, 1])) == (sequence == 0)
+    assert waits.missing([2]) == ["cards-v1", "pockets-v1"]
+
+
+def test_a_feed_may_speak_before_or_after_its_documents() -> None:
+    for order in ((0, 1, 2), (1, 2, 0), (1, 0, 2)):
+        waits = wait()
+        say(waits, "cards-v1", 5)
+        said = [("pockets-v1-feed", 2), ("pockets-v1", 0), ("pockets-v1", 0)]
+        for number, place in enumerate(order):
+            assert waits.missing([5]) == ["pockets-v1"], (order, number)
+            say(waits, said[place][0], 5, said[place][1])
+        assert waits.missing([5]) == []
+
+
+def test_a_failure_ends_the_waiting_and_names_the_projector() -> None:
+    waits = wait()
+
+    async def scenario() -> None:
+        waiting = asyncio.create_task(waits.complete([0]))
+        await asyncio.sleep(0)
+        say(waits, "pockets-v1-feed", 0, failed=True)
+        await asyncio.wait_for(waiting, 1)
+
+    asyncio.run(scenario())
+    assert waits.failed == {"pockets-v1"}
+
+
+def test_whoever_waits_goes_on_at_once() -> None:
+    waits = wait()
+
+    async def scenario() -> None:
+        waiting = asyncio.create_task(waits.complete([3]))
+        for component in ("cards-v1", "pockets-v1-feed"):
+            await asyncio.sleep(0)
+            assert not waiting.done()
+            say(waits, component, 3)
+        await asyncio.wait_for(waiting, 1)
+
+    asyncio.run(scenario())
