@@ -47,8 +47,7 @@ def sinks(
 
 
 def table_of(sinks: SinksDeployment) -> str:
-    name: str = sinks.connector("jdbc").request("GET", "/config")[1]["collection.name.format"]
-    return name
+    return sinks.client().configs()[sinks.connector("jdbc").name]["collection.name.format"]
 
 
 def rows(sinks: SinksDeployment, postgres: Postgres) -> dict[str, Any]:

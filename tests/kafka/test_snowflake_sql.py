@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from headrace import Names
-from tests.support.sink_cards import sinks
 from tests.support.fake_snowflake import rows_of
+from tests.support.sink_cards import sinks
 
 pytestmark = [pytest.mark.timeout(600)]
 (SNOWFLAKE,) = (one for one in sinks.render(Names(), "main") if one.source.kind == "snowflake")
