@@ -143,8 +143,13 @@ def pause(deployment: Deployment, connectors: Names = None, connect: Address = "
 @app.command()
 @deployed
 def resume(deployment: Deployment, connectors: Names = None, connect: Address = "", as_json: Json = False) -> None:
-    """Let sinks that rest work again."""
-    _each(deployment, connect, connectors, "resumed", lambda there, name: there.client.resume(name), as_json)
+    """Let sinks work again that rest, or have failed."""
+
+    def act(there: "Deployed", name: str) -> None:
+        there.client.resume(name)
+        there.client.restart_failed(name)
+
+    _each(deployment, connect, connectors, "resumed", act, as_json)
 
 
 @app.command()

@@ -12,7 +12,7 @@ class Sink(Protocol):
     """A system to which the documents of a projector go."""
 
     kind: ClassVar[str]
-    """One word for the system; a projector has at most one sink of a kind."""
+    """One word for the system; a projector's version has at most one sink of a kind."""
 
     @property
     def projector(self) -> type[Projector[Any]]:

@@ -103,6 +103,10 @@ class ConnectClient:
         """Let a connector work that is paused or stopped."""
         self._send("PUT", f"{_place(name)}/resume")
 
+    def restart_failed(self, name: str) -> None:
+        """Start a connector and its tasks again, those that have failed."""
+        self._send("POST", f"{_place(name)}/restart?includeTasks=true&onlyFailed=true")
+
     def stop(self, name: str) -> None:
         """End a connector's tasks, and wait until they have ended."""
         self._send("PUT", f"{_place(name)}/stop")

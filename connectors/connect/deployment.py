@@ -64,7 +64,9 @@ class Deployed:
         """How the cluster and the indexes differ from what is declared."""
         actual = self.client.configs()
         classes = {one.config["connector.class"] for one in self.declared} | {
-            config.get("connector.class", "") for name, config in actual.items()
+            config.get("connector.class", "")
+            for name, config in actual.items()
+            if belongs(name, self.names, self.edition)
         }
         secrets = {plugin: self.client.secret_settings(plugin) for plugin in classes if plugin}
         found = differences(self.declared, actual, self.names, self.edition, secrets)

@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from headrace.connectors.connect.rendering import Rendered
+from headrace.connectors.connect.rendering import LARGEST_DEAD_LETTER, Rendered
 from headrace.streams.admin import topics
 from headrace.streams.settings import Settings
 from headrace.streams.state.topic_reader import end_offsets
 from headrace.topology.topology import TopicSpec
 
-_MONTH = {"cleanup.policy": "delete", "retention.ms": str(30 * 24 * 3600 * 1000), "max.message.bytes": str(16 << 20)}
+_CONFIG = {
+    "cleanup.policy": "delete",
+    "retention.ms": str(30 * 24 * 3600 * 1000),
+    "max.message.bytes": str(LARGEST_DEAD_LETTER),
+}
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class Progress:
 def make_topics(settings: Settings, names: Sequence[str]) -> list[str]:
     """Make those of these topics that are missing, of one partition each; returns what was made."""
     there = AdminClient(settings.client()).list_topics(timeout=10).topics
-    return topics.create(settings, [TopicSpec(name, 1, dict(_MONTH)) for name in names if name not in there])
+    return topics.create(settings, [TopicSpec(name, 1, dict(_CONFIG)) for name in names if name not in there])
 
 
 def progress(settings: Settings, one: Rendered, patience: float = 10.0) -> Progress:

@@ -12,6 +12,8 @@ from headrace.topology.projector import Projector, version_name
 TEXT = "org.apache.kafka.connect.storage.StringConverter"
 JSON = "org.apache.kafka.connect.json.JsonConverter"
 BYTES = "org.apache.kafka.connect.converters.ByteArrayConverter"
+LARGEST_DEAD_LETTER = 16 * 1024 * 1024
+"""Bytes: a record that may be at its own limit, and why it was refused."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ def config(
         "errors.tolerance": "all",
         "errors.deadletterqueue.topic.name": source.dead_letters,
         "errors.deadletterqueue.context.headers.enable": "true",
+        "producer.override.max.request.size": str(LARGEST_DEAD_LETTER),
         **{name: value for name, value in own.items() if value},
         **settings,
         **fixed,

@@ -22,13 +22,14 @@ _JSON_TYPES = {Kind.INTEGER: "number", Kind.NUMBER: "number", Kind.BOOLEAN: "boo
 
 @dataclass(frozen=True)
 class Jdbc:
-    """Documents in a table: `id`, and `document`, a text that is JSON.
+    """Documents in a table: `id`, and `document`, a text that is JSON, or null for one that was deleted.
 
     Args:
         projector: whose documents.
         url: `jdbc:postgresql://…`; may be a reference.
         user, password: references, the user may be plain.
-        table: its name; by default the component's, with underscores.
+        table: its name; by default the component's with underscores and `_rows`. The view has the same name without
+            `_rows`.
         tasks: the most tasks.
         settings: further settings of the connector.
     """
@@ -45,28 +46,25 @@ class Jdbc:
 
     def render(self, source: Source, offered: Collection[str]) -> Rendered:
         """The sink for Connect, with a view that has a column for each field. ValueError says what does not fit."""
-        table = self.table or source.component.replace("-", "_")
+        table = self.table or f"{source.component.replace('-', '_')}_rows"
         if not re.fullmatch(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?", table):
             raise ValueError(f"{source}: table {table!r} must be a name of small letters, digits and underscores")
         own = {
-            # The plug-in wants keys and values of fields with a schema. Each becomes the one text of such a record;
-            # what has no value stays as it is, and deletes the row.
+            # The plug-in wants structs with a schema: key and document become the one text of such a struct. It could
+            # delete only what comes without any schema, which none of Connect's converters for texts gives. So the text
+            # of a deletion is null, and the view hides it.
             "value.converter": TEXT,
             "transforms": "id,document",
             "transforms.id.type": "org.apache.kafka.connect.transforms.HoistField$Key",
             "transforms.id.field": "id",
             "transforms.document.type": "org.apache.kafka.connect.transforms.HoistField$Value",
             "transforms.document.field": "document",
-            "transforms.document.predicate": "deleted",
-            "transforms.document.negate": "true",
-            "predicates": "deleted",
-            "predicates.deleted.type": "org.apache.kafka.connect.transforms.predicates.RecordIsTombstone",
             "connection.url": self.url,
             "connection.username": self.user,
             "connection.password": self.password,
             "collection.name.format": table,
+            "connection.restart.on.errors": "true",
             "insert.mode": "upsert",
-            "delete.enabled": "true",
             "primary.key.mode": "record_key",
             "primary.key.fields": "id",
             "schema.evolution": "basic",
@@ -75,17 +73,21 @@ class Jdbc:
             source,
             config(source, PLUGIN, self.tasks, own, self.settings),
             sql=_postgres(table, document_fields(source.projector)),
-            notes=(f"{table} keeps rows whose deletion the topic has forgotten: before `reset`, TRUNCATE it.",),
+            notes=(f"If {table} stays, it keeps rows whose deletion the topic has forgotten: TRUNCATE it first.",),
         )
 
 
 def _postgres(table: str, fields: Collection[Field]) -> tuple[str, ...]:
     create = f"CREATE TABLE IF NOT EXISTS {table} (id text PRIMARY KEY, document text)"
     columns = "".join(f",\n  {_column(one)} AS {_quoted(one.name)}" for one in fields if one.name != "id")
+    name = table.removesuffix("_rows") if table.endswith("_rows") else f"{table}_now"
     # Postgres can have no character 0 in a text: one document with it must not break the view for all others
     rows = f"SELECT id, replace(document, '\\u0000', '\\ufffd')::json AS document FROM {table}"
-    view = f"CREATE OR REPLACE VIEW {table}_fields AS\nSELECT id{columns}\nFROM ({rows}) AS documents"
-    return (create, view) if columns else (create,)
+    view = (
+        f"CREATE OR REPLACE VIEW {name} AS\nSELECT id{columns or ', document'}\n"
+        f"FROM ({rows} WHERE document IS NOT NULL) AS documents"
+    )
+    return create, view
 
 
 def _column(one: Field) -> str:

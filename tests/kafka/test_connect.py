@@ -88,7 +88,7 @@ def test_what_was_changed_by_hand_is_shown_without_secrets_and_put_right(
 ) -> None:
     sinks.run("deploy")
     connector = sinks.connector("search")
-    _, config = connector.request("GET", "/config")
+    config = sinks.client().configs()[connector.name]
     byhand = {"tasks.max": "2", "connection.username": "me", "connection.password": "hunter2"}
     connector.deploy({**config, "connection.url": server.url, **byhand})
     server.request("PUT", f"/{sinks.documents.topic}/_settings", {"index": {"gc_deletes": "60s"}})
@@ -155,7 +155,8 @@ def test_a_refused_document_is_counted_and_the_others_arrive(sinks: SinksDeploym
 def test_connectors_of_others_are_not_touched(sinks: SinksDeployment, connect: EmbeddedConnect) -> None:
     sinks.run("deploy")
     other = Connector(connect.url, f"x{sinks.connector('search').name}")
-    other.deploy(sinks.connector("search").request("GET", "/config")[1] | {"name": other.name})
+    other.deploy(sinks.client().configs()[sinks.connector("search").name])
+    other.await_running()
     try:
         for command in ("pause", "delete", "reset"):
             output = sinks.run(command, other.name, code=2)
@@ -218,8 +219,7 @@ def test_what_is_away_is_named(sinks: SinksDeployment, monkeypatch: pytest.Monke
 def test_an_interrupted_deployment_is_completed(sinks: SinksDeployment, server: SearchServer) -> None:
     sinks.run("deploy")
     connector = sinks.connector("search")
-    connector.request("PUT", "/stop")
-    until(lambda: connector.states() == ["STOPPED"], "it was stopped")
+    sinks.client().stop(connector.name)
     assert sinks.run("deploy") == f"started {connector.name}\n"
     sinks.documents.write({"p": card("p")})
     check(sinks, server)

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from headrace import Sinks
 from headrace.cli.main import app
+from headrace.connectors.connect.client import ConnectClient
 from headrace.embedded import EmbeddedConnect
 from tests.support import sink_cards
 from tests.support.connector import Connector
@@ -67,6 +68,10 @@ class SinksDeployment:
     def connector(self, kind: str) -> Connector:
         """One of its connectors."""
         return Connector(self.connect.url, f"{self.prefix}main.player-cards-v1.{kind}")
+
+    def client(self) -> ConnectClient:
+        """Of its worker, for what a person might do by hand."""
+        return ConnectClient(self.connect.url)
 
     def clean(self) -> None:
         """Remove its connectors."""

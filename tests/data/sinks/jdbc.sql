@@ -1,6 +1,6 @@
-CREATE TABLE IF NOT EXISTS player_cards_v1 (id text PRIMARY KEY, document text);
+CREATE TABLE IF NOT EXISTS player_cards_v1_rows (id text PRIMARY KEY, document text);
 
-CREATE OR REPLACE VIEW player_cards_v1_fields AS
+CREATE OR REPLACE VIEW player_cards_v1 AS
 SELECT id,
   document ->> 'name' AS "name",
   CASE json_typeof(document -> 'chips') WHEN 'number' THEN (document ->> 'chips')::numeric END AS "chips",
@@ -14,4 +14,4 @@ SELECT id,
   document -> 'seats' AS "seats",
   document -> 'tags' AS "tags",
   document -> 'notes' AS "notes"
-FROM (SELECT id, replace(document, '\u0000', '\ufffd')::json AS document FROM player_cards_v1) AS documents;
+FROM (SELECT id, replace(document, '\u0000', '\ufffd')::json AS document FROM player_cards_v1_rows WHERE document IS NOT NULL) AS documents;
