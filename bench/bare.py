@@ -28,6 +28,47 @@ _FINGERPRINT = fingerprint(pb.PlayerState)
 _STATIC = [("ce_specversion", "1.0"), ("ce_source", "/main/player"), ("content-type", "application/protobuf")]
 
 
+def group(settings: Settings) -> str:
+    """The group that a bare loop belongs to."""
+    return f"{settings.prefix}bare"
+
+
+def consumer(settings: Settings) -> Consumer:
+    """A consumer with the engine's settings; it is in the group, which the engine's is not."""
+    return Consumer(
+        settings.client(
+            group_id=group(settings),
+            group_protocol="consumer",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            queued_min_messages=20_000,
+        )
+    )
+
+
+def producer(settings: Settings) -> Producer:
+    """A producer with the engine's settings, ready for transactions."""
+    made = Producer(
+        settings.producer(
+            transactional_id=f"{settings.prefix}bare",
+            queue_buffering_max_messages=10_000_000,
+            linger_ms=20,
+            compression_type="lz4",
+        )
+    )
+    made.init_transactions(30)
+    return made
+
+
+def take(consumer: Consumer, most: int, timeout: float) -> list[Any]:
+    """The next batch; empty when nothing came for `timeout` seconds."""
+    first = consumer.poll(timeout)
+    if first is None:
+        return []
+    return [m for m in (first, *consumer.consume(most - 1, 0)) if not m.error()]
+
+
 class BareLoop:
     """One consumer, one transactional producer, one RocksDB a partition."""
 
@@ -37,25 +78,7 @@ class BareLoop:
         self._snapshots = topic(settings.edition, DOMAIN, "snapshots")
         self._commands = topic(settings.edition, DOMAIN, "commands")
         self._batch = settings.batch
-        self._consumer = Consumer(
-            settings.client(
-                group_id=f"{settings.prefix}bare",
-                group_protocol="consumer",
-                enable_auto_commit=False,
-                auto_offset_reset="earliest",
-                isolation_level="read_committed",
-                queued_min_messages=20_000,
-            )
-        )
-        self._producer = Producer(
-            settings.producer(
-                transactional_id=f"{settings.prefix}bare",
-                queue_buffering_max_messages=10_000_000,
-                linger_ms=20,
-                compression_type="lz4",
-            )
-        )
-        self._producer.init_transactions(30)
+        self._consumer, self._producer = consumer(settings), producer(settings)
         self._consumer.subscribe([self._commands])
         options = Options(raw_mode=True)
         options.create_if_missing(True)
@@ -66,10 +89,7 @@ class BareLoop:
 
     def poll(self, timeout: float) -> list[Any]:
         """The next batch; empty when nothing came for `timeout` seconds."""
-        first = self._consumer.poll(timeout)
-        if first is None:
-            return []
-        return [m for m in (first, *self._consumer.consume(self._batch - 1, 0)) if not m.error()]
+        return take(self._consumer, self._batch, timeout)
 
     def process(self, messages: list[Any]) -> None:
         """Handle a batch in one transaction, then write the stores."""

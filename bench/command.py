@@ -17,6 +17,8 @@ class Name(StrEnum):
     RESTORE = "restore"
     REHYDRATE = "rehydrate"
     WORKFLOW = "workflow"
+    PROJECTIONS = "projections"
+    READ_YOUR_WRITES = "read-your-writes"
     PEERS = "peers"
     ALL = "all"
 

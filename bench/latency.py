@@ -13,13 +13,14 @@ from multiprocessing import get_context
 from typing import Any
 
 from headrace.bench.bare import BareLoop
-from headrace.bench.load import DOMAIN, POKER, Progress, at_least, deployment, quantile
+from headrace.bench.load import DOMAIN, POKER, Progress, at_least, deployment, player, quantile
 from headrace.bench.processes import worker
 from headrace.examples.poker import poker_pb2 as pb
 from headrace.examples.poker import topology
 from headrace.streams.client import Client, Status
 from headrace.streams.runtime.worker import calm_collector
 from headrace.streams.settings import Settings
+from headrace.topology.reply import Sync
 
 TARGETS = {"p50_ms": "< 10", "p99_ms": "< 50", "ratio_to_bare_p50": "< 2"}
 QUANTILES = (0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 1.0)
@@ -98,24 +99,31 @@ async def measure(
     progress: Progress, settings: Settings, rate: int, seconds: float, warm_up: float, players: int
 ) -> Taken:
     async with Client(topology, settings) as client:
-        names = [f"player-{number:06d}" for number in range(players)]
-        registered = await asyncio.gather(
-            *(client.execute(pb.RegisterPlayer(name="somebody"), root=name, timeout=_TIMEOUT) for name in names)
-        )
-        if bad := [reply for reply in registered if reply.status is not Status.ACCEPTED]:
-            raise RuntimeError(f"{len(bad)} of {players} players were not registered: {bad[0].reason}")
+        names = await registered(client, players)
         progress(f"warming up for {warm_up:g} s")
-        await _open_loop(client, names, rate, round(warm_up * rate))
+        await open_loop(client, names, rate, round(warm_up * rate))
         progress(f"measuring for {seconds:g} s")
-        return await _open_loop(client, names, rate, round(seconds * rate))
+        return await open_loop(client, names, rate, round(seconds * rate))
 
 
-async def _open_loop(client: Client, names: list[str], rate: int, count: int) -> Taken:
+async def registered(client: Client, players: int) -> list[str]:
+    """Register so many players; their roots. Raises RuntimeError when one is not accepted."""
+    names = [player(number) for number in range(players)]
+    replies = await asyncio.gather(
+        *(client.execute(pb.RegisterPlayer(name="somebody"), root=name, timeout=_TIMEOUT) for name in names)
+    )
+    if bad := [reply for reply in replies if reply.status is not Status.ACCEPTED]:
+        raise RuntimeError(f"{len(bad)} of {players} players were not registered: {bad[0].reason}")
+    return names
+
+
+async def open_loop(client: Client, names: list[str], rate: int, count: int, sync: Sync = "decision") -> Taken:
+    """Send `count` deposits to the roots `names` in turn, each at its time."""
     taken = Taken()
 
     async def one(name: str, due: float) -> None:
         try:
-            reply = await client.execute(pb.DepositFunds(amount=1), root=name, timeout=_TIMEOUT)
+            reply = await client.execute(pb.DepositFunds(amount=1), root=name, timeout=_TIMEOUT, sync=sync)
             good = reply.status is Status.ACCEPTED
         except Exception:  # whatever it is, the command has no good answer, and its time counts
             good = False

@@ -17,7 +17,17 @@ from typing import Any
 import structlog
 from rich.console import Console
 
-from headrace.bench import commands, latency, machine, rehydrate, report, restore, workflow
+from headrace.bench import (
+    commands,
+    latency,
+    machine,
+    projections,
+    read_your_writes,
+    rehydrate,
+    report,
+    restore,
+    workflow,
+)
 from headrace.bench.load import Progress, cluster
 from headrace.bench.peers import compare as peers
 
@@ -29,6 +39,8 @@ MODULES: dict[str, ModuleType] = {
     "restore": restore,
     "rehydrate": rehydrate,
     "workflow": workflow,
+    "projections": projections,
+    "read-your-writes": read_your_writes,
     "peers": peers,
 }
 

@@ -8,20 +8,37 @@ from typing import Any
 from rich.table import Table
 
 Result = dict[str, Any]
-NAMES = ("commands", "latency", "restore", "rehydrate", "workflow", "peers")
+NAMES = ("commands", "latency", "restore", "rehydrate", "workflow", "projections", "read-your-writes", "peers")
 _BEGIN, _END = "<!-- results: begin -->", "<!-- results: end -->"
 LABELS = {
     "commands_per_second": ("commands per second, engine", "{:,.0f}"),
     "bare_loop_per_second": ("commands per second, bare loop", "{:,.0f}"),
+    "rebuild_events_per_second": ("events per second into documents, engine", "{:,.0f}"),
+    "bare_events_per_second": ("events per second into documents, bare loop", "{:,.0f}"),
     "ratio_to_bare_loop": ("engine to bare loop", "{:.2f}"),
     "engine_cpu_us": ("processor time per command, engine (µs)", "{:.0f}"),
     "bare_cpu_us": ("processor time per command, bare loop (µs)", "{:.0f}"),
     "chains_per_second": ("chains per second", "{:,.0f}"),
     "worker_cpu_us": ("processor time per chain, both workers (µs)", "{:.0f}"),
+    "engine_cpu_us_per_event": ("processor time per event, engine (µs)", "{:.1f}"),
+    "bare_cpu_us_per_event": ("processor time per event, bare loop (µs)", "{:.1f}"),
+    "documents": ("documents", "{:,}"),
+    "engine_documents_written": ("documents written, engine", "{:,}"),
+    "bare_documents_written": ("documents written, bare loop", "{:,}"),
     "p50_ms": ("done after, median (ms)", "{:.1f}"),
     "p99_ms": ("done after, 99 of 100 (ms)", "{:.1f}"),
     "bare_p50_ms": ("the bare loop, median (ms)", "{:.1f}"),
     "ratio_to_bare_p50": ("median of the engine to the bare loop's", "{:.2f}"),
+    "plain_p50_ms": ("answered after, median (ms)", "{:.1f}"),
+    "plain_p99_ms": ("answered after, 99 of 100 (ms)", "{:.1f}"),
+    "direct_p50_ms": ("with documents by root, median (ms)", "{:.1f}"),
+    "direct_p99_ms": ("with documents by root, 99 of 100 (ms)", "{:.1f}"),
+    "fed_p50_ms": ("with documents by key, median (ms)", "{:.1f}"),
+    "fed_p99_ms": ("with documents by key, 99 of 100 (ms)", "{:.1f}"),
+    "direct_to_plain_p50": ("documents by root, median: to the answer's alone", "{:.2f}"),
+    "direct_to_plain_p99": ("documents by root, 99 of 100: to the answer's alone", "{:.2f}"),
+    "fed_to_plain_p50": ("documents by key, median: to the answer's alone", "{:.2f}"),
+    "fed_to_plain_p99": ("documents by key, 99 of 100: to the answer's alone", "{:.2f}"),
     "engine_per_second": ("commands per second, engine", "{:,.0f}"),
     "kafka_streams_per_second": ("commands per second, Kafka Streams", "{:,.0f}"),
     "ratio_to_kafka_streams": ("engine to Kafka Streams", "{:.2f}"),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 MOST_RECORDS = 2000
+"""Lua hands no more than 8000 values to a call, and a document takes two."""
 MOST_BYTES = 4 * 1024 * 1024
 """Redis does nothing else while it takes a batch."""
 

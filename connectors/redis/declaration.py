@@ -4,7 +4,7 @@ import os
 import re
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from headrace.topology.projector import Projector, version_name
 
@@ -23,6 +23,7 @@ class Redis:
     Raises ValueError for what makes no sense.
     """
 
+    kind: ClassVar[str] = "redis"
     projector: type[Projector[Any]]
     url: str = URL
     """The variable that holds Redis's address, as `${env:NAME}`. An address may hold a password, so it is not here."""

@@ -15,7 +15,7 @@ from headrace.streams.runtime.assignment import Assignment
 from headrace.streams.runtime.config import ComponentConfig
 from headrace.streams.runtime.membership import Membership
 from headrace.streams.runtime.partition import Interrupted, Partition
-from headrace.streams.runtime.suspects import Suspects, place
+from headrace.streams.runtime.suspects import ALL, Suspects, place
 from headrace.streams.runtime.transaction import CommitOutcomeUnknown, Transaction
 from headrace.streams.steps.errors import HandlerError, RecordTooLarge, SnapshotTooLarge
 from headrace.streams.steps.step import Step
@@ -73,7 +73,7 @@ class Processor:
     @property
     def at_work_for(self) -> float:
         """Seconds for which the record at work has been handled; 0 where none is. May be asked by other threads."""
-        return time.perf_counter() - self._began - self._handling if self._suspects.at_work else 0.0
+        return time.perf_counter() - self._began - self._handling if self._suspects.busy else 0.0
 
     # ---- the usual case: step, flush, offsets, commit, store
 
@@ -87,14 +87,25 @@ class Processor:
             self.process(fresh)
 
     def process(self, records: Sequence[Record]) -> bool:
-        """Process records in one transaction: those of inputs, or time-outs, which have negative offsets.
+        """Process records: those of inputs, or time-outs, which have negative offsets; in one transaction, if possible.
 
         Returns whether all were processed. If not, records of inputs will be read again, and none behind them may be
         processed before.
         """
+        end, done = time.perf_counter() + self._longest, True
+        while done and records:
+            count = self._suspects.together(records)
+            done = self._process(records[:count])
+            records = records[count:]
+            if records and (not done or time.perf_counter() > end):
+                return self._leave(records)
+        return done
+
+    def _process(self, records: Sequence[Record]) -> bool:
+        """Process records in one transaction, or in smaller ones if that cannot be."""
         if self.in_doubt:
             return False
-        some = records[: self._suspects.together(records, self._most)]
+        some = records[: self._most]
         self._look_ahead(some)
         try:
             with self._suspects.alone(some):
@@ -161,46 +172,46 @@ class Processor:
         started = self._began = time.perf_counter()
         self._handling = 0.0
         self._transaction.begin()
-        suspects = self._suspects
         touched: dict[Step, Partition] = {}
-        offsets: dict[tuple[str, int], int] = {}
+        partitions, suspects = self._partitions, self._suspects
+        ends = _ends(records)
+        if refusal is None:
+            suspects.begin({(t, p): (partitions[p].offsets[t], end) for (t, p), end in ends.items()})
+        at, watched = suspects.at, suspects.any
         for number, record in enumerate(records, 1):
-            partition = self._partitions[record.partition]
+            partition = partitions[record.partition]
             step = partition.steps[record.topic]
             touched[step] = partition
             if self._too_slow and (seconds := self._too_slow.pop(place(record), 0.0)):
                 step.refuse(record, HandlerError(f"it took {seconds:.0f} s, and a transaction ends before"))
-            elif why := refusal or suspects.refusal(record):
+            elif why := refusal or (suspects.refusal(record) if watched else None):
                 step.refuse(record, why, whole=whole)
+            elif record.offset < 0:
+                at[0] = place(record)[2]
+                step.fire(record)
             elif UNREADABLE in record.headers:
                 step.refuse(record, RecordError(record.headers[UNREADABLE].decode()), whole=record.value is not None)
+            elif self._tracing.on:
+                at[0] = record.offset
+                with self._tracing.span(self._name, self._group, record):
+                    step.handle(record)
             else:
-                suspects.mark(record)
-                self._handle(step, record)
-            if record.offset >= 0:
-                offsets[record.topic, record.partition] = record.offset + 1
-            else:  # committed already; with them the broker does not accept it from a worker that lost the partition
-                offsets |= {(topic, partition.number): max(0, offset) for topic, offset in partition.offsets.items()}
+                at[0] = record.offset
+                step.handle(record)
             if number % _SEND_EVERY == 0:
                 self._send(touched)
             self._handling = time.perf_counter() - started
             if self._handling > self._longest:
                 break
-        if number > 1:
-            first = self._partitions
-            suspects.mark_batch({(t, p): (first[p].offsets[t], end) for (t, p), end in offsets.items()})
+        if records[0].offset < 0:  # committed already; with them the broker refuses a worker that lost the partition
+            offsets = {(t, p.number): max(0, offset) for p in touched.values() for t, offset in p.offsets.items()}
+        else:
+            offsets = ends if number == len(records) else _ends(records[:number])
+            if number > 1:
+                at[0] = ALL  # states are written now, which may be too much as well
         self._commit(touched, offsets, started, number)
         suspects.passed(records[:number], offsets)
         return number
-
-    def _handle(self, step: Step, record: Record) -> None:
-        if record.offset < 0:
-            step.fire(record)
-        elif self._tracing.on:
-            with self._tracing.span(self._name, self._group, record):
-                step.handle(record)
-        else:
-            step.handle(record)
 
     def _leave(self, records: Sequence[Record]) -> bool:
         """Have records read again, in the next batch (time-outs come again by themselves); whether there were none."""
@@ -251,7 +262,7 @@ class Processor:
         for partition in self._partitions.values():
             for step in partition.stores:
                 step.enforce_state_size = True
-        return self.process(records)
+        return self._process(records)
 
     def _divide(self, records: Sequence[Record], error: Exception) -> bool:
         """An output of the batch is too large: halve the batch until its record is alone, and make it a dead letter."""
@@ -271,8 +282,8 @@ class Processor:
             return False
         if (half := len(records) // 2) == 0:
             return True
-        if self.process(records[:half]):
-            return self.process(records[half:])
+        if self._process(records[:half]):
+            return self._process(records[half:])
         self._leave(records[half:])  # they may be of other partitions than what the first half has left
         return False
 
@@ -318,3 +329,8 @@ class Processor:
     def close(self) -> None:
         """Abort what is open and close the producers."""
         self._transaction.close()
+
+
+def _ends(records: Sequence[Record]) -> dict[tuple[str, int], int]:
+    """By topic and partition, the offset behind the last of these records; 0 for time-outs."""
+    return {(record.topic, record.partition): record.offset + 1 for record in records}

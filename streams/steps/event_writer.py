@@ -57,12 +57,13 @@ class EventWriter:
 
         Projectors acknowledge the events to `acknowledge_to`, a target as in `ce_replyto`, if it is given.
 
-        Raises TooLarge for an event, or a state, above the broker's limit.
+        Raises TooLarge for an event, or a state, above the broker's limit; HandlerError for a state nobody can read.
         """
         for event in events:
             if len(event[1]) > self._room:
                 raise TooLarge(f"an event of {len(event[1])} bytes is above the limit of {self._limit}")
             self._states.apply(live.state, event)
+        self._states.check(live.state)
         if self._batch.enforce_state_size and (size := self._states.size(live.state) + SNAPSHOT_EXTRA) > self._room:
             raise TooLarge(f"a state of {size} bytes is above the limit of {self._limit}")
         if not events:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any, TypeVar
 
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError, Message
 
 from headrace.schemas import codecs
@@ -54,6 +55,9 @@ class States:
         self._calls = {name: applier.call for name, applier in self._appliers.items()}
         self._names: dict[type, str] = {}
         """Names of event types seen before: asking the descriptor takes three times as long."""
+        self._nest: set[type] = set()
+        """Event types seen before whose messages may be nested too deeply."""
+        self._state_nests = nests(spec.state.DESCRIPTOR)
         self.type_name, self.fingerprint = type_name(spec.state), fingerprint(spec.state, spec.state_version)
 
     def new(self) -> State:
@@ -92,6 +96,11 @@ class States:
         """Change a state to what it is after a new event."""
         self._calls[event[0]](state, event[2])
 
+    def check(self, state: State) -> None:
+        """HandlerError for a state that could be written and not be read again."""
+        if self._state_nests:
+            _check_depth(state, state.SerializeToString(), self._class_name)
+
     def fold(self, state: State, values: Iterable[bytes]) -> int:
         """Apply stored events to `state` in order, and return their number.
 
@@ -121,15 +130,21 @@ class States:
         return count
 
     def events(self, messages: tuple[Any, ...], by: str) -> tuple[NewEvent, ...]:
-        """Messages that a handler returned, as events; HandlerError for one that is not declared."""
+        """Messages that a handler returned, as events; HandlerError for one that is not declared or not to be read."""
         names = self._names
         try:
             if len(messages) == 1:  # the usual case
                 message = messages[0]
-                return ((names[message.__class__], message.SerializeToString(), message),)
-            return tuple([(names[m.__class__], m.SerializeToString(), m) for m in messages])
+                found: tuple[NewEvent, ...] = ((names[message.__class__], message.SerializeToString(), message),)
+            else:
+                found = tuple([(names[m.__class__], m.SerializeToString(), m) for m in messages])
         except KeyError:
-            return tuple([(self._name(m, by), m.SerializeToString(), m) for m in messages])
+            found = tuple([(self._name(m, by), m.SerializeToString(), m) for m in messages])
+        if self._nest:
+            for _, data, event in found:
+                if event.__class__ in self._nest:
+                    _check_depth(event, data, by)
+        return found
 
     def _name(self, message: object, by: str) -> str:
         name = type_name(type(message)) if isinstance(message, Message) else ""
@@ -139,6 +154,8 @@ class States:
                 "return a declared event, a list of them or None"
             )
         self._names[type(message)] = name
+        if nests(type(message).DESCRIPTOR):
+            self._nest.add(type(message))
         return name
 
 
@@ -292,3 +309,27 @@ def several(result: object) -> tuple[object, ...]:
     if len(found) > MOST:
         raise HandlerError(f"a method gave more than {MOST:,} things for one record; does it end?")
     return found
+
+
+def nests(descriptor: Descriptor) -> bool:
+    """Whether messages of a type hold themselves, or others that do, so that there may be any number of levels."""
+    held = _held(descriptor)
+    return any(one in _held(one) for one in [descriptor, *held])
+
+
+def _held(descriptor: Descriptor) -> set[Descriptor]:
+    found: set[Descriptor] = set()
+    left = [descriptor]
+    while left:
+        inner = {field.message_type for field in left.pop().fields if field.message_type is not None} - found
+        found |= inner
+        left += inner
+    return found
+
+
+def _check_depth(message: Message, data: bytes, by: str) -> None:
+    """HandlerError if protobuf, which writes any number of levels and reads a hundred, cannot read a message."""
+    try:
+        message.__class__.FromString(data)
+    except DecodeError as error:
+        raise HandlerError(f"{by}: {type_name(type(message))} is nested too deeply to be read again: {error}") from None

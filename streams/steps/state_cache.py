@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from google.protobuf.message import EncodeError
+
 from headrace.schemas.headrace_v1_pb2 import Snapshot
 from headrace.streams.steps.batch import Batch
 from headrace.streams.steps.errors import SnapshotTooLarge
@@ -99,12 +101,17 @@ class StateCache:
         return state
 
     def snapshots(self, room: int) -> Iterator[tuple[bytes, bytes]]:
-        """Roots that the batch changed, with their Snapshot messages; SnapshotTooLarge for one above `room` bytes."""
+        """Roots that the batch changed, with their Snapshot messages.
+
+        SnapshotTooLarge for one above `room` bytes, or that cannot be written.
+        """
         for key, live in self.touched.items():
+            try:
+                state = self._states.serialise(live.state)
+            except EncodeError as error:
+                raise SnapshotTooLarge(key) from error
             value = Snapshot(
-                sequence=live.sequence,
-                state=self._states.serialise(live.state),
-                fingerprint=self._states.fingerprint,
+                sequence=live.sequence, state=state, fingerprint=self._states.fingerprint
             ).SerializeToString()
             if len(value) > room:
                 raise SnapshotTooLarge(key)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +15,9 @@ from headrace.topology.partitioner import partition_of
 from tests.support.cards import BriefCards, Card, Cards, LaterCards, PlayerCards, cards
 from tests.support.deployment import until
 from tests.support.independent_reader import end_offsets, read_topics
+from tests.support.pages import ROOT, blocks, write_files
 from tests.support.redis_server import RedisServer
+from tests.support.shell import Shell
 
 pytestmark = pytest.mark.kafka
 
@@ -157,7 +160,58 @@ def test_reads_for_asyncio(deployment: Cards) -> None:
     asyncio.run(read())
 
 
+def test_the_page_is_right(deployment: Cards, tmp_path: Path) -> None:
+    """Its declaration, its command, and what its program prints."""
+    page = ROOT / "docs/sinks/redis.md"
+    write_files(page, tmp_path)
+    shell = Shell(
+        tmp_path,
+        deployment.settings.bootstrap,
+        deployment.settings.prefix,
+        REDIS_URL=deployment.redis.url,
+        HEADRACE_TOPOLOGY="cards:topology",
+    )
+    deployment.write({"mike": {"name": "Mike", "bankroll": 500}})
+    with shell.worker("--projection", "player-cards", name=("sinks", "redis")):
+        (shown,) = (block.text for block in blocks(page) if block.language == "text")
+        assert shell.run("python read.py") == shown
+    assert "no Redis is declared for 'player-card'; there are: player-cards" in shell.run(
+        "headrace sinks redis --projection player-card"
+    )
+
+
 # ---- a cluster, and a server with a password
+
+
+def test_the_rights_that_the_page_names_are_enough(
+    bootstrap: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "docs/sinks/redis.md").read_text().partition("## Rights")[2].partition("##")[0]
+    writing, reading = (re.findall(r"`([A-Z]{3,})`", part) for part in text.partition("In Redis:")[2].split(";")[:2])
+    server = RedisServer(tmp_path / "redis").start()
+    try:
+        with cards(bootstrap, server, tmp_path) as deployment, server.client() as client:
+            prefix = deployment.settings.prefix
+            for user, commands in {"writer": writing, "reader": [*reading, "SET"]}.items():
+                rights = [f"~{{{prefix}main.*", f"~{prefix}main.*", *(f"+{name.lower()}" for name in commands)]
+                client.execute_command("ACL SETUSER", user, "on", ">hunter2", *rights)
+            address = f"@127.0.0.1:{server.port}/0"
+            deployment.write(deployment.churn(1))
+            writer = deployment.writer(REDIS_URL=f"redis://writer:hunter3{address}").start()
+            until(lambda: writer.said("waiting for Redis"), "the wrong password was noted")
+            writer.kill()
+            writer.start(REDIS_URL=f"redis://writer:hunter2{address}").await_ready()
+            deployment.write({**deployment.churn(2), "mike": {"name": "Mike"}})
+            deployment.await_exact()
+            assert "hunter" not in writer.log.read_text()
+            monkeypatch.setenv("REDIS_URL", f"redis://reader:hunter2{address}")
+            with Documents(settings=deployment.settings) as documents:
+                assert documents.get(PlayerCards, "mike") == Card("Mike")
+                documents.serve(PlayerCards, 1)
+                assert documents.serving(PlayerCards) == 1
+                assert sum(documents.reached(PlayerCards).values()) > 0
+    finally:
+        server.stop()
 
 
 def test_a_redis_cluster(bootstrap: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

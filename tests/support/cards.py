@@ -86,7 +86,7 @@ class Cards:
     def writer(self, name: str = "w", **variables: Any) -> Worker:
         """`headrace sinks redis` as a process, not started yet."""
         worker = Worker(
-            self.folder / name, self.settings, REDIS_URL=self.redis.url, **{"CARDS": self.component, **variables}
+            self.folder / name, self.settings, **{"REDIS_URL": self.redis.url, "CARDS": self.component, **variables}
         )
         worker.runner = Path(__file__)
         self.writers.append(worker)

@@ -1,7 +1,6 @@
 """A processor on fakes: what it asks of Kafka, of its steps and of its stores is noted, in order."""
 
 from collections.abc import Callable, Sequence
-from mmap import mmap
 from types import SimpleNamespace
 from typing import Any
 
@@ -130,9 +129,7 @@ class FakeAssignment:
 class Bench:
     """A processor and what is around it."""
 
-    def __init__(
-        self, monkeypatch: pytest.MonkeyPatch, *, memory: mmap | bytearray | None = None, **settings_: Any
-    ) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, memory: bytearray | None = None, **settings_: Any) -> None:
         self.kafka, self.metrics, self.tracing = Kafka(), Metrics(), Tracing("")
         self.alerts: list[dict[str, str]] = []
         monkeypatch.setattr(module, "Transaction", lambda *_: self.kafka)
@@ -141,7 +138,8 @@ class Bench:
         assignment: Any = FakeAssignment(config, self.kafka)
         membership: Any = SimpleNamespace(kafka="group")
         self.partitions: dict[int, Partition] = assignment.partitions
-        self.suspects = Suspects(memory or bytearray(SIZE), [COMMANDS, FACTS])
+        self.memory = memory or bytearray(SIZE)
+        self.suspects = Suspects(self.memory, [COMMANDS, FACTS])
         self.its = Processor(
             config, "id", assignment, membership, self.suspects, self.metrics, self.tracing, self.alerts.append
         )

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -43,11 +43,11 @@ class Shell:
         return done.stdout.replace(self.prefix, "")
 
     @contextmanager
-    def worker(self, *options: str) -> Iterator[None]:
-        """A worker, ready; stopped in order at the end."""
+    def worker(self, *options: str, name: Sequence[str] = ("worker",)) -> Iterator[None]:
+        """A worker, or another command that serves /readyz, ready; stopped in order at the end."""
         (port,) = free_ports(1)
         environment = self.environment | {"HEADRACE_WEB_PORT": str(port)}
-        command = ["headrace", "worker", *options]
+        command = ["headrace", *name, *options]
         with self.log.open("w") as log:
             process = subprocess.Popen(command, cwd=self.folder, env=environment, stderr=log)
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from headrace.schemas.record import Record
 from headrace.streams.observability.alerts import Alerts
 from headrace.streams.observability.metrics import Metrics
 from headrace.streams.observability.tracing import Tracing
@@ -60,7 +59,7 @@ def test_it_is_stuck_while_a_record_is_handled_for_longer_than_its_transaction_c
     now = [50.0]
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
     component._processor._began = now[0]
-    component._processor._suspects.mark(Record("main.account.commands", 0, 0, 0, b"r", b"", {}))
+    component._processor._suspects.begin({("main.account.commands", 0): (0, 1)})
     now[0] += 29.9
     assert not component.stuck
     now[0] += 0.2
@@ -74,7 +73,7 @@ def test_it_is_stuck_while_a_record_is_handled_for_longer_than_its_transaction_c
 def test_what_the_last_process_left_at_work_is_said(
     component: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    component._processor._suspects.mark(Record("main.account.commands", 1, 7, 0, b"r", b"", {}))
+    component._processor._suspects.begin({("main.account.commands", 1): (7, 8)})
     Component(component._assignment.config, Metrics(), Tracing(""), Alerts(""))
     said = capsys.readouterr().out
     assert "the worker ended while it handled this" in said

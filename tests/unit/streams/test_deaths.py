@@ -22,7 +22,7 @@ class Deadly:
     @property
     def left(self) -> list[Suspect]:
         """What a successor would find."""
-        return Suspects(self.bench.suspects._memory[:], [COMMANDS, FACTS]).found  # type: ignore[arg-type]
+        return Suspects(bytearray(self.bench.memory), [COMMANDS, FACTS]).found
 
     def raise_at(self, offset: int, error: BaseException) -> None:
         def handle(record: Record) -> None:
@@ -33,9 +33,8 @@ class Deadly:
         self._monkeypatch.setattr(self.bench.step(), "handle", handle)
 
     def restart(self) -> None:
-        memory = self.bench.suspects._memory
         offsets = {number: dict(partition.offsets) for number, partition in self.bench.partitions.items()}
-        self.bench = Bench(self._monkeypatch, memory=memory)
+        self.bench = Bench(self._monkeypatch, memory=self.bench.memory)
         for number, partition in self.bench.partitions.items():
             partition.offsets = offsets[number]
 
@@ -61,14 +60,11 @@ def test_the_record_at_which_the_process_ended_is_alone_in_its_transaction_and_r
         deadly.restart()
         assert [one.deaths for one in deadly.bench.suspects.found] == [deaths]
         deadly.raise_at(1, MemoryError())
-        if deaths == 1:
-            assert not deadly.bench.process(0, 1, 2)
-            assert handled(deadly.bench) == ["begin", "handle 0"]
         with pytest.raises(MemoryError):
-            deadly.bench.process(1, 2)
+            deadly.bench.its.process_input([record(0), record(1), record(2)])
+        assert handled(deadly.bench) == (["begin", "handle 0", "begin"] if deaths == 1 else ["begin"])
     deadly.restart()
-    assert not deadly.bench.process(1, 2)
-    assert deadly.bench.process(2)
+    deadly.bench.its.process_input([record(1), record(2)])
     assert handled(deadly.bench) == ["begin", "refuse 1", "begin", "handle 0:2"]
     assert deadly.left == []
 
@@ -117,3 +113,21 @@ def test_for_how_long_a_record_is_at_work(deadly: Deadly, monkeypatch: pytest.Mo
     now[0] += 100
     assert seen == [0.5, 0.5]
     assert deadly.bench.its.at_work_for == 0
+
+
+def test_many_suspects_are_handled_in_one_go_but_not_for_longer_than_a_batch(
+    deadly: Deadly, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the worker would not end in time when it is told to."""
+    deadly.bench.suspects.begin({(COMMANDS, 0): (0, 10)})
+    deadly.restart()
+    now = [50.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    batch = [record(number) for number in range(12)]
+    assert deadly.bench.its.process(batch[:4])
+    assert deadly.bench.kafka.taken().count("begin") == 4
+    monkeypatch.setattr(deadly.bench.step(), "handle", lambda _: now.append(now.pop() + 1))
+    assert not deadly.bench.its.process(batch[4:])
+    notes = deadly.bench.kafka.taken()
+    assert (notes.count("begin"), notes[-1]) == (3, "rewind [0]")
+    assert deadly.bench.partitions[0].offsets[COMMANDS] == 7

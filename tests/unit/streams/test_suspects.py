@@ -13,7 +13,7 @@ import pytest
 from headrace.schemas.headers import ID
 from headrace.schemas.record import Record
 from headrace.streams.runtime import suspects as module
-from headrace.streams.runtime.suspects import DEATHS, SIZE, Suspect, Suspects, in_file, place
+from headrace.streams.runtime.suspects import ALL, DEATHS, SIZE, Suspect, Suspects, in_file, place
 from headrace.streams.steps.errors import HandlerError
 
 COMMANDS, INBOX = "main.account.commands", "main.account.inbox"
@@ -21,6 +21,12 @@ COMMANDS, INBOX = "main.account.commands", "main.account.inbox"
 
 def record(offset: int, partition: int = 0, topic: str = COMMANDS, id_: bytes = b"", key: bytes = b"r") -> Record:
     return Record(topic, partition, offset, 0, key, b"", {ID: id_ or b"%d" % offset})
+
+
+def mark(its: Suspects, *records: Record) -> None:
+    """Let these be a batch, and the last of them at work."""
+    its.begin({(one.topic, one.partition): (one.offset, one.offset + 1) for one in records})
+    its.at[0] = place(records[-1])[2]
 
 
 class Machine:
@@ -34,7 +40,7 @@ class Machine:
 
     def dies_at(self, record: Record) -> None:
         """One more process does."""
-        self.start().mark(record)
+        mark(self.start(), record)
 
 
 @pytest.fixture
@@ -44,29 +50,29 @@ def machine() -> Machine:
 
 def test_what_was_handled_in_order_is_nobodys_suspect(machine: Machine) -> None:
     its = machine.start()
-    assert not its.at_work
-    its.mark(record(3))
-    assert its.at_work
+    assert not its.busy
+    mark(its, record(3))
+    assert its.busy
     its.clear()
-    assert not its.at_work
+    assert not its.busy
     assert machine.start().found == []
-    assert machine.start().together([record(3), record(4)], 2) == 2
+    assert machine.start().together([record(3), record(4)]) == 2
 
 
-def test_a_record_at_work_when_the_process_ends_is_handled_alone(machine: Machine) -> None:
+def test_a_record_busy_when_the_process_ends_is_handled_alone(machine: Machine) -> None:
     machine.dies_at(record(3))
     its = machine.start()
     assert its.found == [Suspect(COMMANDS, 0, 3, 4, 1)]
     assert its.refusal(record(3)) is None
     batch = [record(1), record(2), record(3), record(4)]
-    assert (its.together(batch, 9), its.together(batch[2:], 9), its.together(batch[3:], 9)) == (2, 1, 9)
-    assert its.together(batch, 1) == 1
+    assert (its.together(batch), its.together(batch[2:]), its.together(batch[3:])) == (2, 1, 1)
+    assert its.together([record(4), record(5), *batch]) == 4
 
 
 @pytest.mark.parametrize("other", [record(3, 1), record(3, 0, INBOX), record(2), record(4)])
 def test_others_are_not_suspect(other: Record, machine: Machine) -> None:
     machine.dies_at(record(3))
-    assert machine.start().together([record(0), other], 2) == 2
+    assert machine.start().together([record(0), other]) == 2
 
 
 def test_the_third_death_of_one_record_is_its_last(machine: Machine) -> None:
@@ -86,22 +92,22 @@ def test_kills_at_many_records_refuse_none(machine: Machine) -> None:
     for number in range(50):
         its = machine.start()
         assert its.refusal(record(number)) is None
-        its.mark(record(number))
+        mark(its, record(number))
         its = machine.start()
-        its.mark(record(number))
+        mark(its, record(number))
         its.clear()
         its.passed([record(number)], {(COMMANDS, 0): number + 1})
-        assert its.together([record(number)] * 2, 2) == 2
+        assert its.together([record(number)] * 2) == 2
 
 
 def test_of_a_batch_each_record_is_handled_alone_and_its_death_is_the_first_of_each(machine: Machine) -> None:
     its = machine.start()
-    its.mark(record(6))
-    its.mark_batch({(COMMANDS, 0): (4, 7), (INBOX, 1): (9, 10), (INBOX, 0): (5, 5)})
+    its.begin({(COMMANDS, 0): (4, 7), (INBOX, 1): (9, 10), (INBOX, 0): (-1001, 1)})
+    its.at[0] = ALL
     its = machine.start()
-    assert its.found == [Suspect(COMMANDS, 0, 4, 7, 1), Suspect(INBOX, 1, 9, 10, 1)]
+    assert its.found == [Suspect(COMMANDS, 0, 4, 7, 1), Suspect(INBOX, 1, 9, 10, 1), Suspect(INBOX, 0, 0, 1, 1)]
     batch = [record(4), record(5), record(6), record(9, 1, INBOX), record(7)]
-    assert [its.together(batch[at:], 9) for at in range(5)] == [1, 1, 1, 1, 9]
+    assert [its.together(batch[at:]) for at in range(5)] == [1, 1, 1, 1, 1]
     its.passed([record(4)], {(COMMANDS, 0): 5})
     machine.dies_at(record(5))
     machine.dies_at(record(5))
@@ -109,16 +115,16 @@ def test_of_a_batch_each_record_is_handled_alone_and_its_death_is_the_first_of_e
     assert its.found == [Suspect(COMMANDS, 0, 5, 6, 3)]
     assert its.refusal(record(5)) is not None
     assert its.refusal(record(6)) is None
-    assert its.together([record(4), record(6)], 9) == 1
+    assert [its.together([record(first), record(7)]) for first in (4, 5, 6)] == [2, 1, 1]
 
 
 def test_what_is_passed_is_forgotten_also_by_the_next_process(machine: Machine) -> None:
     machine.dies_at(record(3))
     its = machine.start()
     its.passed([], {(COMMANDS, 1): 9, (INBOX, 0): 9, (COMMANDS, 0): 3})
-    assert its.together([record(2), record(3)], 9) == 1
+    assert its.together([record(2), record(3)]) == 1
     its.passed([], {(COMMANDS, 0): 4})
-    assert its.together([record(2), record(3)], 9) == 9
+    assert its.together([record(2), record(3)]) == 2
     machine.dies_at(record(3))
     assert [one.deaths for one in machine.start().found] == [1]
 
@@ -133,22 +139,29 @@ def test_time_outs_are_told_apart_by_their_ids(machine: Machine) -> None:
     its.passed([other], {(INBOX, 0): 100})
     assert its.refusal(one) is not None
     its.passed([one], {(INBOX, 0): 100})
-    assert its.together([other, one], 9) == 9
+    assert its.together([other, one]) == 2
     assert place(one)[2] < 0
 
 
-def test_a_time_out_stays_marked_until_its_batch_is_handled(machine: Machine) -> None:
+def test_time_outs_that_were_not_begun_are_no_suspects(machine: Machine) -> None:
     its = machine.start()
-    its.mark(record(-1, 0, INBOX, b"r/last@1"))
-    its.mark_batch({(INBOX, 0): (7, 7), (COMMANDS, 0): (-1001, -1001)})
-    assert machine.start().found[0][:3] == place(record(-1, 0, INBOX, b"r/last@1"))
+    its.begin({(INBOX, 0): (-1, 0)})
+    assert machine.start().found == []
+    assert its.busy is False
 
 
-def test_a_record_that_waits_for_the_engine_is_not_at_work(machine: Machine) -> None:
+def test_an_offset_in_several_partitions_is_looked_for_in_each(machine: Machine) -> None:
     its = machine.start()
-    its.mark(record(3))
+    its.begin({(COMMANDS, 0): (4, 9), (COMMANDS, 1): (0, 7), (COMMANDS, 2): (7, 9)})
+    its.at[0] = 6
+    assert machine.start().found == [Suspect(COMMANDS, 0, 6, 7, 1), Suspect(COMMANDS, 1, 6, 7, 1)]
+
+
+def test_a_record_that_waits_for_the_engine_is_not_busy(machine: Machine) -> None:
+    its = machine.start()
+    mark(its, record(3))
     with its.waiting():
-        assert not its.at_work
+        assert not its.busy
         assert Suspects(bytearray(machine.memory), [COMMANDS]).found == []
     assert machine.start().found != []
 
@@ -184,9 +197,9 @@ def test_suspects_of_several_components_are_handled_one_after_the_other(machine:
         {0: b"another0"},
         {8: struct.pack("<q", -1)},
         {8: struct.pack("<q", 1 << 40)},
-        {16: struct.pack("<q", 77)},
-        {module._CHECKSUM: bytes(8)},
-        {module._SUSPECTS: struct.pack("<q", 5)},
+        {24: struct.pack("<q", 77)},
+        {8 * module._CHECKSUM: bytes(8)},
+        {8 * module._SUSPECTS: struct.pack("<q", 5)},
     ],
     ids=["release", "negative", "too many", "another topic", "checksum", "suspects"],
 )
@@ -197,9 +210,10 @@ def test_what_is_not_as_expected_counts_for_nothing(damage: Mapping[int, bytes],
         machine.memory[at : at + len(data)] = data
     its = machine.start()
     assert its.refusal(record(2)) is None
-    assert its.together([record(0), record(2)], 9) == (9 if max(damage) > 16 or 0 in damage else 1)
-    assert its.together([record(0), record(3)], 9) == (9 if max(damage) <= 16 else 1)
-    its.mark(record(5))
+    suspects_lost, mark_lost = max(damage) > 24 or 0 in damage, max(damage) <= 24
+    assert its.together([record(0), record(2), record(2)]) == (3 if suspects_lost else 1)
+    assert its.together([record(0), record(3), record(3)]) == (3 if mark_lost else 1)
+    mark(its, record(5))
     assert Suspect(COMMANDS, 0, 5, 6, 1) in machine.start().found
 
 
@@ -207,11 +221,11 @@ def test_any_bytes_in_the_file_harm_nothing(machine: Machine) -> None:
     for seed in range(20):
         machine.memory[:] = bytes((seed * 37 + at * 11) % 256 for at in range(SIZE))
         its = machine.start()
-        assert (its.found, its.together([record(0), record(1)], 9)) == ([], 9)
+        assert (its.found, its.together([record(0), record(1)])) == ([], 2)
 
 
 def test_more_than_there_is_room_for_is_left_out(machine: Machine) -> None:
-    machine.start().mark_batch({(COMMANDS, number): (0, 5) for number in range(5000)})
+    machine.start().begin({(COMMANDS, number): (0, 5) for number in range(5000)})
     assert len(machine.start().found) == module._MOST
 
 
@@ -220,10 +234,10 @@ def test_it_outlives_the_process(tmp_path: Path) -> None:
     path = tmp_path / "account" / "suspects"
     code = (
         "import os, pathlib, signal, sys\n"
-        "from headrace.schemas.record import Record\n"
         "from headrace.streams.runtime.suspects import Suspects, in_file\n"
         f"its = Suspects(in_file(pathlib.Path(sys.argv[1])), [{COMMANDS!r}])\n"
-        f"its.mark(Record({COMMANDS!r}, 2, 17, 0, b'r', b'', {{}}))\n"
+        f"its.begin({{({COMMANDS!r}, 2): (3, 20)}})\n"
+        "its.at[0] = 17\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     died = subprocess.run([sys.executable, "-c", code, str(path)], check=False, timeout=60)
