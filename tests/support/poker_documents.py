@@ -8,10 +8,10 @@ from typing import Any
 
 from headrace import Event, Projector
 from headrace.examples.poker import poker_pb2 as pb
-from headrace.examples.poker.projectors import HandFacts, HandHistory, Leaderboard, PlayerCards
+from headrace.examples.poker.projectors import HandFacts, Leaderboard, PastHands, PlayerCards
 from headrace.testing import TopologyDriver
 
-ALL: list[type[Projector[Any]]] = [PlayerCards, HandHistory, HandFacts, Leaderboard]
+ALL: list[type[Projector[Any]]] = [PlayerCards, PastHands, HandFacts, Leaderboard]
 CARD = re.compile(rb"(?<![0-9A-Za-z])[2-9TJQKA][cdhs](?![0-9A-Za-z])")
 Documents = dict[str, dict[str, Any]]
 
@@ -175,7 +175,7 @@ def check(driver: TopologyDriver) -> None:
     """Every document is what the log says, and there is no other."""
     folds: list[tuple[type[Projector[Any]], str, Callable[..., dict[str, Any]]]] = [
         (PlayerCards, "player", expected_card),
-        (HandHistory, "hand", expected_hand),
+        (PastHands, "hand", expected_hand),
         (HandFacts, "hand", expected_fact),
     ]
     for projector, domain, fold in folds:

@@ -16,7 +16,7 @@ from headrace import testing as harness
 from headrace.examples import poker
 from headrace.examples.poker import history, projectors
 from headrace.examples.poker import poker_pb2 as pb
-from headrace.examples.poker.projectors import HandFacts, HandHistory, Leaderboard, PlayerCards
+from headrace.examples.poker.projectors import HandFacts, Leaderboard, PastHands, PlayerCards
 from headrace.testing import TopologyDriver
 from headrace.topology.inspection.projector import ProjectorSpec
 from tests.support.poker_documents import ALL, check, documents, logs, nothing_secret, of
@@ -41,7 +41,7 @@ def played() -> TopologyDriver:
 
 
 def test_the_documents_of_real_hands_are_what_the_log_says(played: TopologyDriver) -> None:
-    assert len(documents(played, HandHistory)) == 26
+    assert len(documents(played, PastHands)) == 26
     check(played)
 
 
@@ -57,7 +57,7 @@ def test_what_was_not_shown_is_in_no_document(played: TopologyDriver) -> None:
 
 
 def test_hands_can_be_found_by_player_card_and_pot(played: TopologyDriver) -> None:
-    found = documents(played, HandHistory)
+    found = documents(played, PastHands)
     assert all("Pluribus" in hand["players"] for hand in found.values())
     assert {hand["table"] for hand in found.values()} == set(found)
     with_ace = [name for name, hand in found.items() if "As" in hand["cards"]]
@@ -110,12 +110,12 @@ def test_a_bet_that_the_table_does_not_take_leaves_no_trace_in_hand_and_facts() 
     room.start(ANN, BOB, CY)
     room.deal(ANN, BOB, CY)
     room.act(CY, pb.Act.BET_OR_RAISE_TO, 200)
-    hand, fact = documents(room.driver, HandHistory)["h"], documents(room.driver, HandFacts)["h"]
+    hand, fact = documents(room.driver, PastHands)["h"], documents(room.driver, HandFacts)["h"]
     assert hand["actions"] == []
     assert (fact["raises"], fact["put_in"], fact["last_action"]) == (0, 0, "")
     room.act(CY, pb.Act.BET_OR_RAISE_TO, 100)
     room.act(ANN, FOLD)
-    hand, fact = documents(room.driver, HandHistory)["h"], documents(room.driver, HandFacts)["h"]
+    hand, fact = documents(room.driver, PastHands)["h"], documents(room.driver, HandFacts)["h"]
     assert [(one["player"], one["number"]) for one in hand["actions"]] == [(CY, 2), (ANN, 3)]
     assert (fact["raises"], fact["put_in"], fact["folds"], fact["last_action"]) == (1, 100, 1, "folded")
     check(room.driver)
@@ -123,7 +123,7 @@ def test_a_bet_that_the_table_does_not_take_leaves_no_trace_in_hand_and_facts() 
 
 def test_a_card_shown_alone_is_shown_alone_and_what_is_mucked_stays_hidden() -> None:
     """The other card is known to the aggregate, and to no document."""
-    scenario = harness.given(HandHistory, pb.HandStarted(posts=[{"player": ANN}, {"player": BOB}]), root="h")
+    scenario = harness.given(PastHands, pb.HandStarted(posts=[{"player": ANN}, {"player": BOB}]), root="h")
     scenario.when(pb.CardsShown(player=ANN, cards=["Ah", "??"]))
     assert scenario.documents["h"].shown == [projectors.Shown(ANN, ["Ah"])]
     scenario.when(pb.CardsShown(player=ANN, cards=["Ah", "Kd"])).when(pb.BoardDealt(cards=["2c", "??", "3c"]))
@@ -136,7 +136,7 @@ def test_a_card_shown_alone_is_shown_alone_and_what_is_mucked_stays_hidden() -> 
 
 
 def test_a_hand_without_stakes_has_no_pot() -> None:
-    scenario = harness.given(HandHistory, pb.HandAwarded(), root="h")
+    scenario = harness.given(PastHands, pb.HandAwarded(), root="h")
     assert (scenario.documents["h"].pot, scenario.documents["h"].won_with) == (0, "")
 
 
