@@ -18,12 +18,13 @@ from headrace.bench.bare import consumer, producer, take
 from headrace.bench.cards import PlayerCard, PlayerCards
 from headrace.bench.load import DOMAIN
 from headrace.examples.poker import poker_pb2 as pb
+from headrace.schemas.headers import Headers
 from headrace.streams.runtime.worker import calm_collector
 from headrace.streams.settings import Settings
 
 COMPONENT = "player-cards-v1"
 _PATIENCE = 120.0  # seconds to get partitions
-_STATIC: list[tuple[str, Any]] = [
+_STATIC: Headers = [
     ("ce_specversion", "1.0"),
     ("ce_source", f"/main/{COMPONENT}"),
     ("ce_type", "player-cards.v1"),
@@ -76,7 +77,7 @@ class BareProjection:
             offsets[message.topic(), message.partition()] = message.offset() + 1
         for root, (partition, headers) in touched.items():
             cause = f"{headers['ce_source'].decode()}/{headers['ce_id'].decode()}"
-            more = [
+            more: Headers = [
                 ("ce_id", f"{cause}>{root.decode()}"),
                 ("ce_subject", root),
                 ("ce_time", headers["ce_time"]),

@@ -73,8 +73,8 @@ app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(positions.app, name="positions")
 app.add_typer(projections.app, name="projections")
 app.add_typer(sinks.app, name="sinks")
-app.command()(trace.trace)
 app.add_typer(connect.app, name="connect")
+app.command()(trace.trace)
 app.add_typer(proto.app, name="proto")
 
 

@@ -1,12 +1,12 @@
 """`headrace sinks`: what copies documents into other systems, as far as Headrace runs it itself."""
 
-import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headrace.cli.deployment import Deployment, deployed, load_topology
+from headrace.cli.declared_sinks import declared
+from headrace.cli.deployment import Deployment, deployed
 from headrace.cli.errors import ENVIRONMENT, USAGE, Failure
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def redis(
     Writes what `Redis(…)` declares in `sinks`, beside the topology, until SIGTERM or Ctrl-C. Logs go to stderr, as
     JSON when that is no terminal. Start several to share the work.
     """
-    declared = _chosen(_declared(deployment), projection or ())
+    chosen = _chosen(_declared(deployment), projection or ())
     settings = deployment.settings(web_port=web_port)
     settings.client()  # no brokers named: said before anything starts
 
@@ -53,7 +53,7 @@ def redis(
 
     log.set_up(settings.log)
     try:
-        run(settings, declared)
+        run(settings, chosen)
     except UrlMissing as error:
         raise Failure(ENVIRONMENT, str(error)) from None
     except OSError as error:
@@ -66,18 +66,16 @@ def redis(
 def _declared(deployment: Deployment) -> "list[Redis]":
     from headrace.connectors.redis.declaration import Redis
 
-    load_topology(deployment.reference)
-    module = deployment.reference.partition(":")[0]
-    sinks: Iterable[object] = getattr(sys.modules[module], "sinks", ())
-    found = [one for one in sinks if isinstance(one, Redis)]
+    found = [one for one in declared(deployment) or () if isinstance(one, Redis)]
     if not found:
-        raise Failure(USAGE, f"{module} declares no Redis; write sinks = (Redis(YourProjector), …) in it")
+        module = deployment.reference.partition(":")[0]
+        raise Failure(USAGE, f"{module} declares no Redis; write sinks = Sinks(Redis(YourProjector), …) in it")
     return found
 
 
-def _chosen(declared: "list[Redis]", names: Iterable[str]) -> "list[Redis]":
-    known = {name for one in declared for name in (one.projector.name, one.component)}
+def _chosen(redis: "list[Redis]", names: Iterable[str]) -> "list[Redis]":
+    known = {name for one in redis for name in (one.projector.name, one.component)}
     for name in names:
         if name not in known:
             raise Failure(USAGE, f"no Redis is declared for {name!r}; there are: {', '.join(sorted(known))}")
-    return [one for one in declared if not names or not {one.projector.name, one.component}.isdisjoint(names)]
+    return [one for one in redis if not names or not {one.projector.name, one.component}.isdisjoint(names)]

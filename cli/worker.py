@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from headrace.cli import declared_sinks
 from headrace.cli.deployment import Deployment, Domains, deployed
 from headrace.cli.errors import BUG, ENVIRONMENT, OK, Failure
 
@@ -27,6 +28,7 @@ def worker(
     Until SIGTERM or Ctrl-C. Logs go to stderr, as JSON when that is no terminal. Start several to share the work.
     """
     topology = deployment.topology
+    declared_sinks.declared(deployment)  # mistakes in them are said here, and not when they are deployed
     settings = deployment.settings(web_port=web_port, state_dir=state_dir)
     domains = deployment.domains(domain)
     settings = settings.model_copy(update={"web_port": _free(settings.web_host, settings.web_port)})

@@ -10,6 +10,11 @@ from typing import TYPE_CHECKING, Any
 from headrace import moved
 
 if TYPE_CHECKING:
+    from headrace.connectors.iceberg.declaration import Iceberg as Iceberg
+    from headrace.connectors.jdbc.declaration import Jdbc as Jdbc
+    from headrace.connectors.search.declaration import Search as Search
+    from headrace.connectors.sinks import Sinks as Sinks
+    from headrace.connectors.snowflake.declaration import Snowflake as Snowflake
     from headrace.schemas.message import Enum as Enum
     from headrace.schemas.message import Message as Message
     from headrace.schemas.message import field as field
@@ -63,6 +68,8 @@ __all__ = [
     "Event",
     "EventContext",
     "Flag",
+    "Iceberg",
+    "Jdbc",
     "Merge",
     "Message",
     "Names",
@@ -77,8 +84,11 @@ __all__ = [
     "RootState",
     "Saga",
     "Schedule",
+    "Search",
     "Send",
+    "Sinks",
     "Snapshots",
+    "Snowflake",
     "StateOf",
     "Status",
     "Topology",
@@ -94,6 +104,11 @@ __all__ = [
     "records",
 ]
 _HOMES = {
+    "Iceberg": "headrace.connectors.iceberg.declaration",
+    "Jdbc": "headrace.connectors.jdbc.declaration",
+    "Search": "headrace.connectors.search.declaration",
+    "Sinks": "headrace.connectors.sinks",
+    "Snowflake": "headrace.connectors.snowflake.declaration",
     "Client": "headrace.streams.client",
     "OutcomeUnknown": "headrace.streams.client",
     **dict.fromkeys(("Enum", "Message", "field", "has"), "headrace.schemas.message"),

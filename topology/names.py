@@ -4,7 +4,17 @@ import re
 from dataclasses import dataclass
 
 MAIN = "main"
-KINDS = ("commands", "facts", "inbox", "events", "snapshots", "documents", "dead-letters")
+KINDS = (
+    "commands",
+    "facts",
+    "inbox",
+    "events",
+    "snapshots",
+    "documents",
+    "dead-letters",
+    "sink-dead-letters",
+    "sink-control",
+)
 _WORD = re.compile(r"[a-z][a-z0-9-]*")
 _PREFIX = re.compile(r"([a-zA-Z0-9_-]+\.)*")
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any, TypeVar
 
-from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError, Message
 
 from headrace.schemas import codecs
@@ -57,7 +56,7 @@ class States:
         """Names of event types seen before: asking the descriptor takes three times as long."""
         self._nest: set[type] = set()
         """Event types seen before whose messages may be nested too deeply."""
-        self._state_nests = nests(spec.state.DESCRIPTOR)
+        self._state_nests = nests(spec.state)
         self.type_name, self.fingerprint = type_name(spec.state), fingerprint(spec.state, spec.state_version)
 
     def new(self) -> State:
@@ -148,13 +147,13 @@ class States:
 
     def _name(self, message: object, by: str) -> str:
         name = type_name(type(message)) if isinstance(message, Message) else ""
-        if name not in self._calls:
+        if not isinstance(message, Message) or name not in self._calls:
             raise HandlerError(
                 f"{by} returned {type(message).__name__}, which {self._class_name} does not apply; "
                 "return a declared event, a list of them or None"
             )
         self._names[type(message)] = name
-        if nests(type(message).DESCRIPTOR):
+        if nests(type(message)):
             self._nest.add(type(message))
         return name
 
@@ -311,14 +310,15 @@ def several(result: object) -> tuple[object, ...]:
     return found
 
 
-def nests(descriptor: Descriptor) -> bool:
+def nests(message_type: type[Message]) -> bool:
     """Whether messages of a type hold themselves, or others that do, so that there may be any number of levels."""
+    descriptor = message_type.DESCRIPTOR
     held = _held(descriptor)
     return any(one in _held(one) for one in [descriptor, *held])
 
 
-def _held(descriptor: Descriptor) -> set[Descriptor]:
-    found: set[Descriptor] = set()
+def _held(descriptor: Any) -> set[Any]:
+    found: set[Any] = set()
     left = [descriptor]
     while left:
         inner = {field.message_type for field in left.pop().fields if field.message_type is not None} - found

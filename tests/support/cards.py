@@ -17,12 +17,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from headrace import Projector, Topology
+from headrace import Projector, Sinks, Topology, projects
 from headrace.connectors.redis import Redis
 from headrace.streams.admin import topics
 from headrace.streams.settings import Settings
 from headrace.topology.topology import TopicSpec
 from tests.support.bank.accounts import Accounts
+from tests.support.bank.messages_pb2 import Deposited
 from tests.support.deployment import Worker, until
 from tests.support.independent_reader import murmur, read_topics
 from tests.support.redis_server import RedisServer
@@ -42,22 +43,26 @@ class PlayerCards(Projector[Card]):
 
     name = "player-cards"
 
+    @projects
+    def deposited(self, document: Card, event: Deposited) -> None:
+        document.bankroll = event.balance
 
-class LaterCards(Projector[Card]):
+
+class LaterCards(PlayerCards):
     """The version after it."""
 
     name = "player-cards"
     version = 2
 
 
-class BriefCards(Projector[Card]):
+class BriefCards(PlayerCards):
     """Cards that Redis forgets."""
 
     name = "brief-cards"
 
 
-topology = Topology(Accounts)
-sinks = (Redis(PlayerCards), Redis(LaterCards), Redis(BriefCards, expires=timedelta(hours=1)))
+topology = Topology(Accounts, PlayerCards, LaterCards, BriefCards)
+sinks = Sinks(Redis(PlayerCards), Redis(LaterCards), Redis(BriefCards, expires=timedelta(hours=1)))
 
 
 class Cards:

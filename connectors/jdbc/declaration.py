@@ -1,0 +1,104 @@
+"""A table of a relational database as a sink, by Debezium's plug-in."""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from headrace.connectors.connect.rendering import TEXT, Rendered, Source, config
+from headrace.connectors.fields import Field, Kind, document_fields
+from headrace.topology.projector import Projector
+
+PLUGIN = "io.debezium.connector.jdbc.JdbcSinkConnector"
+_TYPES = {
+    Kind.INTEGER: "numeric",  # an int of Python has no largest one, and one row must not break the view
+    Kind.NUMBER: "double precision",
+    Kind.BOOLEAN: "boolean",
+    Kind.DATE: "date",
+    Kind.MOMENT: "timestamptz",
+}
+_JSON_TYPES = {Kind.INTEGER: "number", Kind.NUMBER: "number", Kind.BOOLEAN: "boolean"}
+
+
+@dataclass(frozen=True)
+class Jdbc:
+    """Documents in a table: `id`, and `document`, a text that is JSON.
+
+    Args:
+        projector: whose documents.
+        url: `jdbc:postgresql://…`; may be a reference.
+        user, password: references, the user may be plain.
+        table: its name; by default the component's, with underscores.
+        tasks: the most tasks.
+        settings: further settings of the connector.
+    """
+
+    projector: type[Projector[Any]]
+    url: str = "${env:JDBC_URL}"
+    user: str = "${env:JDBC_USER}"
+    password: str = "${env:JDBC_PASSWORD}"  # noqa: S105, a reference
+    table: str = ""
+    tasks: int = 1
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    kind: ClassVar[str] = "jdbc"
+
+    def render(self, source: Source, offered: Collection[str]) -> Rendered:
+        """The sink for Connect, with a view that has a column for each field. ValueError says what does not fit."""
+        table = self.table or source.component.replace("-", "_")
+        if not re.fullmatch(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?", table):
+            raise ValueError(f"{source}: table {table!r} must be a name of small letters, digits and underscores")
+        own = {
+            # The plug-in wants keys and values of fields with a schema. Each becomes the one text of such a record;
+            # what has no value stays as it is, and deletes the row.
+            "value.converter": TEXT,
+            "transforms": "id,document",
+            "transforms.id.type": "org.apache.kafka.connect.transforms.HoistField$Key",
+            "transforms.id.field": "id",
+            "transforms.document.type": "org.apache.kafka.connect.transforms.HoistField$Value",
+            "transforms.document.field": "document",
+            "transforms.document.predicate": "deleted",
+            "transforms.document.negate": "true",
+            "predicates": "deleted",
+            "predicates.deleted.type": "org.apache.kafka.connect.transforms.predicates.RecordIsTombstone",
+            "connection.url": self.url,
+            "connection.username": self.user,
+            "connection.password": self.password,
+            "collection.name.format": table,
+            "insert.mode": "upsert",
+            "delete.enabled": "true",
+            "primary.key.mode": "record_key",
+            "primary.key.fields": "id",
+            "schema.evolution": "basic",
+        }
+        return Rendered(
+            source,
+            config(source, PLUGIN, self.tasks, own, self.settings),
+            sql=_postgres(table, document_fields(source.projector)),
+            notes=(f"{table} keeps rows whose deletion the topic has forgotten: before `reset`, TRUNCATE it.",),
+        )
+
+
+def _postgres(table: str, fields: Collection[Field]) -> tuple[str, ...]:
+    create = f"CREATE TABLE IF NOT EXISTS {table} (id text PRIMARY KEY, document text)"
+    columns = "".join(f",\n  {_column(one)} AS {_quoted(one.name)}" for one in fields if one.name != "id")
+    # Postgres can have no character 0 in a text: one document with it must not break the view for all others
+    rows = f"SELECT id, replace(document, '\\u0000', '\\ufffd')::json AS document FROM {table}"
+    view = f"CREATE OR REPLACE VIEW {table}_fields AS\nSELECT id{columns}\nFROM ({rows}) AS documents"
+    return (create, view) if columns else (create,)
+
+
+def _column(one: Field) -> str:
+    if one.many or one.kind in (Kind.OBJECT, Kind.ANY):
+        return f"document -> '{one.name}'"
+    text = f"document ->> '{one.name}'"
+    if one.kind not in _TYPES:
+        return text
+    cast = f"({text})::{_TYPES[one.kind]}"
+    if one.kind not in _JSON_TYPES:
+        return cast
+    return f"CASE json_typeof(document -> '{one.name}') WHEN '{_JSON_TYPES[one.kind]}' THEN {cast} END"
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'

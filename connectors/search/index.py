@@ -1,0 +1,92 @@
+"""The index of a search server: made before its sink begins, so that the server never guesses how fields are."""
+
+import base64
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+from urllib.parse import quote
+
+from headrace.connectors.connect.references import Unresolved, resolved
+from headrace.connectors.connect.rendering import Index
+
+
+class SearchFailed(RuntimeError):
+    """The search server is away, or refuses a request; the text says which, why, and what to do."""
+
+
+class IndexAdmin:
+    """An index on its server. Raises SearchFailed if a reference that is needed has no value on this machine."""
+
+    def __init__(self, index: Index, timeout: float = 30.0) -> None:
+        self.index = index
+        self._timeout = timeout
+        self._headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        try:
+            self._url = resolved(index.url).split(",")[0].rstrip("/")
+            if index.api_key:
+                self._headers["Authorization"] = f"ApiKey {resolved(index.api_key)}"
+            elif index.user:
+                pair = f"{resolved(index.user)}:{resolved(index.password)}".encode()
+                self._headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+        except Unresolved as error:
+            raise SearchFailed(
+                f"index {index.name}: {error}; it must be set here as well as for Connect's worker, because this "
+                "command makes the index"
+            ) from None
+        if not self._url.startswith(("http://", "https://")):
+            raise SearchFailed(
+                f"index {index.name}: the server's address, {index.url}, must begin with http:// or https://"
+            )
+
+    def settings(self) -> dict[str, str] | None:
+        """The settings that differ from the server's own; None if there is no such index."""
+        found = self._send("GET", "/_settings?flat_settings=true", missing_ok=True)
+        if found is None:
+            return None
+        (one,) = found.values()
+        return {str(name): str(value) for name, value in one["settings"].items()}
+
+    def create(self) -> bool:
+        """Make the index; False if it was there."""
+        if self.settings() is not None:
+            return False
+        self._send("PUT", "", self.index.body)
+        return True
+
+    def change(self, settings: dict[str, Any]) -> None:
+        """Change settings of the index that may be changed while it is in use."""
+        self._send("PUT", "/_settings", {"index": settings})
+
+    def drop(self) -> bool:
+        """Remove the index with all that is in it; False if it was not there."""
+        return self._send("DELETE", "", missing_ok=True) is not None
+
+    def _send(self, method: str, path: str, body: Any = None, *, missing_ok: bool = False) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        url = f"{self._url}/{quote(self.index.name, safe='')}{path}"
+        try:
+            request = urllib.request.Request(url, data, self._headers, method=method)
+            with urllib.request.urlopen(request, timeout=self._timeout) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            if missing_ok and error.code == 404:
+                return None
+            raise SearchFailed(
+                f"index {self.index.name}: the search server at {self.index.url} refuses {method}: HTTP {error.code} "
+                f"{_reason(error)}"
+            ) from None
+        except (OSError, ValueError) as error:
+            why = error.reason if isinstance(error, urllib.error.URLError) else type(error).__name__
+            raise SearchFailed(
+                f"index {self.index.name}: no answer from the search server at {self.index.url} ({why}); is it running "
+                "there?"
+            ) from None
+
+
+def _reason(error: urllib.error.HTTPError) -> str:
+    try:
+        cause = json.loads(error.read(100_000))["error"]
+        return str(cause["reason"]) if isinstance(cause, dict) else str(cause)
+    except (ValueError, TypeError, KeyError):
+        return ""

@@ -1,0 +1,124 @@
+"""Documents in a real Postgres by Debezium's sink: the table is what the log says."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace import Jdbc
+from headrace.embedded import EmbeddedConnect
+from tests.support.connect_cli import SinksDeployment
+from tests.support.deployment import until
+from tests.support.postgres import Postgres, jdbc_plugin
+from tests.support.sink_cards import PlayerCards
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    with Postgres() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def connect(bootstrap: str) -> Iterator[EmbeddedConnect]:
+    """A worker with Debezium's plug-in."""
+    with EmbeddedConnect(bootstrap, [jdbc_plugin()], group=f"connect-{uuid.uuid4().hex[:8]}") as running:
+        yield running
+
+
+@pytest.fixture
+def sinks(
+    bootstrap: str, postgres: Postgres, connect: EmbeddedConnect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[SinksDeployment]:
+    made = SinksDeployment(monkeypatch, bootstrap, connect, tmp_path)
+    password = made.secret("password", postgres.password)
+    table = f"cards_{uuid.uuid4().hex[:8]}"
+    made.declare(Jdbc(PlayerCards, url=postgres.jdbc_url, user=postgres.user, password=password, table=table))
+    made.run("deploy")
+    yield made
+    made.clean()
+
+
+def table_of(sinks: SinksDeployment) -> str:
+    name: str = sinks.connector("jdbc").request("GET", "/config")[1]["collection.name.format"]
+    return name
+
+
+def rows(sinks: SinksDeployment, postgres: Postgres) -> dict[str, Any]:
+    return {row["id"]: json.loads(row["document"]) for row in postgres.query(f"SELECT * FROM {table_of(sinks)}")}
+
+
+def check(sinks: SinksDeployment, postgres: Postgres) -> None:
+    """The table is as the log says, once the sink has caught up."""
+    sinks.await_caught_up()
+    assert rows(sinks, postgres) == {id: document for id, (_, document) in sinks.documents.expected().items()}
+
+
+def card(name: str, **fields: Any) -> dict[str, Any]:
+    whole = {"chips": 2**70, "ratio": 0.5, "active": True, "worth": "1.50", "born": "2001-02-03"}
+    rest = {"joined": "2026-01-01T00:00:00Z", "style": "loose", "home": {"table": "t", "number": 1}, "seats": []}
+    return {"name": name, **whole, **rest, "tags": ["a", "b"], "notes": {"deep": [1, {"er": None}]}, **fields}
+
+
+def test_documents_come_change_and_go_and_aborted_ones_never_appear(sinks: SinksDeployment, postgres: Postgres) -> None:
+    documents = sinks.documents
+    documents.write({f"p{number}": card(f"player {number}") for number in range(500)})
+    documents.write({"ghost": card("aborted"), "p1": None}, abort=True)
+    check(sinks, postgres)
+    documents.write({f"p{number}": card("changed", chips=number) for number in range(0, 500, 2)})
+    documents.write({f"p{number}": None for number in range(0, 500, 3)})
+    documents.write({"p3": card("back"), "zoë|\"\\'; --": card("Zoë 🂡")})
+    check(sinks, postgres)
+    assert sinks.status()[0]["dead_letters"] == 0
+    # all of it again, over a table that is newer than most of the records
+    sinks.run("reset", "player-cards-v1.jdbc")
+    until(lambda: sum(documents.committed(sinks.connector("jdbc").name).values()) > 0, "it began anew")
+    check(sinks, postgres)
+
+
+def test_the_rendered_statements_give_a_column_for_each_field(sinks: SinksDeployment, postgres: Postgres) -> None:
+    output = sinks.run("render")
+    for statement in output[output.index("CREATE TABLE") : output.index("# cards_")].split(";"):
+        if statement.strip():
+            postgres.execute(statement)
+    sinks.documents.write({"p": card("player"), "empty": {}})
+    sinks.documents.write({"q": card("a\0b", chips="many", active="no")})
+    check(sinks, postgres)
+    empty, whole, strange = postgres.query(f"SELECT * FROM {table_of(sinks)}_fields ORDER BY id")
+    assert whole == {
+        "id": "p",
+        "name": "player",
+        "chips": 2**70,
+        "ratio": 0.5,
+        "active": True,
+        "worth": "1.50",
+        "born": "2001-02-03",
+        "joined": whole["joined"],
+        "style": "loose",
+        "home": {"table": "t", "number": 1},
+        "seats": [],
+        "tags": ["a", "b"],
+        "notes": {"deep": [1, {"er": None}]},
+    }
+    assert whole["joined"].startswith(("2026-01-01", "2025-12-31"))
+    assert empty == {"id": "empty", **dict.fromkeys(name for name in whole if name != "id")}
+    assert (strange["name"], strange["chips"], strange["active"]) == ("a\ufffdb", None, None)
+    assert postgres.query(f"SELECT name FROM {table_of(sinks)}_fields WHERE chips > 1000") == [{"name": "player"}]
+
+
+def test_a_database_that_is_away_loses_nothing(sinks: SinksDeployment, postgres: Postgres) -> None:
+    sinks.documents.write({"p": card("before")})
+    check(sinks, postgres)
+    postgres.stop()
+    sinks.documents.write({"p": card("after"), "q": card("after")})
+    until(lambda: not sinks.status()[0]["runs"] or sinks.status()[0]["lag"], "it was noticed")
+    postgres.start()
+    sinks.run("resume")
+    check(sinks, postgres)

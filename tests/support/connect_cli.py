@@ -1,0 +1,75 @@
+"""`headrace connect` on real brokers and a real worker, for sinks of the player cards under a prefix of their own."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from headrace import Sinks
+from headrace.cli.main import app
+from headrace.embedded import EmbeddedConnect
+from tests.support import sink_cards
+from tests.support.connector import Connector
+from tests.support.deployment import until
+from tests.support.search_sink import Documents
+
+
+class SinksDeployment:
+    """Documents of player cards, and their sinks as `headrace connect` has them."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, bootstrap: str, connect: EmbeddedConnect, folder: Path) -> None:
+        self.prefix = f"t{uuid.uuid4().hex[:8]}."
+        self.connect = connect
+        self.documents = Documents(bootstrap, f"{self.prefix}main.player-cards-v1.documents")
+        self._secrets = folder / "secrets.properties"
+        self._patch = patch
+        variables = {"BOOTSTRAP": bootstrap, "PREFIX": self.prefix, "CONNECT_URL": connect.url}
+        for name, value in {"TOPOLOGY": "tests.support.sink_cards:topology", **variables}.items():
+            patch.setenv(f"HEADRACE_{name}", value)
+
+    def secret(self, name: str, value: str) -> str:
+        """A reference to a value, in a file that the worker can read."""
+        with self._secrets.open("a") as file:
+            file.write(f"{name}={value}\n")
+        return f"${{file:{self._secrets}:{name}}}"
+
+    def declare(self, *sinks: Any) -> None:
+        """The sinks, in place of those that were declared before."""
+        self._patch.setattr(sink_cards, "sinks", Sinks(*sinks))
+
+    def run(self, *arguments: str, code: int = 0) -> str:
+        """Output of `headrace connect …`, which must end with `code`."""
+        result = CliRunner().invoke(app, ["connect", *arguments])
+        assert result.exit_code == code, result.output
+        return result.output
+
+    def status(self) -> list[dict[str, Any]]:
+        """What `status` says of each sink, whether it runs or not."""
+        result = CliRunner().invoke(app, ["connect", "status", "--json"])
+        assert result.exit_code in (0, 1), result.output
+        return [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
+
+    def await_caught_up(self) -> None:
+        """Wait until all sinks run and have nothing before them; a task that has failed ends the wait."""
+
+        def done() -> bool:
+            found = self.status()
+            assert not any(task["error"] for row in found for task in row["tasks"]), found
+            return all(row["runs"] and row["lag"] == 0 for row in found)
+
+        until(done, "all sinks had caught up", 60)
+
+    def connector(self, kind: str) -> Connector:
+        """One of its connectors."""
+        return Connector(self.connect.url, f"{self.prefix}main.player-cards-v1.{kind}")
+
+    def clean(self) -> None:
+        """Remove its connectors."""
+        for sink in sink_cards.sinks:
+            if (connector := self.connector(sink.kind)).states():
+                connector.delete()
