@@ -47,7 +47,7 @@ Names = Annotated[
 def render(deployment: Deployment, as_json: Json = False) -> None:
     """Print what the declared sinks are: configurations, index bodies, SQL. Needs no Connect."""
     settings = deployment.settings(own_kafka=False)
-    with _failures():
+    with failures():
         found = _sinks(deployment).render(settings.names, settings.edition)
     if as_json:
         typer.echo(json.dumps([_data(one) for one in found]))
@@ -69,7 +69,7 @@ def diff(deployment: Deployment, connect: Address = "", as_json: Json = False) -
 
     Changes nothing. Exit code 2 if something differs.
     """
-    with _failures():
+    with failures():
         found = _look(deployment, connect).differences()
     if as_json:
         fields = [vars(one) for one in found]
@@ -92,7 +92,7 @@ def deploy(deployment: Deployment, connect: Address = "", as_json: Json = False)
     """
     from headrace.connectors.connect.progress import make_topics
 
-    with _failures():
+    with failures():
         there = _look(deployment, connect)
         settings = deployment.settings()
         done = there.deploy(lambda names: make_topics(settings, names))
@@ -112,7 +112,7 @@ def status(deployment: Deployment, connectors: Names = None, connect: Address = 
     """
     from headrace.connectors.connect.progress import progress
 
-    with _failures():
+    with failures():
         there = _look(deployment, connect)
         wanted, settings, statuses = there.named(connectors or ()), deployment.settings(), there.client.statuses()
         rows = []
@@ -158,7 +158,7 @@ def delete(deployment: Deployment, connector: Name, connect: Address = "", as_js
 @deployed
 def reset(deployment: Deployment, connector: Name, connect: Address = "", as_json: Json = False) -> None:
     """Build what a sink has anew, from the oldest record: its index is dropped, and made again."""
-    with _failures():
+    with failures():
         there = _look(deployment, connect)
         (name,) = there.named([connector])
         done = there.reset(name)
@@ -173,7 +173,7 @@ def _each(
     act: Callable[["Deployed", str], None],
     as_json: bool,
 ) -> None:
-    with _failures():
+    with failures():
         there = _look(deployment, connect)
         for name in there.named(connectors or ()):
             act(there, name)
@@ -186,10 +186,10 @@ def _look(deployment: Deployment, connect: str) -> "Deployed":
 
     log.be_quiet()
     settings = deployment.settings()
-    return Deployed.look(_client(connect), _sinks(deployment), settings.names, settings.edition)
+    return Deployed.look(client(connect), _sinks(deployment), settings.names, settings.edition)
 
 
-def _client(connect: str) -> "ConnectClient":
+def client(connect: str) -> "ConnectClient":
     from headrace.connectors.connect.client import ConnectClient
 
     url = connect or os.environ.get("HEADRACE_CONNECT_URL", "") or _own_worker()
@@ -224,7 +224,7 @@ def _sinks(deployment: Deployment) -> "Sinks":
 
 
 @contextmanager
-def _failures() -> Iterator[None]:
+def failures() -> Iterator[None]:
     from headrace.connectors.connect.client import ConnectFailed
     from headrace.connectors.connect.deployment import NotOurs
     from headrace.connectors.search.index import SearchFailed

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from headrace.cli.connect import Address, client, failures
+from headrace.cli.declared_sinks import declared
 from headrace.cli.deployment import Deployment, Json, deployed
 from headrace.cli.errors import NO, UNKNOWN, Failure
 
 if TYPE_CHECKING:
-    from headrace.streams.admin.projections import VersionStatus
+    from headrace.streams.admin.projections import Target, VersionStatus
+    from headrace.streams.settings import Settings
 
 app = typer.Typer(
     help="Versions of projectors: list, status, wait, switch, drop.", no_args_is_help=True, rich_markup_mode=None
@@ -86,9 +89,12 @@ def switch(
     version: Version,
     force: Annotated[bool, typer.Option("--force", help="Also if it has open dead letters.")] = False,
     timeout: Timeout = 600.0,
+    connect: Address = "",
     as_json: Json = False,
 ) -> None:
-    """Let a version serve, once it has all that is on the log now; a version that served before can serve again.
+    """Let a version serve, once it and its sinks have all that is on the log now.
+
+    Moves the search alias and the pointer in Redis. A version that served before can serve again.
 
     Exit code 1 if it is not ready, or somebody else has switched meanwhile.
     """
@@ -96,22 +102,33 @@ def switch(
     from headrace.streams.admin.serving import ServingChanged
 
     try:
-        new = projections.switch(
-            deployment.settings(), deployment.topology, name, version, force=force, timeout=timeout
-        )
+        with failures():
+            settings = deployment.settings()
+            new, done = projections.switch(
+                settings,
+                deployment.topology,
+                name,
+                version,
+                _targets(deployment, settings, name, version, connect),
+                force=force,
+                timeout=timeout,
+            )
     except (projections.NotReady, ServingChanged) as error:
         raise Failure(NO, str(error)) from None
     if as_json:
-        typer.echo(json.dumps({"projection": name, **asdict(new)}))
+        typer.echo(json.dumps({"projection": name, **asdict(new), "done": done}))
     else:
         before = "" if new.before is None else f", before it version {new.before}"
-        typer.echo(f"version {new.version} of {name} serves{before}")
+        for line in (f"version {new.version} of {name} serves{before}", *done):
+            typer.echo(line)
 
 
 @app.command()
 @deployed
-def drop(deployment: Deployment, name: Name, version: Version, as_json: Json = False) -> None:
-    """Delete a version that does not serve: its topics and its groups. No worker may run it.
+def drop(deployment: Deployment, name: Name, version: Version, connect: Address = "", as_json: Json = False) -> None:
+    """Delete a version that does not serve: what its sinks have brought elsewhere, its topics and its groups.
+
+    No worker may run it.
 
     Exit code 1 if it serves.
     """
@@ -119,7 +136,10 @@ def drop(deployment: Deployment, name: Name, version: Version, as_json: Json = F
     from headrace.streams.admin import positions, projections
 
     try:
-        dropped = projections.drop(deployment.settings(), deployment.topology, name, version)
+        with failures():
+            settings = deployment.settings()
+            targets = _targets(deployment, settings, name, version, connect)
+            dropped = projections.drop(settings, deployment.topology, name, version, targets)
     except projections.NotReady as error:
         raise Failure(NO, str(error)) from None
     except positions.GroupInUse as error:
@@ -127,8 +147,16 @@ def drop(deployment: Deployment, name: Name, version: Version, as_json: Json = F
     if as_json:
         typer.echo(json.dumps({"projection": name, "version": version, "dropped": dropped}))
     else:
-        for topic in dropped:
-            typer.echo(f"deleted {topic}")
+        for line in dropped:
+            typer.echo(line)
+
+
+def _targets(deployment: Deployment, settings: "Settings", name: str, version: int, connect: str) -> "list[Target]":
+    """The sinks of a version, as far as they have something to switch or to drop."""
+    from headrace.connectors.targets import targets
+
+    sinks = declared(deployment)
+    return [] if sinks is None else targets(sinks, settings, name, version, lambda: client(connect))
 
 
 def _text(row: "VersionStatus") -> str:

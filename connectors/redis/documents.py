@@ -57,6 +57,16 @@ class Documents:
         """Move the pointer: from now on all reads of the projector are of this version."""
         self._redis.set(self._keys.serving(projector.name), version)
 
+    def drop(self, projector: P) -> int:
+        """Delete what Redis has of the class's version, and how far it has come; returns the number of documents."""
+        component, count = version_name(projector.name, projector.version), 0
+        partitions = len(self.reached(projector))
+        for key in self._redis.scan_iter(self._keys.all_documents(component), 1000):
+            count += self._redis.delete(key)
+        for number in range(partitions):
+            self._redis.delete(self._keys.position(component, number))
+        return count
+
     def reached(self, projector: P, version: int | None = None) -> dict[int, int]:
         """By partition of a version's documents topic, the first offset that is not in Redis; by default the class's.
 

@@ -58,13 +58,21 @@ class IndexAdmin:
         """Change settings of the index that may be changed while it is in use."""
         self._send("PUT", "/_settings", {"index": settings})
 
+    def take_alias(self, alias: str) -> None:
+        """Let this index, and no other one, have an alias, in one step."""
+        remove = {"remove": {"index": "*", "alias": alias, "must_exist": False}}
+        actions = [remove, {"add": {"index": self.index.name, "alias": alias}}]
+        self._send("POST", "/_aliases", {"actions": actions}, of_index=False)
+
     def drop(self) -> bool:
         """Remove the index with all that is in it; False if it was not there."""
         return self._send("DELETE", "", missing_ok=True) is not None
 
-    def _send(self, method: str, path: str, body: Any = None, *, missing_ok: bool = False) -> Any:
+    def _send(
+        self, method: str, path: str, body: Any = None, *, missing_ok: bool = False, of_index: bool = True
+    ) -> Any:
         data = None if body is None else json.dumps(body).encode()
-        url = f"{self._url}/{quote(self.index.name, safe='')}{path}"
+        url = f"{self._url}/{quote(self.index.name, safe='')}{path}" if of_index else f"{self._url}{path}"
         try:
             request = urllib.request.Request(url, data, self._headers, method=method)
             with urllib.request.urlopen(request, timeout=self._timeout) as answer:

@@ -1,6 +1,7 @@
 """SQL for Snowflake: the table where records land, and the view of the documents as they are now."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 
 from headrace.connectors.fields import Field, Kind
 
@@ -39,6 +40,13 @@ def view(name: str, table: str, fields: Iterable[Field]) -> str:
         f") AS latest\n"
         f"WHERE age = 1 AND ARRAY_SIZE(OBJECT_KEYS(document)) > 0"
     )
+
+
+def serving_view(projector: str, statements: Sequence[str]) -> list[str]:
+    """The view that always has the documents of the version that serves, given the statements of its sink."""
+    views = [found[1] for one in statements if (found := re.match(r"CREATE OR REPLACE VIEW (\S+) AS", one))]
+    name = projector.replace("-", "_").upper()
+    return [f"CREATE OR REPLACE VIEW {view.rpartition('.')[0]}.{name} AS SELECT * FROM {view}" for view in views]
 
 
 def _column(one: Field) -> str:

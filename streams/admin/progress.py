@@ -34,10 +34,12 @@ def lag(settings: Settings, component: str, inputs: Iterable[PartitionId], *, wa
     behind = _behind(settings, group, list(inputs))
     if not behind:
         return Lag(0, 0.0, moving=True)
-    records = sum(end - start for start, end in behind.values())
-    oldest = _oldest(settings, behind)
-    if oldest is None:  # only markers of transactions, which no component handles
+    unread = _next_records(settings, behind)
+    behind = {partition: behind[partition] for partition in unread}
+    if not behind:  # only markers of transactions, which no component handles
         return Lag(0, 0.0, moving=True)
+    records = sum(end - start for start, end in behind.values())
+    oldest = min(unread.values())
     moving = not watch or _all_move(settings, group, behind)
     return Lag(records, max(0.0, (now_ms() - oldest) / 1000), moving)
 
@@ -50,19 +52,21 @@ def _behind(settings: Settings, group: str, inputs: list[PartitionId]) -> Ends:
     return {partition: (start, ends[partition][1]) for partition, start in starts.items() if start < ends[partition][1]}
 
 
-def _oldest(settings: Settings, behind: Ends) -> int | None:
-    """Timestamp of the oldest committed record that is not handled."""
-    found: list[int] = []
+def _next_records(settings: Settings, behind: Ends) -> dict[PartitionId, int]:
+    """Timestamp of the next committed record of each partition; a partition that has none is left out.
+
+    One in which a transaction is open counts as if its records were committed now.
+    """
+    found: dict[PartitionId, int] = {}
     unread = dict(behind)
-    config = {"group_id": f"{settings.prefix}headrace.reader"}
     deadline = time.monotonic() + 5
-    for batch in read_to_end(settings, unread, config):
+    for batch in read_to_end(settings, unread, {"group_id": f"{settings.prefix}headrace.reader"}):
         for partition, messages in batch.items():
-            found.append(messages[0].timestamp()[1])
+            found.setdefault(partition, messages[0].timestamp()[1])
             unread.pop(partition, None)  # its first record is enough
-        if time.monotonic() > deadline:  # a transaction is open there
-            break
-    return min(found, default=None)
+        if time.monotonic() > deadline:
+            return dict.fromkeys(unread, now_ms()) | found
+    return found
 
 
 def _all_move(settings: Settings, group: str, behind: Ends) -> bool:
@@ -75,18 +79,19 @@ def _all_move(settings: Settings, group: str, behind: Ends) -> bool:
     return not still
 
 
-def await_passed(settings: Settings, component: str, ends: Ends, deadline: float) -> bool:
-    """Wait until a component has handled these partitions up to these ends; False when `deadline` has passed.
+def await_passed(settings: Settings, group: str, ends: Ends, deadline: float) -> bool:
+    """Wait until a group has handled these partitions up to these ends; False when `deadline` has passed.
 
-    `deadline` is of `time.monotonic`.
+    `deadline` is of `time.monotonic`. Groups of other programs never commit the marker that ends a transaction, so a
+    partition without a record before its end is passed too.
     """
-    group = f"{settings.prefix}headrace.{component}"
     left = {partition: end for partition, (first, end) in ends.items() if end > first}
-    while left:
+    while True:
         now = committed(settings, group, left, "read_uncommitted")
-        left = {partition: end for partition, end in left.items() if now[partition] < end}
-        if left and time.monotonic() > deadline:
+        behind = {place: (max(now[place], ends[place][0]), end) for place, end in left.items() if now[place] < end}
+        left = {partition: ends[partition][1] for partition in _next_records(settings, behind)}
+        if not left:
+            return True
+        if time.monotonic() > deadline:
             return False
-        if left:
-            time.sleep(_LOOK_AGAIN)
-    return True
+        time.sleep(_LOOK_AGAIN)

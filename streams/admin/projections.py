@@ -29,18 +29,18 @@ class NotReady(RuntimeError):
 
 
 class Target(Protocol):
-    """A system that has the documents of a projector, and from which somebody reads those of one version."""
+    """A system that has the documents of one version of a projector, for others to read."""
 
     name: str
 
-    def await_passed(self, component: str, ends: Ends, deadline: float) -> bool:
-        """Wait until it has the documents of a component up to these ends; False when `deadline` has passed."""
+    def await_passed(self, ends: Ends, deadline: float) -> bool:
+        """Wait until it has the documents up to these ends of their topic; False when `deadline` has passed."""
 
-    def serve(self, projector: str, version: int) -> None:
-        """Let readers see this version from now on."""
+    def serve(self) -> list[str]:
+        """Let readers see this version from now on; a line for each thing done, or left for a person to do."""
 
-    def drop(self, component: str) -> None:
-        """Delete what it has of a component's documents, and what brings them there."""
+    def drop(self) -> list[str]:
+        """Delete what it has of this version, and what brings it there; likewise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def await_current(settings: Settings, topology: Topology, name: str, version: in
     deadline = time.monotonic() + timeout
     for component in _components(_spec(topology, name, version)):
         ends = end_offsets(settings, _inputs(settings, topology, component))
-        if not await_passed(settings, component, ends, deadline):
+        if not await_passed(settings, f"{settings.prefix}headrace.{component}", ends, deadline):
             raise NotReady(f"{component} has not handled what was on the log {timeout:g} s ago; is a worker running?")
 
 
@@ -123,8 +123,8 @@ def switch(
     *,
     force: bool = False,
     timeout: float = 600.0,
-) -> Serving:
-    """Let a version serve, once it and its targets have all that is on the log now.
+) -> tuple[Serving, list[str]]:
+    """Let a version serve, once it and its targets have all that is on the log now; also what targets did for that.
 
     Raises NotReady for open dead letters (unless `force`) or after `timeout` seconds; ServingChanged.
     """
@@ -139,16 +139,14 @@ def switch(
     documents = settings.names.topic(settings.edition, spec.name, "documents")
     ends = end_offsets(settings, [(documents, number) for number in range(_partitions(settings, documents))])
     for target in targets:
-        if not target.await_passed(spec.name, ends, deadline):
+        if not target.await_passed(ends, deadline):
             raise NotReady(f"{target.name} does not have all documents of {spec.name} yet; nothing was switched")
     new = record(settings, name, version, recorded)
-    for target in targets:
-        target.serve(name, version)
-    return new
+    return new, [line for target in targets for line in target.serve()]
 
 
 def drop(settings: Settings, topology: Topology, name: str, version: int, targets: Sequence[Target] = ()) -> list[str]:
-    """Delete a version that does not serve: what targets have of it, its topics and its groups; returns the topics.
+    """Delete a version that does not serve: what targets have of it, its topics and its groups; a line for each.
 
     Raises NotReady if it serves, positions.GroupInUse while workers run it.
     """
@@ -161,8 +159,7 @@ def drop(settings: Settings, topology: Topology, name: str, version: int, target
     parts = [component, f"{component}-feed"]
     for part in parts:
         positions.await_empty(settings, part)
-    for target in targets:
-        target.drop(component)
+    done = [line for target in targets for line in target.drop()]
     client = AdminClient(settings.client())
     owned = [
         topic
@@ -172,7 +169,7 @@ def drop(settings: Settings, topology: Topology, name: str, version: int, target
     for future in client.delete_topics(owned, operation_timeout=30).values() if owned else ():
         future.result()
     _delete_groups(client, [f"{settings.prefix}headrace.{part}" for part in parts])
-    return sorted(owned)
+    return done + [f"deleted {topic}" for topic in sorted(owned)]
 
 
 def _delete_groups(client: AdminClient, groups: list[str]) -> None:
