@@ -7,6 +7,7 @@ import pytest
 
 from headrace import Names
 from headrace.bench import event_log, projections
+from headrace.bench.bare_projection import COMPONENT
 from headrace.bench.cards import PlayerCard, cards
 from headrace.examples.poker import Player
 from headrace.examples.poker import poker_pb2 as pb
@@ -67,7 +68,7 @@ def test_the_same_call_makes_the_same_events() -> None:
 
 def test_the_projector_has_a_document_of_each_player() -> None:
     store = MemoryStore()
-    step = make_step(cards, projections.COMPONENT, store, StepContext(Names(), "main", 0, 1, 1))
+    step = make_step(cards, COMPONENT, store, StepContext(Names(), "main", 0, 1, 1))
     log: Any = event_log.events(SETTINGS, 3, 8, 2)
     for offset, (topic, value, key, partition, headers) in enumerate(log):
         step.handle(Record(topic, partition, offset, 0, key.encode(), value, raw(headers)))
@@ -80,7 +81,7 @@ def test_the_projector_has_a_document_of_each_player() -> None:
 
 
 def test_documents_that_differ_are_told_of() -> None:
-    card = (b"{}", 0, [])
+    card: tuple[Any, ...] = (b"{}", 0, [])
     projections.compare({b"a": card}, {b"a": card})
     with pytest.raises(RuntimeError, match=r"1 documents of 1 differ from the bare loop's; b is None"):
         projections.compare({b"a": card}, {b"a": card, b"b": card})
