@@ -71,7 +71,9 @@ class Tracing:
                 attributes[attribute] = value[:_LONGEST].decode(errors="replace")
         return self._tracer.start_as_current_span(
             f"process {record.topic}",
-            context=_PROPAGATOR.extract({"traceparent": headers.get(TRACEPARENT, b"")[:_LONGEST].decode(errors="replace")}),
+            context=_PROPAGATOR.extract(
+                {"traceparent": headers.get(TRACEPARENT, b"")[:_LONGEST].decode(errors="replace")}
+            ),
             kind=SpanKind.CONSUMER,
             attributes=attributes,
         )
