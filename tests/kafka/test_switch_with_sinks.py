@@ -20,7 +20,7 @@ from tests.support.bank import messages_pb2 as pb
 from tests.support.bank import sunk
 from tests.support.bank.projectors import Card, Cards, LaterCard, LaterCards
 from tests.support.deployment import until
-from tests.support.redis_server import RedisServer, redis_server
+from tests.support.redis_server import RedisServer
 from tests.support.search_server import OPENSEARCH, SearchServer
 from tests.support.workflow_deployment import WorkflowDeployment, workflow_of
 
@@ -43,9 +43,10 @@ def search(monkeypatch: pytest.MonkeyPatch) -> Iterator[SearchServer]:
 
 @pytest.fixture
 def redis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisServer]:
-    with redis_server(tmp_path / "redis") as server:
-        monkeypatch.setenv("REDIS_URL", server.url)
-        yield server
+    server = RedisServer(tmp_path / "redis").start()
+    monkeypatch.setenv("REDIS_URL", server.url)
+    yield server
+    server.stop()
 
 
 @pytest.fixture
