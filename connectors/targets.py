@@ -8,7 +8,6 @@ from headrace.connectors.connect.rendering import Rendered, Source
 from headrace.connectors.redis.declaration import Redis
 from headrace.connectors.search.index import IndexAdmin
 from headrace.connectors.sinks import ConnectSink, Sink, Sinks
-from headrace.connectors.snowflake.sql import serving_view
 from headrace.streams.admin.progress import await_passed
 from headrace.streams.admin.projections import Target
 from headrace.streams.settings import Settings
@@ -62,7 +61,7 @@ class ConnectTarget:
             alias = f"{source.names.prefix}{source.edition}.{source.projector.name}"
             IndexAdmin(self._one.index).take_alias(alias)
             return [f"search: the alias {alias} is of {self._one.index.name}"]
-        return [f"run in Snowflake: {statement}" for statement in serving_view(source.projector.name, self._one.sql)]
+        return [f"run for {self.name}: {statement}" for statement in self._one.serving]
 
     def drop(self) -> list[str]:
         done = []

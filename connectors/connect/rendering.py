@@ -70,6 +70,8 @@ class Rendered:
     index: Index | None = None
     sql: tuple[str, ...] = ()
     """Statements that a person runs once, in this order."""
+    serving: tuple[str, ...] = ()
+    """Statements that a person runs when this version is to serve."""
     topics: tuple[str, ...] = ()
     """Further topics that the connector needs, of one partition."""
     no_reset: str = ""

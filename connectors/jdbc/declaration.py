@@ -69,25 +69,29 @@ class Jdbc:
             "primary.key.fields": "id",
             "schema.evolution": "basic",
         }
+        view = table.removesuffix("_rows") if table.endswith("_rows") else f"{table}_now"
+        place, dot, _ = table.rpartition(".")
+        serving = f"{place}{dot}{source.projector.name.replace('-', '_')}"
         return Rendered(
             source,
             config(source, PLUGIN, self.tasks, own, self.settings),
-            sql=_postgres(table, document_fields(source.projector)),
+            sql=_postgres(table, view, document_fields(source.projector)),
+            # not replaced, because the columns of another version may be others
+            serving=(f"BEGIN; DROP VIEW IF EXISTS {serving}; CREATE VIEW {serving} AS SELECT * FROM {view}; COMMIT",),
             notes=(f"If {table} stays, it keeps rows whose deletion the topic has forgotten: TRUNCATE it first.",),
         )
 
 
-def _postgres(table: str, fields: Collection[Field]) -> tuple[str, ...]:
+def _postgres(table: str, view: str, fields: Collection[Field]) -> tuple[str, ...]:
     create = f"CREATE TABLE IF NOT EXISTS {table} (id text PRIMARY KEY, document text)"
     columns = "".join(f",\n  {_column(one)} AS {_quoted(one.name)}" for one in fields if one.name != "id")
-    name = table.removesuffix("_rows") if table.endswith("_rows") else f"{table}_now"
     # Postgres can have no character 0 in a text: one document with it must not break the view for all others
     rows = f"SELECT id, replace(document, '\\u0000', '\\ufffd')::json AS document FROM {table}"
-    view = (
-        f"CREATE OR REPLACE VIEW {name} AS\nSELECT id{columns or ', document'}\n"
-        f"FROM ({rows} WHERE document IS NOT NULL) AS documents"
+    columns = columns or ", document"
+    definition = (
+        f"CREATE OR REPLACE VIEW {view} AS\nSELECT id{columns}\nFROM ({rows} WHERE document IS NOT NULL) AS documents"
     )
-    return create, view
+    return create, definition
 
 
 def _column(one: Field) -> str:

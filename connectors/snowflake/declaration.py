@@ -85,6 +85,7 @@ class Snowflake:
             source,
             config(source, PLUGINS[version], self.tasks, own, self.settings),
             sql=(sql.landing_table(f"{place}.{table}"), sql.view(f"{place}.{view}", f"{place}.{table}", fields)),
+            serving=(sql.serving_view(source.projector.name, f"{place}.{view}"),),
             no_reset=(
                 "Snowflake remembers itself how far it has come: `headrace connect delete`, drop the table "
                 f"{place}.{table} there, run its SQL again (`headrace connect render`), then deploy"

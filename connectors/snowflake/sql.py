@@ -1,7 +1,6 @@
 """SQL for Snowflake: the table where records land, and the view of the documents as they are now."""
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from headrace.connectors.fields import Field, Kind
 
@@ -42,11 +41,10 @@ def view(name: str, table: str, fields: Iterable[Field]) -> str:
     )
 
 
-def serving_view(projector: str, statements: Sequence[str]) -> list[str]:
-    """The view that always has the documents of the version that serves, given the statements of its sink."""
-    views = [found[1] for one in statements if (found := re.match(r"CREATE OR REPLACE VIEW (\S+) AS", one))]
-    name = projector.replace("-", "_").upper()
-    return [f"CREATE OR REPLACE VIEW {view.rpartition('.')[0]}.{name} AS SELECT * FROM {view}" for view in views]
+def serving_view(projector: str, view: str) -> str:
+    """The view that always has the documents of the version that serves, from the view of that version."""
+    name = f"{view.rpartition('.')[0]}.{projector.replace('-', '_').upper()}"
+    return f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM {view}"
 
 
 def _column(one: Field) -> str:

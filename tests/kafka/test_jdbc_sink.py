@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from headrace import Jdbc
+from headrace import Jdbc, Names
 from headrace.embedded import EmbeddedConnect
+from tests.support import sink_cards
 from tests.support.connect_cli import SinksDeployment
 from tests.support.deployment import until
 from tests.support.postgres import Postgres, jdbc_plugin
@@ -111,6 +112,10 @@ def test_the_rendered_statements_give_a_column_for_each_field(sinks: SinksDeploy
     assert whole["joined"].startswith(("2026-01-01", "2025-12-31"))
     assert empty == {"id": "empty", **dict.fromkeys(name for name in whole if name != "id")}
     assert (strange["name"], strange["chips"], strange["active"]) == ("a\ufffdb", None, None)
+    (rendered,) = sink_cards.sinks.render(Names(sinks.prefix), "main")
+    for statement in rendered.serving * 2:  # when a version is to serve, and again
+        postgres.execute(statement)
+    assert len(postgres.query("SELECT * FROM player_cards")) == 3
     assert postgres.query(f"SELECT name FROM {table_of(sinks)}_now WHERE chips > 1000") == [{"name": "player"}]
 
 

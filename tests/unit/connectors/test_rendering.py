@@ -32,6 +32,7 @@ def rendered(sink: Any, offered: tuple[str, ...] = ()) -> Rendered:
 def check_golden(name: str, one: Rendered) -> None:
     body = None if one.index is None else one.index.body
     data = {"name": one.name, "config": one.config, "index": body, "topics": one.topics, "notes": one.notes}
+    data["serving"] = one.serving
     found = {f"{name}.json": json.dumps(data, indent=2) + "\n"}
     if one.sql:
         found[f"{name}.sql"] = ";\n\n".join(one.sql) + ";\n"
