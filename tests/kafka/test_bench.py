@@ -93,7 +93,7 @@ def written(settings: Settings) -> dict[str, list[Any]]:
 def stored(folder: Path) -> dict[bytes, bytes]:
     """Snapshots, history and answers in the stores of a folder; not what batches and offsets make different."""
     found: dict[Any, Any] = {}
-    for store in sorted(folder.iterdir()):
+    for store in sorted(path for path in folder.iterdir() if path.is_dir()):
         db = Rdict(str(store), Options(raw_mode=True), access_type=AccessType.read_only())
         found |= dict(db.items())
         db.close()
