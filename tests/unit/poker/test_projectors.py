@@ -92,6 +92,17 @@ def test_a_card_of_a_player_who_comes_and_goes() -> None:
     check(room.driver)
 
 
+def test_what_is_released_is_gone_from_where_it_was() -> None:
+    """A reservation for a table, whose seat was refused, as well as any other."""
+    scenario = harness.given(PlayerCards, pb.FundsReserved(key="t", amount=4, new_balance=6, for_table=True), root=ANN)
+    scenario.when(pb.FundsReserved(key="hotel", amount=5, new_balance=1))
+    scenario.when(pb.FundsReleased(key="hotel", amount=5, new_balance=6))
+    assert (scenario.documents[ANN].tables, scenario.documents[ANN].reserved) == ({"t": 4}, {})
+    scenario.when(pb.FundsReleased(key="t", amount=4, new_balance=10))
+    assert (scenario.documents[ANN].tables, scenario.documents[ANN].reserved) == ({}, {})
+    assert [movement.kind for movement in scenario.documents[ANN].movements][-2:] == ["release", "release"]
+
+
 def test_a_card_has_no_more_than_the_last_movements() -> None:
     scenario = harness.given(PlayerCards, pb.PlayerRegistered(name="Ann"), root=ANN)
     for number in range(50):
