@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any, TypeVar
 
-from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError, Message
 
 from headrace.schemas import codecs
@@ -151,7 +150,7 @@ class States:
                 "return a declared event, a list of them or None"
             )
         self._names[type(message)] = name
-        if nests(type(message).DESCRIPTOR):
+        if isinstance(message, Message) and nests(message.DESCRIPTOR):
             self._nest.add(type(message))
         return name
 
@@ -250,14 +249,14 @@ def several(result: object) -> tuple[object, ...]:
     return found
 
 
-def nests(descriptor: Descriptor) -> bool:
+def nests(descriptor: Any) -> bool:
     """Whether messages of a type hold themselves, or others that do, so that there may be any number of levels."""
     held = _held(descriptor)
     return any(one in _held(one) for one in [descriptor, *held])
 
 
-def _held(descriptor: Descriptor) -> set[Descriptor]:
-    found: set[Descriptor] = set()
+def _held(descriptor: Any) -> set[Any]:
+    found: set[Any] = set()
     left = [descriptor]
     while left:
         inner = {field.message_type for field in left.pop().fields if field.message_type is not None} - found
