@@ -64,7 +64,7 @@ fuzz: setup kafka-jars ## 100,000 cases for the steps, then records into a real 
 soak: setup kafka-jars ## faults of all kinds, one after the other, for MINUTES=5
 	SOAK_MINUTES=$(MINUTES) $(BIN)/pytest -q -s tests/kafka/test_soak.py
 
-bench: setup kafka-jars ## measure: commands, latency, restore, rehydrate, workflow
+bench: setup kafka-jars ## measure all, beside bare loops; but not the peers
 	$(BIN)/headrace bench all
 
 bench-peers: setup kafka-jars ## measure the engine beside Kafka Streams and Quix Streams

@@ -19,9 +19,9 @@ _STAGES = ("#1f6f8b", "#4f9db3", "#8cc0cd", "#c3dfe6")
 
 def draw(results: Mapping[str, Result], picture: Path) -> None:
     """Write a PNG with panels for each benchmark that has a result; the other panels say that there is none."""
-    figure = Figure(figsize=(13, 13), dpi=120, facecolor="white")
-    panels = figure.subplots(3, 2).flat
-    figure.subplots_adjust(left=0.07, right=0.975, top=0.93, bottom=0.06, wspace=0.22, hspace=0.42)
+    figure = Figure(figsize=(13, 17), dpi=120, facecolor="white")
+    panels = figure.subplots(4, 2).flat
+    figure.subplots_adjust(left=0.07, right=0.975, top=0.945, bottom=0.045, wspace=0.22, hspace=0.42)
     for axes, (name, panel) in zip(panels, _PANELS, strict=True):
         _prepare(axes)
         if name in results:
@@ -74,18 +74,23 @@ def _target_line(axes: Any, bound: float, text: str) -> None:
                   ha="right", va="bottom", fontsize=9, color=_TARGET)  # fmt: skip
 
 
-def _commands(axes: Any, result: Result) -> None:
+def _beside_bare(axes: Any, result: Result) -> float:
+    """Bars of engine and bare loop by round; the highest."""
     engine, bare = result["engine_rounds"], result["bare_rounds"]
     places = range(len(engine))
     axes.bar([p - 0.2 for p in places], engine, 0.38, color=_ENGINE, label="engine")
-    axes.bar([p + 0.2 for p in places], bare, 0.38, color=_OTHER, label="bare loop, same I/O")
+    axes.bar([p + 0.2 for p in places], bare, 0.38, color=_OTHER, label="bare loop")
     axes.set_xticks(list(places), [f"round {p + 1}" for p in places])
     axes.set_xlim(-0.6, len(engine) + 0.1)
-    axes.set_ylim(0, max(*engine, *bare, 20_000) * 1.3)
-    _target_line(axes, 20_000, "20,000")
     axes.yaxis.grid(color=_GRID)
     _thousands(axes.yaxis)
     axes.legend(frameon=False, fontsize=9, loc="upper left", ncols=2, borderaxespad=0)
+    return float(max(*engine, *bare))
+
+
+def _commands(axes: Any, result: Result) -> None:
+    axes.set_ylim(0, max(_beside_bare(axes, result), 20_000) * 1.3)
+    _target_line(axes, 20_000, "20,000")
     _title(
         axes,
         f"Commands: {result['commands_per_second']:,} a second, {result['ratio_to_bare_loop']:.2f} × the bare loop",
@@ -186,6 +191,41 @@ def _workflow(axes: Any, result: Result) -> None:
     )
 
 
+def _projections(axes: Any, result: Result) -> None:
+    axes.set_ylim(0, _beside_bare(axes, result) * 1.3)
+    _title(
+        axes,
+        f"Projections: {result['rebuild_events_per_second']:,} events per second, "
+        f"{result['ratio_to_bare_loop']:.2f} × the bare loop",
+        f"a rebuild of {result['documents']:,} documents; ratio {_verdict(result, 'ratio_to_bare_loop')}",
+    )
+
+
+def _read_your_writes(axes: Any, result: Result) -> None:
+    bars = (
+        ("plain", "answer", _OTHER),
+        ("direct", "document by root", _ENGINE),
+        ("fed", "document by key", _STAGES[2]),
+    )
+    for place, (kind, label, colour) in enumerate(bars):
+        values = [result[f"{kind}_p50_ms"], result[f"{kind}_p99_ms"]]
+        places = [quantile + (place - 1) * 0.27 for quantile in range(2)]
+        axes.bar(places, values, 0.25, color=colour, label=label)
+        for at, value in zip(places, values, strict=True):
+            axes.text(at, value, f"{value:.1f}", ha="center", va="bottom", fontsize=9, color=_TEXT)
+    axes.set_xticks([0, 1], ["50 %", "99 %"])
+    axes.set_ylim(0, max(result[f"{kind}_p99_ms"] for kind, _, _ in bars) * 1.2)
+    axes.yaxis.grid(color=_GRID)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} ms"))
+    axes.legend(frameon=False, fontsize=9, loc="upper left", ncols=3, borderaxespad=0)
+    _title(
+        axes,
+        f"Read your writes: {result['direct_to_plain_p50']:.2f} ×, by a key {result['fed_to_plain_p50']:.2f} ×",
+        f"to the answer's time, at {result['rate']:,} a second; by root {_verdict(result, 'direct_to_plain_p50')}, "
+        f"by key {_verdict(result, 'fed_to_plain_p50')}",
+    )
+
+
 _PANELS: tuple[tuple[str, Callable[[Any, Result], None]], ...] = (
     ("commands", _commands),
     ("latency", _latency),
@@ -193,4 +233,6 @@ _PANELS: tuple[tuple[str, Callable[[Any, Result], None]], ...] = (
     ("rehydrate", _rehydrate),
     ("workflow", _workflow),
     ("workflow", _chain),
+    ("projections", _projections),
+    ("read-your-writes", _read_your_writes),
 )

@@ -48,13 +48,13 @@ def redis(
     settings.client()  # no brokers named: said before anything starts
 
     from headrace.cli import logs as log
-    from headrace.connectors.redis.declaration import UrlMissing
+    from headrace.connectors.redis.declaration import AddressUnfit
     from headrace.connectors.redis.run import run
 
     log.set_up(settings.log)
     try:
         run(settings, chosen)
-    except UrlMissing as error:
+    except AddressUnfit as error:
         raise Failure(ENVIRONMENT, str(error)) from None
     except OSError as error:
         where = f"{settings.web_host}:{settings.web_port}"

@@ -32,8 +32,8 @@ class DocumentCodec(Generic[D]):
     def __init__(self, document: type[D]) -> None:
         self._document, self._message = document, issubclass(document, Message)
         if not self._message:
-            self._encoder = msgspec.json.Encoder(order="deterministic")
-            self._decoder = msgspec.json.Decoder(document)
+            self._write = msgspec.json.Encoder(order="deterministic").encode
+            self._read = msgspec.json.Decoder(document).decode
             _check_keys(msgspec.inspect.type_info(document), set())
             self.decode(self.encode(self.new()))
 
@@ -51,26 +51,33 @@ class DocumentCodec(Generic[D]):
 
     def encode(self, document: D) -> bytes:
         """A document as JSON. Raises DocumentError for what JSON cannot hold."""
-        if isinstance(document, Message):
-            return json.dumps(json_format.MessageToDict(document), separators=(",", ":"), sort_keys=True).encode()
+        if self._message:
+            found = json_format.MessageToDict(document)  # type: ignore[arg-type]
+            return json.dumps(found, separators=(",", ":"), sort_keys=True).encode()
         try:
-            data = self._encoder.encode(document)
+            data: bytes = self._write(document)
         except (TypeError, ValueError, RecursionError) as error:
             raise DocumentError(f"{self._document.__name__} cannot be written as JSON: {error}") from error
         # msgspec writes fields of a wrong type as they are, and NaN as null: it would be found when it is too late
-        if self.decode(data) != document:
-            raise DocumentError(f"{document!r:.200} is read back from JSON as something else")
-        return data
+        try:
+            if self._read(data) == document:
+                return data
+        except msgspec.MsgspecError as error:
+            raise self._unfit(data, error) from error
+        raise DocumentError(f"{document!r:.200} is read back from JSON as something else")
 
     def decode(self, data: bytes) -> D:
         """A document from JSON. Raises DocumentError where the type does not fit."""
         try:
             if self._message:
                 return json_format.Parse(data, self._document())  # type: ignore[type-var]
-            found: D = self._decoder.decode(data)
+            found: D = self._read(data)
         except (msgspec.MsgspecError, json_format.ParseError) as error:
-            raise DocumentError(f"{data[:99]!r}… is no {self._document.__name__}: {error}") from error
+            raise self._unfit(data, error) from error
         return found
+
+    def _unfit(self, data: bytes, error: Exception) -> DocumentError:
+        return DocumentError(f"{data[:99]!r}… is no {self._document.__name__}: {error}")
 
 
 def _plain(schema: Any) -> Any:

@@ -4,6 +4,7 @@ from typing import Any
 
 import structlog
 
+from headrace.connectors.redis.declaration import AddressUnfit
 from headrace.extras import MissingExtra
 
 try:
@@ -23,12 +24,14 @@ _SECONDS = 3.0  # for one call
 _OPTIONS: dict[str, Any] = {"socket_timeout": _SECONDS, "socket_connect_timeout": _SECONDS}
 
 
-class UrlUnfit(ValueError):
-    """An address that is none; the address is not in the text, as it may hold a password."""
+def checked(url: str) -> str:
+    """The address, if it is one; AddressUnfit if not. Nothing is connected to."""
+    _made(redis.Redis.from_url, url, {})
+    return url
 
 
 def connect(url: str) -> Any:
-    """A client of the server, or of the cluster, at `url`. Raises one of ERRORS if there is no answer, UrlUnfit.
+    """A client of the server, or of the cluster, at `url`. Raises one of ERRORS if there is no answer, AddressUnfit.
 
     A call that finds its connection closed tries another one, once.
     """
@@ -57,7 +60,7 @@ def _made(make: Any, url: str, options: dict[str, Any]) -> Any:
     try:
         return make(url, **options)
     except ValueError:
-        raise UrlUnfit("the address of Redis must be redis://…, rediss://… or unix://…") from None
+        raise AddressUnfit("the address of Redis must be redis://…, rediss://… or unix://…") from None
 
 
 def _warn(about: dict[str, Any]) -> None:

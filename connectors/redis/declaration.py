@@ -12,8 +12,8 @@ URL = "${env:REDIS_URL}"
 _VARIABLE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
-class UrlMissing(ValueError):
-    """No address of Redis is configured; the text says how to name one."""
+class AddressUnfit(ValueError):
+    """No address of Redis is configured, or one that is none; the text does not show it: it may hold a password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ def variable(url: str) -> str:
 
 
 def address(url: str) -> str:
-    """Redis's address, from the variable that `url` names. Raises UrlMissing if that is not set."""
+    """Redis's address, from the variable that `url` names. Raises AddressUnfit if that is not set."""
     name = variable(url)
     if not (found := os.environ.get(name, "")):
-        raise UrlMissing(f"no Redis named; set {name} to its address, such as redis://127.0.0.1:6379/0")
+        raise AddressUnfit(f"no Redis named; set {name} to its address, such as redis://127.0.0.1:6379/0")
     return found

@@ -21,7 +21,7 @@ class Documents:
     """The documents of a deployment in Redis; may be used by several threads.
 
     `url` is as in the declaration; prefix and edition come from `settings`, by default from the environment. Methods
-    raise redis-py's errors when Redis is away. Raises UrlMissing, UrlUnfit.
+    raise redis-py's errors when Redis is away. Raises AddressUnfit.
     """
 
     def __init__(self, url: str = URL, settings: Settings | None = None) -> None:

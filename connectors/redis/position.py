@@ -13,7 +13,7 @@ class Position:
     next: int
     """Offset of the first record that is not in Redis."""
     at: int
-    """When Redis last had all that was written to the log by then; milliseconds since 1970."""
+    """A time by which nothing had been deleted that Redis does not know of; milliseconds since 1970."""
     loaded: bool
     """Whether Redis has had the whole partition since it was begun."""
 

@@ -39,7 +39,7 @@ class _Thread(threading.Thread):
 def run(settings: Settings, declared: Sequence[Redis]) -> None:
     """Write until SIGTERM or SIGINT.
 
-    Raises UrlMissing, OSError if the web port cannot be used, or what a writer could not go on from.
+    Raises AddressUnfit, OSError if the web port cannot be used, or what a writer could not go on from.
     """
     asyncio.run(_run(settings, declared))
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from headrace.connectors.redis.batch import Batch
-from headrace.connectors.redis.connection import connect
+from headrace.connectors.redis.connection import checked, connect
 from headrace.connectors.redis.keys import Keys
 from headrace.connectors.redis.position import Log, Position, parse
 from headrace.streams.clock import now_ms
@@ -57,10 +57,13 @@ class Held(NamedTuple):
 
 
 class Store:
-    """The documents of one component. All methods raise one of `connection.ERRORS` when Redis is away, or refuses."""
+    """The documents of one component. Raises AddressUnfit.
+
+    All methods raise one of `connection.ERRORS` when Redis is away, or refuses.
+    """
 
     def __init__(self, url: str, keys: Keys, component: str, expires: timedelta | None = None) -> None:
-        self._url, self._keys, self._component = url, keys, component
+        self._url, self._keys, self._component = checked(url), keys, component
         self._expires = None if expires is None else expires // timedelta(milliseconds=1)
         self._connected: Any = None
 

@@ -40,6 +40,7 @@ class _Partition:
 
     log: Log
     next: int
+    at: int
     loaded: bool
     at_end: bool = False
     """Whether all that was in the log is in Redis."""
@@ -51,7 +52,7 @@ class Writer:
     """The writer of one declaration. `run` is for one thread."""
 
     def __init__(self, settings: Settings, declared: Redis, metrics: Metrics, stop: threading.Event) -> None:
-        """Raises UrlMissing."""
+        """Raises AddressUnfit."""
         self.name = declared.component
         self.ready = False
         """Whether Redis has had all of the partitions that the group has assigned, and answers."""
@@ -62,7 +63,8 @@ class Writer:
         self._store = Store(address(declared.url), keys, self.name, declared.expires)
         self._reading: dict[int, _Partition] = {}
         self._uncommitted: dict[int, int] = {}
-        self._noted = self._checked = time.monotonic()
+        self._noted = time.monotonic()
+        self._checked = -_CHECK_INTERVAL
         self._complained: dict[str, float] = {}
         self._attempt = 0
 
@@ -75,11 +77,13 @@ class Writer:
                 self._turn()
             except _TROUBLE as error:
                 self._complain("waiting for Redis" if isinstance(error, ERRORS) else "waiting for the brokers", error)
+                self.ready = False
                 self._give_up(list(self._reading))
                 self._store.close()
                 self._stop.wait(backoff(self._attempt))
                 self._attempt += 1
-            self.ready = self._is_ready()
+            else:
+                self.ready = self._is_ready()
         self._member.commit(self._uncommitted, wait=True)
         self._member.close()
         self._reader.close()
@@ -111,7 +115,7 @@ class Writer:
             held |= {number: self._store.held(number) for number in anew}
         found = {number: each.position for number, each in held.items()}
         begun = {n: p for n, p in found.items() if p is not None and p.topic == logs[n].topic}
-        self._reading |= {n: _Partition(logs[n], p.next, p.loaded) for n, p in begun.items()}
+        self._reading |= {n: _Partition(logs[n], p.next, p.at, p.loaded) for n, p in begun.items()}
         self._reader.begin({number: position.next for number, position in begun.items()})
         places = {number: position.next for number, position in sorted(begun.items())}
         log.info("partitions are read", domain=self.name, offsets=places)
@@ -124,8 +128,8 @@ class Writer:
             self._uncommitted.pop(number, None)
 
     def _check_topic(self) -> None:
-        """Offsets do not tell a topic from another one of the same name."""
-        if self._reading and time.monotonic() - self._checked > _CHECK_INTERVAL:
+        """A group says nothing of a topic that is missing, and offsets do not tell one from another of its name."""
+        if time.monotonic() - self._checked > _CHECK_INTERVAL:
             found = topic_id(self._settings, self._topic)
             self._checked = time.monotonic()
             self._give_up([number for number, state in self._reading.items() if state.log.topic != found])
@@ -163,12 +167,12 @@ class Writer:
         state.at_end = at_end
         if batch.next == batch.begin and loaded == state.loaded and not self._is_due(state):
             return
-        if at_end:
-            batch.at = now_ms()
+        # a partition that is read from its beginning misses no deletion either, however old its records are
+        batch.at = now_ms() if at_end else max(batch.at, state.at)
         if not self._store.write(number, state.log, batch, loaded):
             self._refused(number, batch)
             return
-        state.next, state.loaded, state.written = batch.next, loaded, time.monotonic()
+        state.next, state.at, state.loaded, state.written = batch.next, batch.at, loaded, time.monotonic()
         self._attempt = 0
         self._uncommitted[number] = batch.next
         self._metrics.documents.labels(self.name).inc(batch.records)

@@ -138,7 +138,7 @@ class PastHand:
     """The hand that won the first pot, such as "Flush"; empty where nobody contested it."""
 
 
-class HandHistory(Projector[PastHand]):
+class PastHands(Projector[PastHand]):
     """To be searched by player, by card and by pot: a document per hand."""
 
     name = "hand-history"

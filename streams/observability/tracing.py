@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SpanExporter
 
+_LONGEST = 1024
+"""Bytes of a key or header that an attribute has. What anyone may send waits here by the thousand to be exported."""
 _PROPAGATOR = TraceContextTextMapPropagator()
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
@@ -63,13 +65,15 @@ class Tracing:
             "headrace.component": component,
         }
         if record.key is not None:
-            attributes["messaging.kafka.message.key"] = record.key.decode(errors="replace")
+            attributes["messaging.kafka.message.key"] = record.key[:_LONGEST].decode(errors="replace")
         for attribute, name in _HEADERS.items():
             if (value := headers.get(name)) is not None:
-                attributes[attribute] = value.decode(errors="replace")
+                attributes[attribute] = value[:_LONGEST].decode(errors="replace")
         return self._tracer.start_as_current_span(
             f"process {record.topic}",
-            context=_PROPAGATOR.extract({"traceparent": headers.get(TRACEPARENT, b"").decode(errors="replace")}),
+            context=_PROPAGATOR.extract(
+                {"traceparent": headers.get(TRACEPARENT, b"")[:_LONGEST].decode(errors="replace")}
+            ),
             kind=SpanKind.CONSUMER,
             attributes=attributes,
         )

@@ -33,7 +33,7 @@ class Component:
         self._metrics = metrics
         self._stop = threading.Event()
         self._inputs = Inputs(config, metrics)
-        suspects = Suspects(in_file(config.folder / "suspects"), config.inputs)
+        suspects = Suspects(in_file(config.folder.with_name(f"{config.folder.name}.suspects")), config.inputs)
         for one in suspects.found:
             log.warning("the worker ended while it handled this", domain=config.name, **one._asdict())
         self._assignment = Assignment(config, self._inputs, metrics, self._stop, suspects.waiting)

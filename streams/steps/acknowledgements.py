@@ -24,7 +24,9 @@ class Acknowledgements:
     def add(self, event: Record, *, documents: int = 0, failed: bool = False) -> None:
         """Acknowledge an event, if its command's sender waits for that."""
         if event.headers.get(SYNC_MODE) == SIMPLE:
-            sequence = int(event.headers.get(SEQUENCE) or -1)
+            number = event.headers.get(SEQUENCE, b"")
+            # not an error, which would make a dead letter of an event that its document has already
+            sequence = int(number) if number.isdigit() and len(number) < 19 else -1
             self._staged.append(
                 (event, Projected(component=self._component, sequence=sequence, documents=documents, failed=failed))
             )

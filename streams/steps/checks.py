@@ -1,6 +1,7 @@
 """What a record's key and headers must be, in addition to those of a CloudEvent."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from headrace.schemas.headers import CORRELATION, EXPECTED, FACT, ID, TRACEPARENT
 from headrace.schemas.record import RecordError
@@ -10,6 +11,7 @@ LONGEST = 1024
 """The most bytes in a header that is copied into other records: longer ones could make these too large."""
 
 
+@lru_cache(65_536)  # without a cache it takes three times as long
 def checked_root(key: bytes | None) -> bytes:
     """The key, if it is a valid root; otherwise RecordError."""
     if not key:

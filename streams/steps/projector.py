@@ -57,17 +57,17 @@ class ProjectorStep(Step):
         """The last event of each document that the batch has changed."""
 
     def attempt(self, record: Record) -> None:
-        if REPLAY_OF in record.headers and record.topic == self._inbox:
+        in_inbox = record.topic == self._inbox
+        if in_inbox and REPLAY_OF in record.headers:
             self._queue.settle(record, self._document_id(record), self._handled, self._dead_letters)
-        elif not self._fed and record.topic == self._inbox:
+        elif in_inbox and not self._fed:
             return  # only replays are read there
         elif not self._projections.reads(record.headers.get(TYPE)):
             self._acknowledgements.add(record)
         else:
             check(record.headers)
             document_id = checked_root(self._document_id(record))
-            right = partition_of(document_id, self._context.partitions)
-            if self._fed and right != self._context.partition:
+            if self._fed and (right := partition_of(document_id, self._context.partitions)) != self._context.partition:
                 self._forward(record, right)
             else:
                 handled = self._queue.take(record, document_id, self._handled)
@@ -112,7 +112,7 @@ class ProjectorStep(Step):
 
     def _handled(self, record: Record, document_id: bytes) -> bool:
         """Handle one event; False if it is dead, so that later ones of its document wait."""
-        return self._all_or_nothing(record, lambda record: self._project(record, document_id))
+        return self._all_or_nothing(record, self._project, document_id)
 
     def _project(self, record: Record, document_id: bytes) -> None:
         live = self._cache.use(document_id, self.batch)

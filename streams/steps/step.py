@@ -87,15 +87,15 @@ class Step:
             self.batch.count("failed")
             self._dead_letters.add(record, error, whole=False)
 
-    def _all_or_nothing(self, record: Record, attempt: Callable[[Record], bool | None]) -> bool:
-        """What an attempt at a record returns; False if it fails: then only a dead letter remains of it.
+    def _all_or_nothing(self, record: Record, attempt: Callable[..., bool | None], *more: object) -> bool:
+        """What an attempt at a record, with `more`, returns; False if it fails: then only a dead letter remains of it.
 
         What must survive a failure, such as the settlement of the dead letter whose replay the record is, is staged
         before.
         """
         savepoint = self.batch.savepoint()
         try:
-            return attempt(record) is not False
+            return attempt(record, *more) is not False
         except (Exception, SystemExit, KeyboardInterrupt) as error:
             if self.raises or isinstance(error, self.of_the_process):
                 raise

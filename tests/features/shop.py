@@ -26,7 +26,7 @@ from headrace import (
     records,
 )
 from tests.features import shop_pb2 as pb
-from tests.features.faults import faults
+from tests.features.faults import faults as faults
 from tests.features.shop_projectors import Demand, OrderPages, WiderOrderPages
 
 # ---- aggregates

@@ -13,6 +13,7 @@ from headrace.streams.admin import trace as tracks
 from headrace.streams.admin.dead_letters import Filter, ListedDeadLetter
 from headrace.streams.settings import Settings
 from tests.features import shop
+from tests.features.faults import faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +55,11 @@ class World(ABC):
 
     def break_down(self, component: str, root: str, stumbles: int = 0) -> None:
         """Let a component fail for a root from now on, or transiently so many times."""
-        shop.faults.make(component, root, stumbles)
+        faults.make(component, root, stumbles)
 
     def repair(self, component: str, root: str) -> None:
         """Let it work again."""
-        shop.faults.mend(component, root)
+        faults.mend(component, root)
 
     def settle(self, found: Sequence[ListedDeadLetter], *, discard: bool) -> None:
         """Send the inputs of dead letters again, or give them up."""

@@ -9,7 +9,17 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 from rocksdict import AccessType, Options, Rdict
 
-from headrace.bench import chain, commands, latency, main, rehydrate, restore, workflow
+from headrace.bench import (
+    chain,
+    commands,
+    latency,
+    main,
+    projections,
+    read_your_writes,
+    rehydrate,
+    restore,
+    workflow,
+)
 from headrace.bench.bare import BareLoop
 from headrace.bench.load import component, deployment, deposits
 from headrace.bench.peers import compare as peers
@@ -83,7 +93,7 @@ def written(settings: Settings) -> dict[str, list[Any]]:
 def stored(folder: Path) -> dict[bytes, bytes]:
     """Snapshots, history and answers in the stores of a folder; not what batches and offsets make different."""
     found: dict[Any, Any] = {}
-    for store in sorted(folder.iterdir()):
+    for store in sorted(path for path in folder.iterdir() if path.is_dir()):
         db = Rdict(str(store), Options(raw_mode=True), access_type=AccessType.read_only())
         found |= dict(db.items())
         db.close()
@@ -174,6 +184,32 @@ def test_workflow(bootstrap: str, told: list[str]) -> None:
     assert min(result["chains_rounds"]) <= result["chains_per_second"] <= max(result["chains_rounds"])
     assert result["worker_cpu_us"] > 0
     assert workflow.TARGETS.keys() <= result.keys()
+
+
+def test_projections(bootstrap: str, told: list[str]) -> None:
+    result = projections.run(told.append, bootstrap, players=30, each=20, together=10, rounds=3, partitions=2)
+    assert result["what"].startswith("a projector's documents from nothing: 600 events, 20 of each of 30 players")
+    assert result["documents"] == 30
+    for name in ("engine", "bare"):
+        assert 30 <= result[f"{name}_documents_written"] <= 600
+        assert result[f"{name}_cpu_us_per_event"] > 0
+        assert len(result[f"{name}_rounds"]) == 3
+    assert min(result["engine_rounds"]) <= result["rebuild_events_per_second"] <= max(result["engine_rounds"])
+    assert result["ratio_to_bare_loop"] > 0
+    assert projections.TARGETS.keys() <= result.keys()
+
+
+def test_read_your_writes(bootstrap: str, told: list[str]) -> None:
+    result = read_your_writes.run(
+        told.append, bootstrap, rate=50, seconds=1, warm_up=0.5, rounds=3, players=10, partitions=2
+    )
+    assert result["count"] == 600
+    assert result["errors"] == 0
+    for kind in ("plain", "direct", "fed"):
+        assert 0 < result[f"{kind}_p50_ms"] <= result[f"{kind}_p99_ms"]
+    for name in ("direct_p50", "direct_p99", "fed_p50", "fed_p99"):
+        assert len(result["rounds_ms"][name]["decision"]) == len(result["rounds_ms"][name]["simple"]) == 3
+    assert read_your_writes.TARGETS.keys() <= result.keys()
 
 
 def test_a_chain_that_is_missing_or_twice_makes_the_benchmark_fail(bootstrap: str) -> None:

@@ -39,6 +39,7 @@ from headrace.streams.admin import topics
 from headrace.streams.client import Client, Reply
 from headrace.streams.settings import Settings
 from tests.features import shop
+from tests.features.faults import faults
 from tests.features.world import Answer, World
 from tests.support import deadlines
 from tests.support.deployment import until
@@ -324,5 +325,5 @@ def deployment(bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
 @pytest.fixture
 def world(deployment: KafkaWorld, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> KafkaWorld:
     """The one shop of all scenarios, each of which has roots of its own."""
-    monkeypatch.setattr(shop.faults, "folder", deployment._folder / "faults")
+    monkeypatch.setattr(faults, "folder", deployment._folder / "faults")
     return deployment

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 
+from headrace.bench.redis_sink import TARGETS, redis_sink
 from headrace.connectors.redis import AsyncDocuments, Documents, DocumentUnreadable, NotLoaded, aget, get
 from headrace.topology.partitioner import partition_of
 from tests.support.cards import BriefCards, Card, Cards, LaterCards, PlayerCards, cards
@@ -103,6 +104,18 @@ def test_what_names_no_document_or_is_none_harms_only_itself(deployment: Cards) 
     assert writer.metrics()['headrace_redis_batches_refused_total{domain="player-cards-v1"}'] == 0
 
 
+def test_a_topic_that_is_missing_is_named_and_waited_for(deployment: Cards) -> None:
+    deployment.delete()
+    writer = deployment.writer().start()
+    until(lambda: writer.said("waiting for the brokers"), "it said what it waits for")
+    assert f"there is no topic {deployment.topic}; `headrace topics create` makes it" in writer.tail()
+    assert not writer.ready
+    deployment.create()
+    deployment.write(deployment.churn(1))
+    writer.await_ready()
+    deployment.await_exact()
+
+
 def test_documents_that_expire(bootstrap: str, redis: RedisServer, tmp_path: Path) -> None:
     with cards(bootstrap, redis, tmp_path, BriefCards) as deployment:
         long_ago = int((datetime.now(UTC) - timedelta(hours=2)).timestamp() * 1000)
@@ -178,6 +191,15 @@ def test_the_page_is_right(deployment: Cards, tmp_path: Path) -> None:
     assert "no Redis is declared for 'player-card'; there are: player-cards" in shell.run(
         "headrace sinks redis --projection player-card"
     )
+
+
+@pytest.mark.usefixtures("deployment")
+def test_the_benchmark_measures_what_it_says(bootstrap: str) -> None:
+    result = redis_sink(print, bootstrap, documents=6_000, partitions=2, rounds=1, reads=50)
+    assert TARGETS.keys() <= result.keys()
+    assert result["redis_documents_per_second"] > 0
+    assert result["redis_writer_cpu_us"] > 0
+    assert 0 < result["redis_get_p50_ms"] <= result["redis_get_p99_ms"]
 
 
 # ---- a cluster, and a server with a password

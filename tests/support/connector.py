@@ -33,13 +33,11 @@ class Connector:
 
     def await_running(self) -> None:
         """Wait until it runs with all of its tasks."""
-
-        def running() -> bool:
-            states = self.states()
-            assert "FAILED" not in states, self.trace()
-            return len(states) > 1 and set(states) == {"RUNNING"}
-
-        until(running, f"{self.name} ran", 60)
+        until(
+            lambda: len(states := self.states()) > 1 and set(states) == {"RUNNING"},
+            f"{self.name} ran with its tasks",
+            60,
+        )
 
     def replay(self) -> None:
         """Set all of its offsets to the beginning, and let it run on."""

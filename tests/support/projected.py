@@ -15,7 +15,7 @@ def expected_cards(ledger: Ledger) -> Documents:
     """A card per account, from the events on the log."""
     cards: Documents = {}
     for (domain, root), log in ledger.events.items():
-        card = {"owner": "", "balance": 0, "deposits": 0, "notes": []}
+        card: dict[str, Any] = {"owner": "", "balance": 0, "deposits": 0, "notes": []}
         read = 0
         for fact in log if domain == "account" else ():
             event = fact.message

@@ -43,7 +43,11 @@ class Product:
 
 
 OPENSEARCH = Product("opensearch", "OPENSEARCH", "56 MB")
-_USERS = ("xpack.security.enabled: true", "xpack.security.http.ssl.enabled: false")
+_USERS = (
+    "xpack.security.enabled: true",
+    "xpack.security.http.ssl.enabled: false",
+    "xpack.security.authc.api_key.enabled: true",
+)
 ELASTICSEARCH = Product("elasticsearch", "ES", "78 MB", _USERS, "tester")
 PASSWORD = "correct-horse"  # noqa: S105
 

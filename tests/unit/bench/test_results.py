@@ -92,6 +92,39 @@ MEASURED: dict[str, dict[str, Any]] = {
         },
         "chains_rounds": [8_400, 8_500, 8_600],
     },
+    "projections": {
+        "bench": "projections",
+        "what": "a million events",
+        "how": "in turn",
+        "rebuild_events_per_second": 30_000,
+        "bare_events_per_second": 60_000,
+        "ratio_to_bare_loop": 0.5,
+        "engine_cpu_us_per_event": 25.2,
+        "bare_cpu_us_per_event": 11.8,
+        "documents": 50_000,
+        "engine_documents_written": 170_000,
+        "bare_documents_written": 168_000,
+        "engine_rounds": [29_000, 30_000, 31_000],
+        "bare_rounds": [59_000, 60_000, 61_000],
+    },
+    "read-your-writes": {
+        "bench": "read-your-writes",
+        "what": "commands at a steady rate",
+        "how": "open loop",
+        "plain_p50_ms": 10.0,
+        "plain_p99_ms": 30.0,
+        "direct_p50_ms": 20.0,
+        "direct_p99_ms": 75.0,
+        "fed_p50_ms": 30.0,
+        "fed_p99_ms": 90.0,
+        "direct_to_plain_p50": 2.0,
+        "direct_to_plain_p99": 2.5,
+        "fed_to_plain_p50": 3.0,
+        "fed_to_plain_p99": 3.0,
+        "rate": 200,
+        "count": 24_000,
+        "errors": 0,
+    },
 }
 
 
@@ -133,6 +166,15 @@ def test_what_a_chain_misses_is_said(results: dict[str, report.Result]) -> None:
         "p99_ms": {"target": "< 120", "met": False},
     }
     assert ("chains per second", "8,500", ">= 8000: met") in report.rows(results["workflow"])
+
+
+def test_what_documents_cost_is_said(results: dict[str, report.Result]) -> None:
+    rebuild, waiting = (report.rows(results[name]) for name in ("projections", "read-your-writes"))
+    assert ("events per second into documents, engine", "30,000", "") in rebuild
+    assert ("engine to bare loop", "0.50", ">= 0.6: missed") in rebuild
+    assert ("processor time per event, engine (µs)", "25.2", "") in rebuild
+    assert ("documents by root, 99 of 100: to the answer's alone", "2.50", "< 2.3: missed") in waiting
+    assert ("documents by key, median: to the answer's alone", "3.00", "< 3.3: met") in waiting
 
 
 def test_the_latest_result_of_each_benchmark_is_kept_and_so_are_all(
@@ -202,7 +244,10 @@ def test_quantiles_are_values_that_occurred() -> None:
 
 
 def test_what_makes_no_sense_is_refused_before_anything_runs(tmp_path: Path) -> None:
-    with pytest.raises(LookupError, match="commands, latency, restore, rehydrate, workflow, peers and all"):
+    with pytest.raises(
+        LookupError,
+        match="commands, latency, restore, rehydrate, workflow, projections, read-your-writes, peers and all",
+    ):
         main.run("speed", True, folder=tmp_path)
     with pytest.raises(TypeError, match="latency has no option records"):
         main.run("latency", True, folder=tmp_path, records=1)

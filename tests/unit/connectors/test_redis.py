@@ -14,7 +14,7 @@ from redis.crc import key_slot
 from headrace import Projector
 from headrace.connectors.redis import DocumentUnreadable, NotLoaded, Redis
 from headrace.connectors.redis.batch import MOST_BYTES, MOST_RECORDS, Batch
-from headrace.connectors.redis.declaration import UrlMissing, address
+from headrace.connectors.redis.declaration import AddressUnfit, address
 from headrace.connectors.redis.keys import Keys
 from headrace.connectors.redis.position import Log, Position, begun_anew_because, parse
 from headrace.connectors.redis.reads import Place, document, document_type, place_in, question
@@ -66,7 +66,7 @@ def test_the_address_comes_from_the_variable(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("CACHE", "redis://cache:6379/3")
     assert address("${env:CACHE}") == "redis://cache:6379/3"
     monkeypatch.delenv("CACHE")
-    with pytest.raises(UrlMissing, match="set CACHE to its address"):
+    with pytest.raises(AddressUnfit, match="set CACHE to its address"):
         address("${env:CACHE}")
 
 

@@ -20,6 +20,7 @@ from headrace.streams.settings import Settings
 from headrace.testing import TopologyDriver
 from headrace.testing.request import request
 from tests.features import shop
+from tests.features.faults import faults
 from tests.features.world import Answer, World
 
 pytest_plugins = ["tests.features.shop_steps", "tests.features.projection_steps"]
@@ -129,7 +130,7 @@ def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.Fixtu
     """A shop of its own for each scenario, which must share no root with another: elsewhere they share the shop."""
     if request.node.get_closest_marker("deployed"):
         pytest.skip("nothing is started in memory that could be refused")
-    monkeypatch.setattr(shop.faults, "folder", tmp_path / "faults", raising=False)
+    monkeypatch.setattr(faults, "folder", tmp_path / "faults", raising=False)
     world = MemoryWorld(monkeypatch)
     yield world
     roots: dict[str, set[str]] = defaultdict(set)

@@ -1,10 +1,6 @@
 """The read models of the poker room: each document is what the log says, by a fold of the test's own."""
 
-import json
 import random
-import re
-from collections import defaultdict
-from collections.abc import Callable, Iterable
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -15,204 +11,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from headrace import Event, Projector
+from headrace import Projector
 from headrace import testing as harness
 from headrace.examples import poker
 from headrace.examples.poker import history, projectors
 from headrace.examples.poker import poker_pb2 as pb
-from headrace.examples.poker.projectors import HandFacts, HandHistory, Leaderboard, PlayerCards
+from headrace.examples.poker.projectors import HandFacts, Leaderboard, PastHands, PlayerCards
 from headrace.testing import TopologyDriver
 from headrace.topology.inspection.projector import ProjectorSpec
+from tests.support.poker_documents import ALL, check, documents, logs, nothing_secret, of
 from tests.support.room_play import ANN, BOB, CY, DEEDS, FOLD, Deed, Room, Wild
 
 SAMPLE = Path(poker.__file__).with_name("sample.phhs")
-ALL: list[type[Projector[Any]]] = [PlayerCards, HandHistory, HandFacts, Leaderboard]
-CARD = re.compile(rb"(?<![0-9A-Za-z])[2-9TJQKA][cdhs](?![0-9A-Za-z])")
-Documents = dict[str, dict[str, Any]]
-
-
-# ---- what is there, and what the log says
-
-
-def documents(driver: TopologyDriver, projector: type[Projector[Any]]) -> Documents:
-    """The latest of each on the topic."""
-    found: Documents = {}
-    for record in driver.records(driver.topic(f"{projector.name}-v1", "documents")):
-        found[(record.key or b"").decode()] = json.loads(record.value or b"")
-    return found
-
-
-def logs(driver: TopologyDriver, domain: str) -> dict[str, list[Event]]:
-    """Events by root."""
-    roots = {record.headers["ce_subject"].decode() for record in driver.records(driver.topic(domain, "events"))}
-    return {root: driver.events(root, domain=domain) for root in roots}
-
-
-def of(log: Iterable[Event], *kinds: type[Any]) -> list[Any]:
-    return [event.data for event in log if isinstance(event.data, kinds)]
-
-
-def expected_card(driver: TopologyDriver, player: str, log: list[Event]) -> dict[str, Any]:
-    """By the aggregate's own fold, and its events."""
-    state = driver.state(player, "player")
-    movements = []
-    for event in log:
-        told = event.data
-        if isinstance(told, pb.PlayerRegistered):
-            continue
-        key = getattr(told, "key", "")
-        kind, sign = {
-            pb.FundsDeposited: ("deposit", 1),
-            pb.FundsWithdrawn: ("withdrawal", -1),
-            pb.FundsReserved: ("buy-in" if getattr(told, "for_table", False) else "reservation", -1),
-            pb.FundsReleased: ("release", 1),
-            pb.FundsSettled: ("cash-out", 1),
-        }[type(told)]
-        amount, balance = sign * told.amount, told.new_balance  # type: ignore[union-attr]
-        movements.append({"at": at(event), "kind": kind, "amount": amount, "key": key, "balance": balance})
-    return {
-        "name": state.name,
-        "balance": state.bankroll,
-        "reserved": dict(state.reserved),
-        "tables": dict(state.staked),
-        "movements": movements[-20:],
-    }
-
-
-def at(event: Event) -> str:
-    return event.time.replace("Z", "+00:00")
-
-
-def taken(log: list[Event]) -> list[tuple[pb.ActionTaken, str]]:
-    """Actions that stand, each with its street."""
-    board, found = 0, []
-    void = {event.number for event in of(log, pb.BetReverted)}
-    for told in of(log, pb.ActionTaken, pb.BoardDealt):
-        if isinstance(told, pb.BoardDealt):
-            board += len(told.cards)
-        elif not void or told.number not in void:
-            found.append((told, ["preflop", "", "", "flop", "turn", "river"][board]))
-    return found
-
-
-def won(state: pb.HandState) -> dict[str, int]:
-    total: dict[str, int] = defaultdict(int)
-    for pot in state.pots:
-        for share in pot.shares:
-            total[share.player] += share.amount
-    return dict(total)
-
-
-def expected_hand(driver: TopologyDriver, hand: str, log: list[Event]) -> dict[str, Any]:
-    state: pb.HandState = driver.state(hand, "hand")
-    shown: dict[str, list[str]] = {}
-    for event in of(log, pb.CardsShown):
-        shown.pop(event.player, None)
-        shown[event.player] = [card for card in event.cards if card != "??"]
-    over = [event for event in log if isinstance(event.data, pb.HandAwarded)]
-    return {
-        "table": state.table,
-        "began": at(log[0]),
-        "ended": at(over[0]) if over else "",
-        "players": [seat.player for seat in state.seats],
-        "board": list(state.board),
-        "shown": [{"player": player, "cards": cards} for player, cards in shown.items()],
-        "cards": sorted({card for cards in shown.values() for card in cards} | set(state.board)),
-        "actions": [
-            {
-                "player": action.player,
-                "street": street,
-                "kind": ["", "folded", "checked", "called", "bet", "raised"][action.kind],
-                "added": action.added,
-                "number": action.number,
-            }
-            for action, street in taken(log)
-        ],
-        "pot": sum(pot.amount for pot in state.pots),
-        "wins": [{"player": player, "amount": amount} for player, amount in won(state).items()],
-        "won_with": state.pots[0].hand if state.pots else "",
-    }
-
-
-def expected_fact(driver: TopologyDriver, hand: str, log: list[Event]) -> dict[str, Any]:
-    whole = expected_hand(driver, hand, log)
-    kinds = [action["kind"] for action in whole["actions"]]
-    last = of(log, pb.ActionTaken, pb.BetReverted)[-1:]
-    void = not last or isinstance(last[0], pb.BetReverted)
-    return {
-        **{name: whole[name] for name in ("table", "began", "ended", "pot", "won_with")},
-        "hand": hand,
-        "players": len(whole["players"]),
-        "units_per_chip": driver.state(hand, "hand").units_per_chip,
-        "min_bet": of(log, pb.HandStarted)[0].min_bet,
-        "board": "".join(whole["board"]),
-        "folds": kinds.count("folded"),
-        "checks": kinds.count("checked"),
-        "calls": kinds.count("called"),
-        "bets": kinds.count("bet"),
-        "raises": kinds.count("raised"),
-        "put_in": sum(action["added"] for action in whole["actions"]),
-        "last_action": "" if void else kinds[-1],
-        "shows": len(of(log, pb.CardsShown)),
-        "mucks": len(of(log, pb.CardsMucked)),
-        "winners": len(whole["wins"]),
-    }
-
-
-def expected_boards(driver: TopologyDriver) -> Documents:
-    hands = {hand: driver.state(hand, "hand") for hand in logs(driver, "hand")}
-    found: Documents = {}
-    for table, log in logs(driver, "table").items():
-        own = {hand: state for hand, state in hands.items() if state.table == table and state.phase == state.AWARDED}
-        seats = driver.state(table, "table").seats
-        standings = []
-        for player in {event.player for event in of(log, pb.PlayerSeated)}:
-            brought = sum(event.stack for event in of(log, pb.PlayerSeated) if event.player == player)
-            away = sum(event.stack for event in of(log, pb.PlayerLeft) if event.player == player)
-            stack = seats[player].stack if player in seats else 0
-            standings.append(
-                {
-                    "player": player,
-                    "result": stack + away - brought,
-                    "stack": stack,
-                    "brought": brought,
-                    "taken": away,
-                    "hands": sum(player in event.players for event in of(log, pb.HandSettled)),
-                    "wins": sum(player in won(state) for state in own.values()),
-                }
-            )
-        pots = [(sum(pot.amount for pot in state.pots), hand) for hand, state in own.items()]
-        largest, hand = max(pots, default=(0, ""))
-        if standings:
-            standings.sort(key=lambda one: (-one["result"], one["player"]))
-            found[table] = {"standings": standings, "largest_pot": largest, "largest_pot_hand": hand}
-    return found
-
-
-def check(driver: TopologyDriver) -> None:
-    """Every document is what the log says, and there is no other."""
-    folds: list[tuple[type[Projector[Any]], str, Callable[..., dict[str, Any]]]] = [
-        (PlayerCards, "player", expected_card),
-        (HandHistory, "hand", expected_hand),
-        (HandFacts, "hand", expected_fact),
-    ]
-    for projector, domain, fold in folds:
-        wanted = {root: fold(driver, root, log) for root, log in logs(driver, domain).items()}
-        assert documents(driver, projector) == wanted
-    assert documents(driver, Leaderboard) == expected_boards(driver)
-
-
-def nothing_secret(driver: TopologyDriver) -> None:
-    """No version of any document, at any moment, has a card that was not open by the end."""
-    open_cards: dict[bytes, set[bytes]] = defaultdict(set)
-    for hand, log in logs(driver, "hand").items():
-        for event in of(log, pb.BoardDealt, pb.CardsShown):
-            open_cards[hand.encode()] |= {card.encode() for card in event.cards}
-    for projector in ALL:
-        for record in driver.records(driver.topic(f"{projector.name}-v1", "documents")):
-            text = (record.value or b"").replace(b'"board":"', b'"board":" ')
-            text = re.sub(rb"(?<=[cdhs])(?=([2-9TJQKA][cdhs])+\")", b" ", text)  # a board in one text
-            assert set(CARD.findall(text)) <= open_cards[record.key or b""]
 
 
 # ---- real hands
@@ -231,7 +41,7 @@ def played() -> TopologyDriver:
 
 
 def test_the_documents_of_real_hands_are_what_the_log_says(played: TopologyDriver) -> None:
-    assert len(documents(played, HandHistory)) == 26
+    assert len(documents(played, PastHands)) == 26
     check(played)
 
 
@@ -247,7 +57,7 @@ def test_what_was_not_shown_is_in_no_document(played: TopologyDriver) -> None:
 
 
 def test_hands_can_be_found_by_player_card_and_pot(played: TopologyDriver) -> None:
-    found = documents(played, HandHistory)
+    found = documents(played, PastHands)
     assert all("Pluribus" in hand["players"] for hand in found.values())
     assert {hand["table"] for hand in found.values()} == set(found)
     with_ace = [name for name, hand in found.items() if "As" in hand["cards"]]
@@ -282,6 +92,17 @@ def test_a_card_of_a_player_who_comes_and_goes() -> None:
     check(room.driver)
 
 
+def test_what_is_released_is_gone_from_where_it_was() -> None:
+    """A reservation for a table, whose seat was refused, as well as any other."""
+    scenario = harness.given(PlayerCards, pb.FundsReserved(key="t", amount=4, new_balance=6, for_table=True), root=ANN)
+    scenario.when(pb.FundsReserved(key="hotel", amount=5, new_balance=1))
+    scenario.when(pb.FundsReleased(key="hotel", amount=5, new_balance=6))
+    assert (scenario.documents[ANN].tables, scenario.documents[ANN].reserved) == ({"t": 4}, {})
+    scenario.when(pb.FundsReleased(key="t", amount=4, new_balance=10))
+    assert (scenario.documents[ANN].tables, scenario.documents[ANN].reserved) == ({}, {})
+    assert [movement.kind for movement in scenario.documents[ANN].movements][-2:] == ["release", "release"]
+
+
 def test_a_card_has_no_more_than_the_last_movements() -> None:
     scenario = harness.given(PlayerCards, pb.PlayerRegistered(name="Ann"), root=ANN)
     for number in range(50):
@@ -300,12 +121,12 @@ def test_a_bet_that_the_table_does_not_take_leaves_no_trace_in_hand_and_facts() 
     room.start(ANN, BOB, CY)
     room.deal(ANN, BOB, CY)
     room.act(CY, pb.Act.BET_OR_RAISE_TO, 200)
-    hand, fact = documents(room.driver, HandHistory)["h"], documents(room.driver, HandFacts)["h"]
+    hand, fact = documents(room.driver, PastHands)["h"], documents(room.driver, HandFacts)["h"]
     assert hand["actions"] == []
     assert (fact["raises"], fact["put_in"], fact["last_action"]) == (0, 0, "")
     room.act(CY, pb.Act.BET_OR_RAISE_TO, 100)
     room.act(ANN, FOLD)
-    hand, fact = documents(room.driver, HandHistory)["h"], documents(room.driver, HandFacts)["h"]
+    hand, fact = documents(room.driver, PastHands)["h"], documents(room.driver, HandFacts)["h"]
     assert [(one["player"], one["number"]) for one in hand["actions"]] == [(CY, 2), (ANN, 3)]
     assert (fact["raises"], fact["put_in"], fact["folds"], fact["last_action"]) == (1, 100, 1, "folded")
     check(room.driver)
@@ -313,7 +134,7 @@ def test_a_bet_that_the_table_does_not_take_leaves_no_trace_in_hand_and_facts() 
 
 def test_a_card_shown_alone_is_shown_alone_and_what_is_mucked_stays_hidden() -> None:
     """The other card is known to the aggregate, and to no document."""
-    scenario = harness.given(HandHistory, pb.HandStarted(posts=[{"player": ANN}, {"player": BOB}]), root="h")
+    scenario = harness.given(PastHands, pb.HandStarted(posts=[{"player": ANN}, {"player": BOB}]), root="h")
     scenario.when(pb.CardsShown(player=ANN, cards=["Ah", "??"]))
     assert scenario.documents["h"].shown == [projectors.Shown(ANN, ["Ah"])]
     scenario.when(pb.CardsShown(player=ANN, cards=["Ah", "Kd"])).when(pb.BoardDealt(cards=["2c", "??", "3c"]))
@@ -326,7 +147,7 @@ def test_a_card_shown_alone_is_shown_alone_and_what_is_mucked_stays_hidden() -> 
 
 
 def test_a_hand_without_stakes_has_no_pot() -> None:
-    scenario = harness.given(HandHistory, pb.HandAwarded(), root="h")
+    scenario = harness.given(PastHands, pb.HandAwarded(), root="h")
     assert (scenario.documents["h"].pot, scenario.documents["h"].won_with) == (0, "")
 
 

@@ -38,6 +38,7 @@ class Table:
     seats: list[Seat] = field(default_factory=list)
     notes: dict[str, str] = field(default_factory=dict)
     tags: set[str] = field(default_factory=set)
+    blinds: tuple[int, int] = (0, 0)
     trump: Suit = Suit.CLUBS
     began: datetime | None = None
     last: Seat = field(default_factory=Seat)
@@ -51,6 +52,7 @@ WHOLE = Table(
     seats=[Seat("ann", 5), Seat("bob", 7)],
     notes={"b": "two", "a": "one"},
     tags={"z", "a"},
+    blinds=(1, 2),
     trump=Suit.HEARTS,
     began=datetime(2026, 1, 1, tzinfo=UTC),
     last=Seat("cy"),
@@ -74,6 +76,7 @@ def test_its_json_is_what_a_reader_in_any_language_expects() -> None:
         "seats": [{"player": "ann", "stack": 5}, {"player": "bob", "stack": 7}],
         "notes": {"a": "one", "b": "two"},
         "tags": ["a", "z"],
+        "blinds": [1, 2],
         "trump": "h",
         "began": "2026-01-01T00:00:00Z",
         "last": {"player": "cy", "stack": 0},
@@ -245,6 +248,10 @@ def test_a_field_may_be_called_title_or_description() -> None:
 
 def test_a_type_with_all_that_json_has_has_one() -> None:
     assert DocumentCodec(Table).fingerprint == DocumentCodec(Table).fingerprint != BASE
+
+
+def test_so_does_another_name() -> None:
+    assert DocumentCodec(make("Line", [NAME, COUNT])).fingerprint != BASE
 
 
 def test_types_inside_change_it() -> None:

@@ -7,7 +7,7 @@ import pytest
 from google.protobuf.message import Message
 
 from headrace import Aggregate, Names
-from headrace.schemas.headers import REPLY_TO, SYNC_MODE, TYPE, Headers
+from headrace.schemas.headers import REPLY_TO, SEQUENCE, SYNC_MODE, TYPE, Headers
 from headrace.schemas.headrace_v1_pb2 import Projected
 from headrace.schemas.record import Record
 from headrace.streams.steps.context import StepContext
@@ -68,6 +68,18 @@ def is_acknowledgement(headers: Headers | None) -> bool:
 
 def inbox(record: Record, document_id: str) -> Record:
     return record._replace(topic="main.pockets-v1.inbox", key=document_id.encode())
+
+
+@pytest.mark.parametrize("number", [b"", b"x", b"-7", b"9" * 30])
+def test_an_event_without_a_sound_sequence_changes_its_document_all_the_same(number: bytes) -> None:
+    cards = step("cards-v1")
+    (event,) = events(pb.Deposit(amount=1))
+    assert acknowledged(cards, event._replace(headers={**event.headers, SEQUENCE: number})) == [
+        ("cards-v1", -1, 0, False)
+    ]
+    cards.handle(event)
+    assert cards.finish(0).documents
+    assert cards.committed().failed == 0
 
 
 def test_only_an_event_whose_sender_waits_says_so() -> None:

@@ -83,8 +83,8 @@ def needy() -> type[Message]:
         name="what", number=1, type=FieldDescriptor.TYPE_STRING, label=FieldDescriptor.LABEL_REQUIRED
     )
     pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)  # type: ignore[no-untyped-call]
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("needy.Needy"))  # type: ignore[no-untyped-call,no-any-return]
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("needy.Needy"))
 
 
 Needy: Any = needy()

@@ -5,6 +5,8 @@ import os
 import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from headrace.schemas.headers import CORRELATION, ID, SOURCE, SUBJECT, TRACEPARENT, TYPE
+from headrace.schemas.record import Record
 from headrace.streams.observability.tracing import Tracing, VariableUnfit
 
 
@@ -47,3 +49,15 @@ def test_the_service_has_the_name_that_a_variable_gives(monkeypatch: pytest.Monk
     assert Tracing(exporter=InMemorySpanExporter())._provider.resource.attributes["service.name"] == "headrace"
     monkeypatch.setenv("OTEL_SERVICE_NAME", "cards")
     assert Tracing(exporter=InMemorySpanExporter())._provider.resource.attributes["service.name"] == "cards"
+
+
+def test_what_anyone_may_send_is_cut() -> None:
+    """Thousands of spans wait to be exported, and each of these headers may have a megabyte."""
+    exporter = InMemorySpanExporter()
+    tracing = Tracing(exporter=exporter)
+    headers = dict.fromkeys((ID, SOURCE, TYPE, SUBJECT, CORRELATION, TRACEPARENT), b"x" * 100_000)
+    with tracing.span("account", "group", Record("commands", 0, 0, 0, b"k" * 100_000, b"", headers)):
+        pass
+    tracing.close()
+    (span,) = exporter.get_finished_spans()
+    assert max(len(str(value)) for value in (span.attributes or {}).values()) == 1024
