@@ -8,7 +8,7 @@ from typing import Any
 from unittest.mock import patch
 
 from google.protobuf.message import Message
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headrace.schemas.changelog import QUEUE
@@ -103,7 +103,7 @@ def settle_all(step: StepUnderTest, *, discard: bool) -> None:
         seen += 1
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(stories(MESSAGES), CUTS)
 def test_documents_are_the_fold_however_batches_end(story: Story, cuts: list[tuple[int, str]]) -> None:
     """A rebuild is what was kept event by event; so is what a restart, or the log alone, makes of it."""
@@ -116,7 +116,7 @@ def test_documents_are_the_fold_however_batches_end(story: Story, cuts: list[tup
     assert step.rebuilt().documents == step.store.documents
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(stories(MESSAGES), CUTS, CUTS)
 def test_so_are_documents_that_are_fed(
     story: Story, cuts: list[tuple[int, str]], feed_cuts: list[tuple[int, str]]
@@ -128,7 +128,7 @@ def test_so_are_documents_that_are_fed(
     assert pockets.projector.rebuilt().documents == pockets.projector.store.documents
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(stories(MESSAGES), st.randoms(use_true_random=False))
 def test_roots_may_come_in_any_order(story: Story, chance: random.Random) -> None:
     """Kafka orders the events of one root, and nothing else."""
@@ -145,7 +145,7 @@ def test_roots_may_come_in_any_order(story: Story, chance: random.Random) -> Non
     assert pockets.projector.log.documents() == pockets_of(story)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(stories(MESSAGES, POISON), CUTS)
 def test_what_is_replayed_once_it_is_healed_comes_in_its_order(story: Story, cuts: list[tuple[int, str]]) -> None:
     cards = StepUnderTest(reactions.projected, "cards-v1", live_states=1)
@@ -161,7 +161,7 @@ def test_what_is_replayed_once_it_is_healed_comes_in_its_order(story: Story, cut
     assert pockets.projector.log.documents() == pockets_of(story)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(stories(MESSAGES, POISON), CUTS)
 def test_what_is_discarded_is_as_if_it_had_not_happened(story: Story, cuts: list[tuple[int, str]]) -> None:
     step = StepUnderTest(reactions.projected, "cards-v1", live_states=1)
@@ -171,7 +171,7 @@ def test_what_is_discarded_is_as_if_it_had_not_happened(story: Story, cuts: list
     assert step.log.documents() == cards_of([one for one in story if one[1] != pb.Annotated(note="poison")])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(stories(MESSAGES, POISON))
 def test_a_poisoned_event_changes_nothing_in_other_documents(story: Story) -> None:
     """And its own document is what the events before it made of it."""
