@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import signal
 import subprocess
@@ -17,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 from typer.testing import CliRunner, Result
 
@@ -32,17 +30,6 @@ from tests.support.log_timeline import timeline
 pytestmark = pytest.mark.kafka
 PROGRAM = [sys.executable, "-m", "headrace.cli.main"]
 POKER = "headrace.examples.poker:topology"
-
-
-@pytest.fixture(autouse=True)
-def undisturbed() -> Iterator[None]:
-    """What the command does to logging is undone."""
-    root, configuration = logging.getLogger(), structlog.get_config()
-    handlers, level = list(root.handlers), root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.configure(**configuration)
 
 
 @pytest.fixture

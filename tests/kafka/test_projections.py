@@ -88,7 +88,9 @@ def test_a_version_is_built_beside_the_one_that_serves(versions: WorkflowDeploym
     second.stop()
     (dropped,) = projections("drop", "cards", "2")
     prefix = f"{versions.settings.prefix}main.cards-v2."
-    assert dropped["dropped"] == [prefix + kind for kind in ("dead-letters", "documents", "inbox", "snapshots")]
+    assert dropped["dropped"] == [
+        f"deleted {prefix}{kind}" for kind in ("dead-letters", "documents", "inbox", "snapshots")
+    ]
     there = AdminClient({"bootstrap.servers": versions.settings.bootstrap}).list_topics(timeout=10).topics
     assert not [name for name in there if name.startswith(prefix)]
     execute(versions, "a", pb.Deposit(amount=1))  # the one that serves goes on

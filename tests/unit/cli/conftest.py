@@ -1,13 +1,10 @@
-"""Each test starts with none of the variables that the command reads, and leaves logging as it found it."""
+"""Each test starts with none of the variables that the command reads."""
 
-import logging
 import os
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-import structlog
 
 from headrace.testing import TopologyDriver
 from tests.support.bank import reactions
@@ -16,17 +13,11 @@ from tests.support.cli_in_memory import furnish
 
 
 @pytest.fixture(autouse=True)
-def undisturbed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No HEADRACE_… variables but for the topology; what the command does to logging is undone."""
+def undisturbed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No HEADRACE_… variables but for the topology."""
     for name in [name for name in os.environ if name.startswith("HEADRACE_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HEADRACE_TOPOLOGY", "headrace.examples.poker:topology")
-    root, configuration = logging.getLogger(), structlog.get_config()
-    handlers, level = list(root.handlers), root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.configure(**configuration)
 
 
 @pytest.fixture
