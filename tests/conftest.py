@@ -12,6 +12,13 @@ from tests.support import deadlines
 def pytest_configure(config: pytest.Config) -> None:
     """Measure before xdist starts its workers, which take the figure from the environment."""
     deadlines.slowness()
+    configure = structlog.configure
+
+    def without_cache(*arguments: object, **named: object) -> None:
+        """No logger keeps what it was bound to when it was first used: a command may have been the first."""
+        configure(*arguments, **{**named, "cache_logger_on_first_use": False})  # type: ignore[arg-type]
+
+    structlog.configure = without_cache
 
 
 @pytest.hookimpl(trylast=True)
@@ -25,17 +32,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(autouse=True)
-def logging_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What a command does to logging is undone; no logger keeps what it was bound to when it was first used."""
-    configure = structlog.configure
-
-    def without_cache(*arguments: object, **named: object) -> None:
-        configure(*arguments, **{**named, "cache_logger_on_first_use": False})  # type: ignore[arg-type]
-
-    monkeypatch.setattr(structlog, "configure", without_cache)
-    root, configuration = logging.getLogger(), structlog.get_config()
+def logging_as_at_first() -> Iterator[None]:
+    """What a command has done to logging is undone, also one that a fixture of a whole module has run."""
+    structlog.reset_defaults()
+    root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
-    configure(**configuration)
