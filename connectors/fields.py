@@ -4,6 +4,7 @@ Documents are written as JSON by msgspec, so that a moment is a text, and so is 
 """
 
 import dataclasses
+import functools
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence, Set
@@ -12,6 +13,7 @@ from datetime import date, datetime
 from enum import Enum, IntEnum
 from typing import Any
 
+from headrace.topology.inspection.signatures import base_arguments
 from headrace.topology.projector import Projector
 
 
@@ -52,21 +54,19 @@ _KINDS: tuple[tuple[type, Kind], ...] = (  # a bool is an int, and a datetime a 
 _OPEN = (Mapping, object, type(None))
 
 
+@functools.cache
 def document_type(projector: type[Projector[Any]]) -> type:
     """The dataclass or message in `Projector[…]`, the base of a class; TypeError if there is no such base."""
-    for cls in projector.__mro__:
-        for base in getattr(cls, "__orig_bases__", ()):
-            if typing.get_origin(base) is Projector:
-                (argument,) = typing.get_args(base)
-                if isinstance(argument, type):
-                    return argument
+    for argument in base_arguments(projector, Projector):
+        if isinstance(argument, type):
+            return argument
     name = projector.__name__
     raise TypeError(f"{name} names no document; write class {name}(Projector[YourDocument])")
 
 
 def document_fields(projector: type[Projector[Any]]) -> tuple[Field, ...]:
     """The fields of a projector's documents; none for a document that is no dataclass."""
-    return _fields(document_type(projector), ())
+    return _fields(document_type(projector), ())  # type: ignore[arg-type]
 
 
 def _fields(document: type, outer: tuple[type, ...]) -> tuple[Field, ...]:

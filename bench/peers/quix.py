@@ -1,14 +1,11 @@
 """Quix Streams as a process of its own, in an environment of its own, which is made when it is not there yet."""
 
-import hashlib
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from headrace.bench import environment
 from headrace.bench.processes import program
-from headrace.embedded.jars import cache_folder
 from headrace.examples.poker import poker_pb2
 from headrace.schemas import headrace_v1_pb2
 from headrace.streams.settings import Settings
@@ -19,19 +16,7 @@ _PINS = Path(__file__).with_name("quix.txt")
 
 def interpreter() -> Path:
     """The Python of that environment."""
-    digest = hashlib.sha256(_PINS.read_bytes() + sys.version.encode()).hexdigest()[:12]
-    folder = cache_folder() / f"quix-{digest}"
-    python, made = folder / "bin" / "python", folder / ".made"
-    if not made.exists():
-        for command in (
-            [sys.executable, "-m", "venv", "--clear", str(folder)],
-            [str(python), "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(_PINS)],
-        ):
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise RuntimeError(f"Quix Streams cannot be installed: {done.stdout[-1000:]}{done.stderr[-2000:]}")
-        made.touch()
-    return python
+    return environment.interpreter("quix", _PINS, "Quix Streams")
 
 
 @contextmanager

@@ -4,12 +4,11 @@ A read asks for everything in one round trip, at the place where the document wa
 whether that is still the place: then it is done, else it asks again there.
 """
 
-import functools
-import typing
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
+from headrace.connectors.fields import document_type
 from headrace.connectors.redis.keys import Keys
 from headrace.topology.partitioner import partition_of
 from headrace.topology.projector import Projector, version_name
@@ -84,14 +83,3 @@ def document(
             f"{name}/{document_id} in Redis is no {projector.__name__} document: {error}"
         ) from None
     return found
-
-
-@functools.cache
-def document_type(projector: type[Projector[Any]]) -> Any:
-    """The dataclass in `Projector[…]`; TypeError if the class names none."""
-    for cls in projector.__mro__:
-        for base in getattr(cls, "__orig_bases__", ()):
-            if typing.get_origin(base) is Projector:
-                return typing.get_args(base)[0]
-    name = projector.__name__
-    raise TypeError(f"{name} names no document; write class {name}(Projector[YourDocument])")

@@ -25,8 +25,8 @@ class Lag:
     """Whether each partition with something to do came further while it was watched."""
 
 
-def lag(settings: Settings, component: str, inputs: Iterable[PartitionId], *, watch: bool = True) -> Lag:
-    """The lag of a component in partitions of its inputs; with `watch`, look for a while whether it becomes less.
+def lag(settings: Settings, component: str, inputs: Iterable[PartitionId]) -> Lag:
+    """The lag of a component in partitions of its inputs; where there is one, look for a while whether it moves.
 
     Raises KafkaException when the brokers do not answer.
     """
@@ -40,7 +40,7 @@ def lag(settings: Settings, component: str, inputs: Iterable[PartitionId], *, wa
         return Lag(0, 0.0, moving=True)
     records = sum(end - start for start, end in behind.values())
     oldest = min(unread.values())
-    moving = not watch or _all_move(settings, group, behind)
+    moving = _all_move(settings, group, behind)
     return Lag(records, max(0.0, (now_ms() - oldest) / 1000), moving)
 
 

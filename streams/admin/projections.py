@@ -16,7 +16,7 @@ from headrace.streams.admin import dead_letters, positions
 from headrace.streams.admin.progress import await_passed, lag
 from headrace.streams.admin.serving import Serving, record, serving
 from headrace.streams.settings import Settings
-from headrace.streams.state.topic_reader import Ends, end_offsets
+from headrace.streams.state.topic_reader import Ends, PartitionId, end_offsets, partitions_of
 from headrace.topology.inspection.projector import ProjectorSpec
 from headrace.topology.projector import version_name
 from headrace.topology.topology import Topology
@@ -137,7 +137,7 @@ def switch(
             f"--domain {spec.name}`; --force switches all the same"
         )
     documents = settings.names.topic(settings.edition, spec.name, "documents")
-    ends = end_offsets(settings, [(documents, number) for number in range(_partitions(settings, documents))])
+    ends = end_offsets(settings, partitions_of(settings, documents))
     for target in targets:
         if not target.await_passed(ends, deadline):
             raise NotReady(f"{target.name} does not have all documents of {spec.name} yet; nothing was switched")
@@ -200,16 +200,9 @@ def _components(spec: ProjectorSpec) -> list[str]:
     return [*(part.name for part in spec.parts), spec.name]
 
 
-def _inputs(settings: Settings, topology: Topology, component: str) -> list[tuple[str, int]]:
+def _inputs(settings: Settings, topology: Topology, component: str) -> list[PartitionId]:
     topics = topology.inputs(component, settings.names, settings.edition)
-    return [(topic, number) for topic in topics for number in range(_partitions(settings, topic))]
-
-
-def _partitions(settings: Settings, topic: str) -> int:
-    found = AdminClient(settings.client()).list_topics(topic, timeout=10).topics[topic]
-    if found.error is not None:
-        raise KafkaException(found.error)
-    return len(found.partitions)
+    return [partition for topic in topics for partition in partitions_of(settings, topic)]
 
 
 def _dead(settings: Settings, topology: Topology, spec: ProjectorSpec) -> int:

@@ -20,17 +20,6 @@ class PositionsUnfit(RuntimeError):
     """A component's positions do not fit its topics; a person has to decide how to continue."""
 
 
-class DocumentsUnfit(PositionsUnfit):
-    """A projector's documents are not what its class now makes."""
-
-    def __init__(self, name: str, stored: str, wanted: str) -> None:
-        super().__init__(
-            f"{name}: its documents were made by another declaration ({stored}) than that of this release ({wanted}): "
-            "the document's fields have changed, or the way in which events come. Give the class the next version: it "
-            "is built beside this one, which goes on serving. `headrace projections` tells of both"
-        )
-
-
 def pack_positions(identity: Identity, partitions: int, offsets: Mapping[str, int]) -> bytes:
     """Positions as the changelog holds them."""
     found = Positions(cluster=identity.cluster, partitions=partitions)
@@ -144,4 +133,13 @@ def missing_snapshots(config: ComponentConfig, partitions: Sequence[int]) -> Pos
         f"{config.name}, partition {numbers}: {topics['snapshots']} holds no state, and {topics['events']} holds "
         "events. Sequences would begin at 0 again, and compaction would erase history. Restore the topic of snapshots "
         "from a backup, or begin with another prefix"
+    )
+
+
+def other_documents(name: str, stored: str, wanted: str) -> PositionsUnfit:
+    """The error where a projector's documents are not what its class now makes; these are the fingerprints of both."""
+    return PositionsUnfit(
+        f"{name}: its documents were made by another declaration ({stored}) than that of this release ({wanted}): "
+        "the document's fields have changed, or the way in which events come. Give the class the next version: it "
+        "is built beside this one, which goes on serving. `headrace projections` tells of both"
     )

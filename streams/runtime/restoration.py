@@ -16,7 +16,7 @@ from headrace.streams.clock import backoff
 from headrace.streams.observability.metrics import Metrics
 from headrace.streams.runtime.config import ComponentConfig
 from headrace.streams.runtime.partition import RestoreJob, rebuild
-from headrace.streams.runtime.positions import DocumentsUnfit, PositionFinder, PositionsUnfit, missing_snapshots
+from headrace.streams.runtime.positions import PositionFinder, PositionsUnfit, missing_snapshots, other_documents
 from headrace.streams.state.restore import Restorer, StaleRestore, take_changelog, take_documents, take_history
 from headrace.streams.state.topic_reader import Ends
 from headrace.streams.steps.store import StoreFailed
@@ -139,11 +139,11 @@ class Restoration:
             raise missing_snapshots(self._config, lost)
 
     def _check_documents(self, jobs: Sequence[RestoreJob]) -> None:
-        """Raise DocumentsUnfit where a projector's documents are of another type than its class now says."""
+        """Raise PositionsUnfit where a projector's documents are of another type than its class now says."""
         spec = self._config.topology.component(self._config.name)
         stored = {_entry(job, DOCUMENTS) for job in jobs} if spec.fingerprint else set()
         if other := stored - {None, spec.fingerprint.encode()}:
-            raise DocumentsUnfit(self._config.name, (other.pop() or b"").decode(), spec.fingerprint)
+            raise other_documents(self._config.name, (other.pop() or b"").decode(), spec.fingerprint)
 
     # ---- in the thread for history
 

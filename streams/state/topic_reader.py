@@ -39,10 +39,7 @@ def read(settings: Settings, topic: str, timeout: float = 60.0) -> Iterator[Mess
     Raises TimeoutError, naming the partitions that are not read to their end, when nothing comes for `timeout` seconds;
     KafkaException for an error of the brokers, such as a missing permission.
     """
-    found = AdminClient(settings.client()).list_topics(topic, timeout=10).topics[topic]
-    if found.error is not None:
-        raise KafkaException(found.error)
-    unread = end_offsets(settings, [(topic, partition) for partition in found.partitions])
+    unread = end_offsets(settings, partitions_of(settings, topic))
     config = {"group_id": f"{settings.prefix}headrace.reader", "queued_max_messages_kbytes": 64 * 1024}
     deadline = time.monotonic() + timeout
     for batch in read_to_end(settings, unread, config):
@@ -56,6 +53,14 @@ def read(settings: Settings, topic: str, timeout: float = 60.0) -> Iterator[Mess
             )
         for messages in batch.values():
             yield from messages
+
+
+def partitions_of(settings: Settings, topic: str) -> list[PartitionId]:
+    """The partitions of a topic. Raises KafkaException, also when there is no such topic."""
+    found = AdminClient(settings.client()).list_topics(topic, timeout=10).topics[topic]
+    if found.error is not None:
+        raise KafkaException(found.error)
+    return [(topic, number) for number in found.partitions]
 
 
 def read_one(settings: Settings, topic: str, partition: int, offset: int, timeout: float = 10.0) -> Message | None:

@@ -16,7 +16,6 @@ from headrace.schemas.headers import (
     Headers,
 )
 from headrace.schemas.record import Record, check, rfc3339
-from headrace.schemas.stored_event import root_of
 from headrace.streams.steps.acknowledgements import Acknowledgements
 from headrace.streams.steps.batch import Written
 from headrace.streams.steps.checks import checked_root
@@ -25,7 +24,7 @@ from headrace.streams.steps.document_cache import DocumentCache
 from headrace.streams.steps.handlers import Projections
 from headrace.streams.steps.ordered_queue import OrderedQueue
 from headrace.streams.steps.registry import runs
-from headrace.streams.steps.sender import event_id
+from headrace.streams.steps.sender import event_id, event_root
 from headrace.streams.steps.step import Step
 from headrace.streams.steps.store import Staged, Store
 from headrace.topology.inspection.projector import ProjectorSpec
@@ -108,7 +107,7 @@ class ProjectorStep(Step):
 
     def _document_id(self, record: Record) -> bytes:
         """In an inbox, a record's key is its document; on an events topic, that is the event's root."""
-        return (record.key or b"") if self._fed else _root(record)
+        return (record.key or b"") if self._fed else event_root(record)
 
     def _handled(self, record: Record, document_id: bytes) -> bool:
         """Handle one event; False if it is dead, so that later ones of its document wait."""
@@ -116,7 +115,7 @@ class ProjectorStep(Step):
 
     def _project(self, record: Record, document_id: bytes) -> None:
         live = self._cache.use(document_id, self.batch)
-        exists = self._projections.project(record, _root(record), document_id, live.document)
+        exists = self._projections.project(record, event_root(record), document_id, live.document)
         self._cache.keep(document_id, live, self.batch, exists=exists)
         self._causes[document_id] = record
         self.batch.count("accepted")
@@ -133,10 +132,6 @@ class ProjectorStep(Step):
         ]
         headers += [(name, value) for name in (CORRELATION, TRACEPARENT) if (value := event.headers.get(name))]
         return headers
-
-
-def _root(event: Record) -> bytes:
-    return event.headers.get(SUBJECT) or root_of(event.key)
 
 
 @runs(ProjectorSpec)

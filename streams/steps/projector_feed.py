@@ -2,7 +2,6 @@
 
 from headrace.schemas.headers import REPLAY_OF, SUBJECT, TYPE, Headers
 from headrace.schemas.record import Record, check
-from headrace.schemas.stored_event import root_of
 from headrace.streams.steps.acknowledgements import Acknowledgements
 from headrace.streams.steps.batch import Written
 from headrace.streams.steps.checks import checked_root
@@ -10,6 +9,7 @@ from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.handlers import Projections
 from headrace.streams.steps.ordered_queue import OrderedQueue
 from headrace.streams.steps.registry import runs
+from headrace.streams.steps.sender import event_root
 from headrace.streams.steps.step import Step
 from headrace.streams.steps.store import Staged, Store
 from headrace.topology.inspection.projector import ProjectorFeedSpec
@@ -30,18 +30,18 @@ class ProjectorFeedStep(Step):
     def attempt(self, record: Record) -> None:
         if record.topic == self._own_inbox:
             if REPLAY_OF in record.headers:
-                self._queue.settle(record, _root(record), self._handled, self._dead_letters)
+                self._queue.settle(record, event_root(record), self._handled, self._dead_letters)
         elif not self._projections.reads(record.headers.get(TYPE)):
             self._acknowledgements.add(record)
         else:
             check(record.headers)
-            if not self._queue.take(record, _root(record), self._handled):
+            if not self._queue.take(record, event_root(record), self._handled):
                 self._acknowledgements.add(record, failed=True)
 
     def refuse(self, record: Record, error: Exception, *, whole: bool = True) -> None:
         super().refuse(record, error, whole=whole)
         if whole and record.topic != self._own_inbox and self._projections.reads(record.headers.get(TYPE)):
-            self._queue.add(record, _root(record))
+            self._queue.add(record, event_root(record))
 
     def finish(self, now: int) -> Staged:
         self._acknowledgements.finish(now)
@@ -69,10 +69,6 @@ class ProjectorFeedStep(Step):
             self.outputs.append((self._inbox, record.value, document_id, partition, headers))
         self._acknowledgements.add(record, documents=len(documents))
         self.batch.count("forwarded")
-
-
-def _root(event: Record) -> bytes:
-    return event.headers.get(SUBJECT) or root_of(event.key)
 
 
 @runs(ProjectorFeedSpec)

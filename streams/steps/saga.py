@@ -4,7 +4,6 @@ from headrace.schemas.headers import SUBJECT, TYPE
 from headrace.schemas.headrace_v1_pb2 import Aborted
 from headrace.schemas.ids import IssuerRef
 from headrace.schemas.record import Record, check
-from headrace.schemas.stored_event import root_of
 from headrace.streams.steps.batch import Written
 from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.contexts import event_context
@@ -12,7 +11,7 @@ from headrace.streams.steps.errors import WorkflowAborted
 from headrace.streams.steps.handlers import decode, react
 from headrace.streams.steps.ordered_queue import OrderedQueue
 from headrace.streams.steps.registry import runs
-from headrace.streams.steps.sender import Sender
+from headrace.streams.steps.sender import Sender, event_root
 from headrace.streams.steps.step import Step
 from headrace.streams.steps.store import Store
 from headrace.topology.inspection import type_name
@@ -42,14 +41,14 @@ class SagaStep(Step):
         if event_type not in self._reactions and event_type != ABORTED:
             return
         check(record.headers)
-        root = record.headers.get(SUBJECT) or root_of(record.key)
+        root = event_root(record)
         self._queue.take(record, root, self._handled)
 
     def refuse(self, record: Record, error: Exception, *, whole: bool = True) -> None:
         super().refuse(record, error, whole=whole)
         # nothing of its root overtakes it, as behind any other dead event
         if whole and record.topic != self._inbox and record.headers.get(TYPE) in self._reactions:
-            self._queue.add(record, record.headers.get(SUBJECT) or root_of(record.key))
+            self._queue.add(record, event_root(record))
 
     def committed(self) -> Written:
         self._queue.committed()

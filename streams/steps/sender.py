@@ -20,6 +20,7 @@ from headrace.schemas.headers import (
 )
 from headrace.schemas.ids import CommandRef, IssuerRef
 from headrace.schemas.record import Record, rfc3339
+from headrace.schemas.stored_event import root_of
 from headrace.streams.steps.batch import Output
 from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.envelope import Envelope
@@ -31,6 +32,11 @@ from headrace.topology.saga import Cascade, Send
 def event_id(record: Record) -> str:
     """Source and id of an event; unique in the deployment."""
     return f"{record.headers[SOURCE].decode()}/{record.headers[ID].decode()}"
+
+
+def event_root(record: Record) -> bytes:
+    """Root of an event on its log; an event of which no header says so has it in its key."""
+    return record.headers.get(SUBJECT) or root_of(record.key)
 
 
 @dataclass(frozen=True, slots=True)

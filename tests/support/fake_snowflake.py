@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from headrace.bench import environment
 from headrace.connectors.snowflake.declaration import PLUGINS
 from headrace.embedded.jars import cache_folder, fetch_jars
 
@@ -23,19 +22,10 @@ _PROGRAM = Path(__file__).with_name("snowflake_sql.py")
 
 def interpreter() -> Path:
     """The Python of that environment; skips the test where it cannot be made."""
-    digest = hashlib.sha256(_PINS.read_bytes() + sys.version.encode()).hexdigest()[:12]
-    folder = cache_folder() / f"test-fakesnow-{digest}"
-    python, made = folder / "bin" / "python", folder / ".made"
-    if not made.exists():
-        for command in (
-            [sys.executable, "-m", "venv", "--clear", str(folder)],
-            [str(python), "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(_PINS)],
-        ):
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                pytest.skip(f"fakesnow cannot be installed: {done.stderr[-500:]}")
-        made.touch()
-    return python
+    try:
+        return environment.interpreter("test-fakesnow", _PINS, "fakesnow")
+    except RuntimeError as error:
+        pytest.skip(str(error))
 
 
 def rows_of(statements: list[str], table: str, rows: list[tuple[Any, Any]], query: str) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from headrace.topology.describe import Description, Reads, Route
 from headrace.topology.inspection.signatures import (
     Method,
     as_text,
+    base_arguments,
     by_position,
     component_name,
     instance_of,
@@ -167,13 +168,7 @@ def inspect_projector(projector: type[Projector[Any]], mistakes: list[str]) -> P
 def _document(projector: type[Projector[Any]], mistakes: list[str]) -> type[Any] | None:
     """The document in `Projector[…]`; None, and a mistake, if there is none that can be kept."""
     name = projector.__name__
-    arguments = [
-        typing.get_args(base)[0]
-        for cls in projector.__mro__
-        for base in getattr(cls, "__orig_bases__", ())
-        if typing.get_origin(base) is Projector
-    ]
-    found = arguments[0] if arguments else None
+    found = next(base_arguments(projector, Projector), None)
     if not (is_message(found) or (isinstance(found, type) and is_dataclass(found))):
         mistakes.append(f"{name}: names no document; write class {name}(Projector[YourDocument]), a dataclass")
         return None

@@ -65,15 +65,20 @@ def component_name(component: type, attribute: str, mistakes: list[str]) -> str 
 
 def state_type(component: type, declaration: type, mistakes: list[str]) -> MessageType | None:
     """The message in `declaration[…]`, the base of a class; None, and a mistake, if there is no such base."""
-    for cls in component.__mro__:
-        for base in getattr(cls, "__orig_bases__", ()):
-            if typing.get_origin(base) is declaration:
-                (argument,) = typing.get_args(base)
-                if is_message(argument):
-                    return argument
+    for argument in base_arguments(component, declaration):
+        if is_message(argument):
+            return argument
     name = component.__name__
     mistakes.append(f"{name}: names no state; write class {name}({declaration.__name__}[YourStateMessage])")
     return None
+
+
+def base_arguments(component: type, declaration: type) -> Iterator[object]:
+    """What stands in `declaration[…]` where it is a base of a class, or of its bases; the nearest first."""
+    for cls in component.__mro__:
+        for base in getattr(cls, "__orig_bases__", ()):
+            if typing.get_origin(base) is declaration:
+                yield from typing.get_args(base)
 
 
 def instance_of(component: type[T], mistakes: list[str]) -> T | None:

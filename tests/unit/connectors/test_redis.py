@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from redis.crc import key_slot
 
 from headrace import Projector
+from headrace.connectors.fields import document_type
 from headrace.connectors.redis import DocumentUnreadable, NotLoaded, Redis
 from headrace.connectors.redis.batch import MOST_BYTES, MOST_RECORDS, Batch
 from headrace.connectors.redis.declaration import AddressUnfit, address
 from headrace.connectors.redis.keys import Keys
 from headrace.connectors.redis.position import Log, Position, begun_anew_because, parse
-from headrace.connectors.redis.reads import Place, document, document_type, place_in, question
+from headrace.connectors.redis.reads import Place, document, place_in, question
 from headrace.extras import MissingExtra
 from headrace.topology.partitioner import partition_of
 from tests.unit.test_extras import forget
