@@ -183,7 +183,7 @@ class TopologyDriver:
         """The root's events in order, from a sequence on. `domain` may also name a process manager."""
         spec = self._folded(domain)
         stored = self._store(spec, root).history(root.encode(), from_sequence, 1 << 62)
-        return [Event.read(event, spec) for event in to_events(stored, from_sequence)]
+        return [one for event in to_events(stored, from_sequence) for one in Event.read(event, spec, root)]
 
     def messages(self, root: str, domain: str | type[Any] | None = None) -> list[Any]:
         """The messages of the root's events, in order."""

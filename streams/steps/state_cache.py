@@ -56,7 +56,7 @@ class StateCache:
         if snapshot.fingerprint == self._states.fingerprint:
             return CachedState(self._states.parse(snapshot.state), snapshot.sequence)
         state = self._states.new()
-        count = self._states.fold(state, self._store.history(key, 0, snapshot.sequence))
+        count = self._states.fold(state, self._store.history(key, 0, snapshot.sequence), key)
         if count != snapshot.sequence + 1:
             raise LookupError(f"{key.decode()} has {snapshot.sequence + 1} events, the log yields {count}")
         return CachedState(state, snapshot.sequence)
@@ -69,7 +69,7 @@ class StateCache:
         if not live.pending:
             self.touched.pop(key, None)
         live.state = self._load(key).state
-        self._states.fold(live.state, live.pending)
+        self._states.fold(live.state, live.pending, key, sequence - pending + 1)
 
     def events(self, key: bytes, live: CachedState, first: int, count: int | None = None) -> list[bytes]:
         """Events from `first` on, at most `count`: those in the store, then those of this batch."""
@@ -94,7 +94,7 @@ class StateCache:
         state = self._states.copy(marks[at]) if at >= 0 else self._states.new()
         while at < sequence:
             end = min(sequence, (at + 1) // _MARK_EVERY * _MARK_EVERY + _MARK_EVERY - 1)
-            self._states.fold(state, self.events(key, live, at + 1, end - at))
+            self._states.fold(state, self.events(key, live, at + 1, end - at), key, at + 1)
             at = end
             if (at + 1) % _MARK_EVERY == 0 and at <= stored and len(marks) < _MARKS:
                 marks[at] = self._states.copy(state)
