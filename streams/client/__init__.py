@@ -2,18 +2,23 @@
 
 from headrace.streams.client.client import Client
 from headrace.streams.client.errors import (
+    CascadeFailed,
+    CascadeUnknown,
     ClientNotUsable,
     OutcomeUnknown,
     ProjectionFailed,
     ProjectionUnknown,
     SendFailed,
 )
-from headrace.topology.reply import Event, Reply, Status
+from headrace.topology.reply import Event, Failure, Reply, Status
 
 __all__ = [
+    "CascadeFailed",
+    "CascadeUnknown",
     "Client",
     "ClientNotUsable",
     "Event",
+    "Failure",
     "OutcomeUnknown",
     "ProjectionFailed",
     "ProjectionUnknown",

@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
@@ -12,18 +13,19 @@ from google.protobuf.message import Message
 from opentelemetry import propagate, trace
 
 from headrace.schemas import codecs
-from headrace.schemas.headers import CORRELATION, EXPECTED, FACT, REPLY_TO, SYNC_MODE, TRACEPARENT
+from headrace.schemas.headers import CORRELATION, EXPECTED, FACT, ON_ERROR, REPLY_TO, SYNC_MODE, TRACEPARENT
 from headrace.schemas.headrace_v1_pb2 import Query, QueryResult
 from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
 from headrace.schemas.record import CloudEvent
+from headrace.streams.client.cascade_wait import CascadeWait
 from headrace.streams.client.connection import Connection, Request
 from headrace.streams.client.errors import ProjectionFailed, ProjectionUnknown
-from headrace.streams.client.projection_wait import ProjectionWait, concerned
+from headrace.streams.client.projection_wait import ProjectionWait, concerned, serving_versions
 from headrace.streams.client.serving_cache import ServingCache
 from headrace.streams.settings import Settings
 from headrace.topology.inspection import ComponentSpec, type_name
 from headrace.topology.names import source
-from headrace.topology.reply import Event, Reply, Sync
+from headrace.topology.reply import Event, OnError, Reply, SendSync, Sync
 from headrace.topology.topology import Domain, Topology
 
 _PAGE = 1000  # events asked for at once
@@ -72,22 +74,42 @@ class Client:
         correlation_id: str | None = None,
         domain: Domain = None,
         sync: Sync = "decision",
+        on_error: OnError = "fail-fast",
     ) -> Reply:
         """Send a command and wait for its answer, `timeout` seconds at most.
 
         With `sync="simple"`, wait also until the serving version of each projector that reads the domain has its
-        events. A rejection is an answer: see `Reply.status`. Raises OutcomeUnknown after the timeout; the same
-        `command_id` may then be sent again safely. Raises LookupError when no domain handles the command; with
-        `sync="simple"` ProjectionFailed if an event is dead for a projector, and ProjectionUnknown after the timeout.
+        events; with `sync="cascade"`, until everything is handled that the command leads to, time-outs aside: then
+        `on_error` says what to do about a failure. With `sync="isolated"`, no saga and no process manager reacts to its
+        events; the aggregate must permit that.
+
+        A rejection is an answer: see `Reply.status`. Raises OutcomeUnknown after the timeout; the same `command_id` may
+        then be sent again safely. Raises LookupError when no domain handles the command; with `sync="simple"`
+        ProjectionFailed if an event is dead for a projector, and ProjectionUnknown after the timeout; with
+        `sync="cascade"` CascadeFailed after a failure, if `on_error` says so, and CascadeUnknown after the timeout.
         """
         spec = self._topology.handler_of(type(command), domain)
         request = self._command(
-            spec, command, root, command_id, correlation_id, expected_sequence, reply=True, sync=sync
+            spec,
+            command,
+            root,
+            command_id,
+            correlation_id,
+            expected_sequence,
+            reply=True,
+            sync=sync,
+            on_error=on_error,
         )
-        if sync == "decision":
+        if sync in ("decision", "isolated"):
             return await self._decided(spec, request, timeout, command_id)
         deadline = asyncio.get_running_loop().time() + timeout
         recorded = await self._serving.recorded() if self._topology.projectors else {}
+        if sync == "cascade":
+            cascade = CascadeWait(self._topology, serving_versions(self._topology, recorded), on_error)
+            with self._connection.watching(request.id, cascade.take):
+                reply = await self._decided(spec, request, timeout, command_id)
+                left = deadline - asyncio.get_running_loop().time()
+                return await _settled(cascade, reply, left) if reply.accepted else reply
         wait = ProjectionWait(concerned(self._topology, recorded, spec.name))
         with self._connection.watching(request.id, wait.take):
             reply = await self._decided(spec, request, timeout, command_id)
@@ -105,13 +127,17 @@ class Client:
         command_id: str | None = None,
         correlation_id: str | None = None,
         domain: Domain = None,
+        sync: SendSync = "async",
     ) -> str:
         """Send a command without waiting for its reply, and return its id. Waits only while the send buffer is full.
 
-        If it is rejected, it goes to the dead letters. `flush` raises an error if commands were not delivered.
+        If it is rejected, it goes to the dead letters. `flush` raises an error if commands were not delivered. With
+        `sync="isolated"`, no saga and no process manager reacts to its events; the aggregate must permit that.
         """
         spec = self._topology.handler_of(type(command), domain)
-        request = self._command(spec, command, root, command_id, correlation_id, expected_sequence, reply=False)
+        request = self._command(
+            spec, command, root, command_id, correlation_id, expected_sequence, reply=False, sync=sync
+        )
         await self._connection.send(request)
         return request.id
 
@@ -213,12 +239,15 @@ class Client:
         expected_sequence: int | None,
         *,
         reply: bool,
-        sync: Sync = "decision",
+        sync: Sync | SendSync = "decision",
+        on_error: OnError = "fail-fast",
     ) -> Request:
         command_id = command_id or uuid.uuid4().hex
         extensions = {CORRELATION[3:]: correlation_id or command_id}
-        if sync != "decision":
+        if sync not in ("decision", "async"):
             extensions[SYNC_MODE[3:]] = sync
+        if sync == "cascade" and on_error != "fail-fast":
+            extensions[ON_ERROR[3:]] = on_error
         if expected_sequence is not None:
             extensions[EXPECTED[3:]] = str(expected_sequence)
         return self._request(spec, "commands", command, command_id, root, extensions, reply=reply)
@@ -270,6 +299,15 @@ async def _projected(wait: ProjectionWait, reply: Reply, seconds: float) -> None
         raise ProjectionUnknown(reply, wait.missing(sequences), seconds) from None
     if wait.failed:
         raise ProjectionFailed(reply, sorted(wait.failed))
+
+
+async def _settled(wait: CascadeWait, reply: Reply, seconds: float) -> Reply:
+    """Wait until all that an accepted command led to is handled."""
+    seconds = min(seconds, _REPEATED) if reply.already_processed else seconds
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await wait.settled()
+    return wait.result(reply, seconds)
 
 
 def _limit(size: int, settings: Settings) -> str:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from headrace.schemas.headers import SOURCE, TYPE, Headers
-from headrace.schemas.headrace_v1_pb2 import Projected, QueryResult
+from headrace.schemas.headrace_v1_pb2 import Handled, Projected, QueryResult
 from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
 from headrace.streams.client.errors import ClientNotUsable, OutcomeUnknown, SendFailed
 from headrace.streams.clock import backoff
@@ -29,7 +29,11 @@ SILENCE = 10.0
 
 Not fewer, because copies would add to the load if the engine is only busy.
 """
-_REPLY, _PROJECTED = b"headrace.v1.Reply", b"headrace.v1.Projected"
+_REPLY = b"headrace.v1.Reply"
+_REPORTS: dict[bytes, type[Projected] | type[Handled]] = {
+    b"headrace.v1.Projected": Projected,
+    b"headrace.v1.Handled": Handled,
+}
 _UNKNOWN_TOPIC = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
 _TRANSIENT = (KafkaError._MSG_TIMED_OUT, KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN)
 _OPENING = (
@@ -62,8 +66,8 @@ class Connection:
         self.reply_to = ""
         """Topic and partition for replies to this client."""
         self._calls: dict[bytes, list[_Call]] = {}
-        self._watched: dict[bytes, Callable[[Projected], None]] = {}
-        """Who counts the acknowledgements for a command, by its id."""
+        self._watched: dict[bytes, Callable[[Any], None]] = {}
+        """Who counts the reports on a command, by its id."""
         self._failed, self._failure = 0, KafkaError(KafkaError.NO_ERROR)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
@@ -148,8 +152,8 @@ class Connection:
                 del self._calls[key]
 
     @contextmanager
-    def watching(self, command_id: str, take: Callable[[Projected], None]) -> Iterator[None]:
-        """Give acknowledgements for a command to `take`, on the event loop."""
+    def watching(self, command_id: str, take: Callable[[Any], None]) -> Iterator[None]:
+        """Give each Projected or Handled of a command to `take`, on the event loop."""
         key = command_id.encode()
         self._watched[key] = take
         try:
@@ -232,9 +236,9 @@ class Connection:
         for message in messages:
             headers = headers_of(message)
             value = message.value() or b""
-            if headers.get(TYPE) == _PROJECTED:
+            if (report := _REPORTS.get(headers.get(TYPE, b""))) is not None:
                 if take := self._watched.get(message.key() or b""):
-                    take(Projected.FromString(value))
+                    take(report.FromString(value))
                 continue
             answer = WireReply.FromString(value) if headers.get(TYPE) == _REPLY else QueryResult.FromString(value)
             source = (headers.get(SOURCE) or b"").decode()

@@ -46,6 +46,24 @@ class ProjectionFailed(RuntimeError):
         self.reply, self.projectors = reply, list(projectors)
 
 
+class CascadeUnknown(TimeoutError):
+    """The command was accepted; whether all that it leads to is handled is not known. `reply` is its answer."""
+
+    def __init__(self, reply: Reply, missing: Sequence[str], seconds: float) -> None:
+        why = "it was decided before, and is not reported again" if reply.already_processed else "it goes on"
+        some = "; ".join(missing[:5]) + (f"; and {len(missing) - 5} more" if len(missing) > 5 else "")
+        super().__init__(f"after {seconds:g} s not all that follows from {reply.root} is handled ({why}): {some}")
+        self.reply, self.missing = reply, list(missing)
+
+
+class CascadeFailed(RuntimeError):
+    """The command was accepted, and something that it led to was rejected or is dead. `reply` has its failures."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(str(reply.failures[0]))
+        self.reply = reply
+
+
 class SendFailed(RuntimeError):
     """The brokers did not accept some of what was sent."""
 

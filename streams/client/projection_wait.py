@@ -9,14 +9,15 @@ from headrace.topology.inspection.projector import ProjectorSpec
 from headrace.topology.topology import Topology
 
 
+def serving_versions(topology: Topology, serving: Mapping[str, int]) -> list[ProjectorSpec]:
+    """The version of each projector that serves; `serving` has those that are recorded."""
+    found = [versions.get(serving.get(name, next(iter(versions)))) for name, versions in topology.projectors.items()]
+    return [spec for spec in found if spec is not None]
+
+
 def concerned(topology: Topology, serving: Mapping[str, int], domain: str) -> list[ProjectorSpec]:
-    """The serving versions of the projectors that read a domain's events; `serving` has those that are recorded."""
-    found = []
-    for name, versions in topology.projectors.items():
-        spec = versions.get(serving.get(name, next(iter(versions))))
-        if spec is not None and domain in spec.sources.values():
-            found.append(spec)
-    return found
+    """Those of them that read a domain's events."""
+    return [spec for spec in serving_versions(topology, serving) if domain in spec.sources.values()]
 
 
 class ProjectionWait:

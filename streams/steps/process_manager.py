@@ -9,9 +9,20 @@ from collections.abc import Sequence
 from google.protobuf.message import Message
 
 from headrace.schemas.changelog import inbox_result_key
-from headrace.schemas.headers import CORRELATION, DISCARD, ID, PATH, REPLAY_OF, SOURCE, TRACEPARENT, TYPE
+from headrace.schemas.headers import (
+    CORRELATION,
+    DISCARD,
+    ID,
+    ON_ERROR,
+    PATH,
+    REPLAY_OF,
+    REPORT_TO,
+    SOURCE,
+    TRACEPARENT,
+    TYPE,
+)
+from headrace.schemas.headrace_v1_pb2 import Follows, Reply
 from headrace.schemas.headrace_v1_pb2 import Rejection as WireRejection
-from headrace.schemas.headrace_v1_pb2 import Reply
 from headrace.schemas.ids import IssuerRef
 from headrace.schemas.record import Record, check
 from headrace.streams.steps import compensation
@@ -31,6 +42,7 @@ from headrace.streams.steps.state_cache import CachedState, StateCache
 from headrace.streams.steps.state_reads import StateReads, Waiting
 from headrace.streams.steps.step import Step
 from headrace.streams.steps.store import Staged, Store
+from headrace.streams.steps.sync_modes import reported_to
 from headrace.streams.steps.timers import Timers, timer_name
 from headrace.topology.aggregate import Flag
 from headrace.topology.context import RootState, StateOf
@@ -129,24 +141,25 @@ class ProcessManagerStep(Step):
         name = inbox_result_key(root, event_id(record).encode())
         if self._deduplication.known(name, record) is not None:
             self.batch.count("repeated")
+            self._reports.add(record)
             return True
-        kept = False
+        kept, follows, sends = False, list[Follows](), list[object]()
         if record.headers[TYPE] == REJECTION:
-            where, items, kept = self._compensate(record, root, live)
-            self._stage(record, root, live, where, items)
+            where, items, kept, follows = self._compensate(record, root, live)
+            follows += self._stage(record, root, live, where, items, sends)
         elif self._events.reads(record.headers):
             events = self._meant(record, self._events.read(record, root))
             if not events:
                 self.batch.count("ignored")
+                self._reports.add(record)
                 return True
             try:
                 states = self._read_states(record, root, live, events)
             except Waiting:  # the queries for the states are staged, and stay so
                 return False
-            sent = 0
             for event in events:
                 where, items = self._items(record, root, live, event, states)
-                sent = self._stage(record, root, live, where, items, sent)
+                follows += self._stage(record, root, live, where, items, sends)
         else:
             kinds = ", ".join(self._spec.reactions)
             name_of = record.headers[TYPE].decode()
@@ -155,10 +168,12 @@ class ProcessManagerStep(Step):
                 record, LookupError(f"{self._spec.class_name} reacts to no {name_of} any more; it reacts to: {kinds}")
             )
         self.batch.count("accepted")
+        follows += self._sender.follows(record, sends)
         if kept:  # handled again if its dead letter is replayed; nothing waits for it
             self._deduplication.rejected(name, record, Reply())
         else:
             self._deduplication.accepted(name, record, live.sequence, 0)
+            self._reports.add(record, follows=follows)
         return True
 
     def _meant(self, record: Record, events: Sequence[Message]) -> Sequence[Message]:
@@ -190,12 +205,22 @@ class ProcessManagerStep(Step):
         return reaction.where, items
 
     def _stage(
-        self, record: Record, root: bytes, live: CachedState, where: str, items: tuple[object, ...], index: int = 0
-    ) -> int:
-        """Apply and stage what a reaction has yielded, in that order; `index` counts the commands of one event."""
+        self,
+        record: Record,
+        root: bytes,
+        live: CachedState,
+        where: str,
+        items: tuple[object, ...],
+        sends: list[object],
+    ) -> list[Follows]:
+        """Apply and stage what a reaction has yielded, in that order; returns the events that follow, for a report.
+
+        `sends` has all commands that the record has led to so far; those of this reaction are added.
+        """
         events = self._states.events(tuple(item for item in items if isinstance(item, Message)), where)
         cause = event_id(record)
-        self._writer.write(record, root, live, events, cause.encode(), root)
+        first = live.sequence + 1
+        self._writer.write(record, root, live, events, cause.encode(), root, waits=reported_to(record))
         sent = _of_root(record, root)
         reject_to = IssuerRef(self._spec.name, root.decode())
         for item in items:
@@ -204,17 +229,22 @@ class ProcessManagerStep(Step):
             elif isinstance(item, Cancel):
                 self._timers.cancel(root, item.name.encode())
             elif not isinstance(item, Message):
-                self.outputs.append(self._sender.command(where, sent, item, index, reject_to))
+                self.outputs.append(self._sender.command(where, sent, item, len(sends), reject_to))
                 self.batch.count("sends")
-                index += 1
-        return index
+                sends.append(item)
+        if REPORT_TO not in record.headers:
+            return []
+        return self._reports.events(root.decode(), first, [name for name, _, _ in events])
 
     # ---- rejected commands
 
-    def _compensate(self, record: Record, root: bytes, live: CachedState) -> tuple[str, tuple[object, ...], bool]:
+    def _compensate(
+        self, record: Record, root: bytes, live: CachedState
+    ) -> tuple[str, tuple[object, ...], bool, list[Follows]]:
         """Call the process's own compensation; without one, notify the aggregate whose event caused the command.
 
-        Returns the method's name for error texts, what it yielded, and whether the rejection is kept for a person.
+        Returns the method's name for error texts, what it yielded, whether the rejection is kept for a person, and what
+        follows if it is passed on.
         """
         rejection = decode(record, WireRejection)
         where = f"{self._spec.class_name}'s compensation of {rejection.command_type}"
@@ -222,16 +252,16 @@ class ProcessManagerStep(Step):
         self.batch.count("compensations")
         if handler is None:
             self.outputs.append(compensation.passed_on(record, rejection, self._context, self._aggregates))
-            return where, (), False
+            return where, (), False, compensation.passed_to(record, rejection)
         answer = self._deciders.compensate(handler, live.state, rejection, -1)
         if not isinstance(answer, Flag):
-            return where, answer, False
+            return where, answer, False, []
         outcome = compensation.flagged(self._spec.class_name, rejection, answer, -1)
         if outcome.dead:
             self._fail_for_good(record, outcome.dead)
         if outcome.escalated:
             self.batch.staged.escalations.append(compensation.escalation(rejection, root, record.headers))
-        return where, outcome.events, outcome.dead is not None
+        return where, outcome.events, outcome.dead is not None, []
 
     # ---- dead letters
 
@@ -250,7 +280,7 @@ class ProcessManagerStep(Step):
 
 def _of_root(record: Record, root: bytes) -> Record:
     """The record with the process's root as its correlation id, which is passed on to commands."""
-    kept = {name: record.headers[name] for name in (TRACEPARENT, PATH) if name in record.headers}
+    kept = {name: record.headers[name] for name in (TRACEPARENT, PATH, REPORT_TO, ON_ERROR) if name in record.headers}
     ids = {SOURCE: record.headers[SOURCE], ID: record.headers[ID], CORRELATION: root}
     return record._replace(headers={**kept, **ids})
 

@@ -1,9 +1,7 @@
 """The step of a saga: events of its source become commands for others; no event overtakes a dead one of its root."""
 
-from itertools import count
-
-from headrace.schemas.headers import SUBJECT, TYPE
-from headrace.schemas.headrace_v1_pb2 import Aborted
+from headrace.schemas.headers import SUBJECT, SYNC_MODE, TYPE
+from headrace.schemas.headrace_v1_pb2 import Aborted, Reply
 from headrace.schemas.ids import IssuerRef
 from headrace.schemas.record import Record, check
 from headrace.streams.steps.batch import Written
@@ -17,6 +15,7 @@ from headrace.streams.steps.registry import runs
 from headrace.streams.steps.sender import Sender, event_root
 from headrace.streams.steps.step import Step
 from headrace.streams.steps.store import Store
+from headrace.streams.steps.sync_modes import ISOLATED
 from headrace.topology.inspection import type_name
 from headrace.topology.inspection.saga import SagaSpec
 from headrace.topology.topology import Topology
@@ -45,7 +44,12 @@ class SagaStep(Step):
         if not self._events.reads(record.headers) and record.headers.get(TYPE) != ABORTED:
             return
         check(record.headers)
+        if record.headers.get(SYNC_MODE) == ISOLATED:
+            self.batch.count("ignored")
+            return
         root = event_root(record)
+        if self._queue.holds(root):
+            self._reports.add(record, status=Reply.FAILED, reason=f"it waits behind a dead event of {root.decode()}")
         self._queue.take(record, root, self._handled)
 
     def refuse(self, record: Record, error: Exception, *, whole: bool = True) -> None:
@@ -71,14 +75,16 @@ class SagaStep(Step):
     def _react(self, record: Record, root: bytes) -> None:
         if record.headers[TYPE] == ABORTED:
             raise WorkflowAborted(f"{root.decode()} was aborted: {Aborted.FromString(record.value or b'').reason}")
-        reject_to, index = IssuerRef(self._spec.source, root.decode()), count()
+        reject_to, sends = IssuerRef(self._spec.source, root.decode()), list[object]()
         for event in self._events.read(record, root):
             reaction = self._reactions[event.__class__]
             context = (event_context(record, root, self._context.edition),) if reaction.wants_context else ()
             for send in react(reaction, (event, *context), self._context.pause):
-                self.outputs.append(self._sender.command(reaction.where, record, send, next(index), reject_to))
+                self.outputs.append(self._sender.command(reaction.where, record, send, len(sends), reject_to))
                 self.batch.count("sends")
+                sends.append(send)
         self.batch.count("accepted")
+        self._reports.add(record, follows=self._sender.follows(record, sends))
 
 
 @runs(SagaSpec)
