@@ -65,7 +65,8 @@ def given(
     projects these events of `root`.
 
     A process manager's root is the correlation id. `now` is the time of inputs until the test sets another. With
-    `upcasters`, events may be of types of older releases or, as `OfVersion`, of older versions. Raises TopologyError if the declaration of the component is wrong, LookupError if it does not apply an event.
+    `upcasters`, events may be of types of older releases or, as `OfVersion`, of older versions. Raises TopologyError
+    if a declaration is wrong, LookupError if the component does not apply an event.
     """
     spec = with_upcasters(spec_of(component), upcasters)
     alone = Alone(spec)

@@ -44,6 +44,11 @@ def written(event: PastEvent, spec: ComponentSpec, domain: str) -> tuple[EventSc
     return *schema_of(event, NO_UPCASTERS), domain
 
 
+def lifted(schema: EventSchema, spec: ComponentSpec) -> bool:
+    """Whether an upcaster of a component's sources takes events of a schema."""
+    return any(schema.key in chain.old for chain in spec.source_upcasters.values())
+
+
 def history(spec: ComponentSpec, root: bytes, events: Iterable[PastEvent], time: int) -> Staged:
     """What the store holds for a root with these events; LookupError for an event that `spec` does not apply."""
     staged, sequence = Staged(), -1
@@ -51,7 +56,8 @@ def history(spec: ComponentSpec, root: bytes, events: Iterable[PastEvent], time:
         if not isinstance(event, PastEvent):
             raise TypeError(f"given({spec.class_name}, …) takes events, which are protobuf messages; got {event!r}")
         schema, message = schema_of(event, spec.upcasters)
-        if schema.key not in spec.upcasters.old and schema.type not in spec.appliers:
+        current = schema == spec.upcasters.newest(schema.type) and schema.type in spec.appliers
+        if not current and schema.key not in spec.upcasters.old:
             raise LookupError(f"{spec.class_name} applies no {schema}; it applies: {', '.join(spec.appliers)}")
         data = message.SerializeToString()
         stored = StoredEvent(schema.key, rfc3339(time).encode(), b"given", b"given", b"", b"", data)

@@ -22,7 +22,7 @@ from headrace.streams.steps.handlers import Projections
 from headrace.streams.steps.step import Step
 from headrace.testing.alone import NAMES, Alone
 from headrace.testing.comparison import comparison
-from headrace.testing.history import PastEvent, written
+from headrace.testing.history import PastEvent, lifted, written
 from headrace.testing.request import raw, since_epoch
 from headrace.topology.inspection.projector import ProjectorSpec
 from headrace.topology.names import MAIN, source
@@ -57,8 +57,8 @@ class ProjectionScenario(Generic[D]):
         Raises what would otherwise become a dead letter, and LookupError for an event that the projector does not read.
         """
         self._root, self._now = root or self._root, now or self._now
-        schema, _, domain = written(event, self._spec, _DOMAIN)
-        if schema.type not in self._spec.projections and domain not in self._spec.source_upcasters:
+        schema, _, _ = written(event, self._spec, _DOMAIN)
+        if schema.type not in self._spec.projections and not lifted(schema, self._spec):
             known = ", ".join(self._spec.projections)
             raise LookupError(f"{self._spec.class_name} projects no {schema}; it projects: {known}")
         happened = _Happened(self._root, event, self._sequences[self._root], self._now)
@@ -126,12 +126,13 @@ class ProjectionScenario(Generic[D]):
         topic = NAMES.topic(MAIN, *((self._spec.name, "inbox") if self._spec.fed else (domain, "events")))
         key, time = event_key(root, sequence).encode(), since_epoch(now)
         record = Record(topic, 0, len(self._happened), time, key, about.data, raw(about.headers()))
+        if not self._projections.reads(record.headers):  # an old event that becomes none of those it projects
+            return
         documents = self._projections.keys(record, root.encode())
         if documents != self._projections.keys(record, root.encode()):
-            raise HandlerError(
-                f"key= for {schema} in {self._spec.class_name} names other documents each time; let it depend on the "
-                "event alone"
-            )
+            known = self._spec.projections.get(schema.type)
+            where = known.where if known else f"{self._spec.class_name} for {schema}"
+            raise HandlerError(f"key= of {where} names other documents each time; let it depend on the event alone")
         for document_id in documents:
             one = record._replace(key=document_id) if self._spec.fed else record
 

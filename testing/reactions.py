@@ -24,7 +24,7 @@ from headrace.streams.steps.step import Step
 from headrace.testing.alone import NAMES, Alone, rejection
 from headrace.testing.clock import due_next
 from headrace.testing.comparison import check_state, comparison
-from headrace.testing.history import PastEvent, history, written
+from headrace.testing.history import PastEvent, history, lifted, written
 from headrace.testing.request import raw, since_epoch
 from headrace.topology.aggregate import Flag
 from headrace.topology.context import RootState, StateOf
@@ -69,7 +69,7 @@ class _Yields:
         spec = self._alone.spec
         schema, message, domain = written(event, spec, domain)
         reactions: Iterable[str] = getattr(spec, "reactions", ())
-        if schema.type not in reactions and domain not in spec.source_upcasters:
+        if schema.type not in reactions and not lifted(schema, spec):
             raise LookupError(f"{spec.class_name} reacts to no {schema}; it reacts to: {', '.join(reactions)}")
         sequence, self._inputs = self._inputs, self._inputs + 1
         return CloudEvent(

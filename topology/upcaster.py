@@ -28,7 +28,7 @@ def upcasts(function: Any = None, *, version: int | None = None, makes: int | No
     All events that a method returns have the sequence of the old one. Without `version` the old type is one that is no
     longer written. `version` is for a type that is still written, and whose meaning has changed: the method takes
     events of that version, and an event of the same type that it returns has the next one. `makes` says which version
-    the events of another type have that it returns; it is required if there are several.
+    the events have that it returns of another type; it is required if that type has several.
     """
     found = Mark("upcasts", version=version, makes=makes)
     return mark(function, found) if function is not None else lambda f: mark(f, found)

@@ -24,7 +24,7 @@ class Link:
     version: int | None
     """Of the events that it takes; None for a type that is no longer written: the newest one."""
     makes: int | None
-    """Version of the events of other types that it returns."""
+    """Version of the events that it returns of other types that have several."""
     call: Callable[[Any], object]
     results: tuple[MessageType, ...]
     where: str
@@ -60,7 +60,7 @@ class UpcasterChain:
         name = result.DESCRIPTOR.full_name
         if result is link.message and link.version is not None:
             return EventSchema(name, link.version + 1)
-        return EventSchema(name, link.makes or 1)
+        return EventSchema(name, link.makes or 1) if name in self.versions else EventSchema(name)
 
     def outcomes(self, schema: EventSchema) -> frozenset[str]:
         """Names of today's types that events of a schema may become."""

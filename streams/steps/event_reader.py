@@ -17,7 +17,7 @@ from headrace.topology.upcaster_chain import NO_UPCASTERS, UpcasterChain
 PROTOBUF = codecs.PROTOBUF.encode()
 Parse = Callable[[bytes], Message]
 M = TypeVar("M", bound=Message)
-_Read = Callable[[Record, bytes], Sequence[Message]]
+_Read = Callable[[Record], Sequence[Message]]
 
 
 class EventReader:
@@ -65,7 +65,7 @@ class EventReader:
             return _component(headers) in self._by_source[key]
         return name in self._types and key != name
 
-    def read(self, record: Record, root: bytes) -> Sequence[Message]:
+    def read(self, record: Record) -> Sequence[Message]:
         """The messages of today that an event is, of those that the component has a method for.
 
         Raises DecodeError for wrong bytes, UpcastFailed, and LookupError for a version that is not known here.
@@ -73,7 +73,7 @@ class EventReader:
         headers = record.headers
         entry = self._current.get(headers[TYPE])
         if entry is None or DATA_SCHEMA in headers:
-            return self._other(record, root)
+            return self._other(record)
         message, parse = entry
         content_type = headers.get(CONTENT_TYPE)
         if content_type is None or content_type == PROTOBUF:
@@ -83,13 +83,13 @@ class EventReader:
                 pass  # `decode` raises the same with a better text
         return (decode(record, message),)
 
-    def _other(self, record: Record, root: bytes) -> Sequence[Message]:
+    def _other(self, record: Record) -> Sequence[Message]:
         """An event that is one of several versions, or that has to be lifted."""
         key = schema_key(record.headers)
         if (entry := self._current.get(key)) is not None:
             return (decode(record, entry[0]),)
         if (read := self._by_source.get(key, {}).get(_component(record.headers))) is not None:
-            return read(record, root)
+            return read(record)
         raise LookupError(f"{parse_key(key)} is not known here; a newer release may have written it")
 
 
@@ -103,7 +103,7 @@ def _component(headers: Mapping[str, bytes]) -> bytes:
 
 
 def _plain(message: MessageType) -> _Read:
-    return lambda record, root: (decode(record, message),)
+    return lambda record: (decode(record, message),)
 
 
 def _lifting(chain: UpcasterChain, key: bytes, wanted: set[str]) -> _Read:
@@ -114,15 +114,14 @@ def _lifting(chain: UpcasterChain, key: bytes, wanted: set[str]) -> _Read:
 
     lift = chain.lifting(schema, take)
 
-    def read(record: Record, root: bytes) -> Sequence[Message]:
+    def read(record: Record) -> Sequence[Message]:
         found: list[Message] = []
         try:
             lift(found, decode(record, link.message))
         except UpcastFailed as failed:
             number = record.headers.get(SEQUENCE, b"")
-            raise failed.at(
-                root.decode(errors="replace"), int(number) if number.isdigit() else -1
-            ) from failed.__cause__
+            sequence = int(number) if number.isdigit() else -1
+            raise failed.at(event_root(record).decode(errors="replace"), sequence) from failed.__cause__
         return found
 
     return read

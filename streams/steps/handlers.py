@@ -266,7 +266,7 @@ class Projections:
 
     def events(self, record: Record, root: bytes, document_id: bytes) -> Sequence[Message]:
         """What an event of a root is today, as far as it concerns a document."""
-        events = self._events.read(record, root)
+        events = self._events.read(record)
         if len(events) > 1 and self._fed:  # one may concern this document, and another one another
             return [event for event in events if document_id in self._keys(record, root, event)]
         return events
@@ -287,7 +287,7 @@ class Projections:
 
     def keys(self, record: Record, root: bytes) -> list[bytes]:
         """Ids of the documents that an event of a root concerns, each once."""
-        events = self._events.read(record, root)
+        events = self._events.read(record)
         return list(dict.fromkeys(key for event in events for key in self._keys(record, root, event)))
 
     def _keys(self, record: Record, root: bytes, event: Message) -> list[bytes]:

@@ -148,7 +148,7 @@ class ProcessManagerStep(Step):
             where, items, kept, follows = self._compensate(record, root, live)
             follows += self._stage(record, root, live, where, items, sends)
         elif self._events.reads(record.headers):
-            events = self._meant(record, self._events.read(record, root))
+            events = self._meant(record, self._events.read(record))
             if not events:
                 self.batch.count("ignored")
                 self._reports.add(record)

@@ -76,7 +76,7 @@ class SagaStep(Step):
         if record.headers[TYPE] == ABORTED:
             raise WorkflowAborted(f"{root.decode()} was aborted: {Aborted.FromString(record.value or b'').reason}")
         reject_to, sends = IssuerRef(self._spec.source, root.decode()), list[object]()
-        for event in self._events.read(record, root):
+        for event in self._events.read(record):
             reaction = self._reactions[event.__class__]
             context = (event_context(record, root, self._context.edition),) if reaction.wants_context else ()
             for send in react(reaction, (event, *context), self._context.pause):

@@ -103,25 +103,27 @@ def _check_steps(domain: str, chain: UpcasterChain, mistakes: list[str]) -> None
                     f"marked @upcasts(version={version})"
                 )
     for link in chain.links:
-        for result in link.results:
-            _check_version(chain, link, chain.made(link, result), mistakes)
+        _check_makes(chain, link, mistakes)
     for schema, link in taken.items():
         if (loop := _loop(chain, schema)) is not None:
             mistakes.append(
-                f"{link.where}: leads back to what it takes: {loop}; for a new meaning of a type that is still written, "
-                "say which version it takes: @upcasts(version=1)"
+                f"{link.where}: leads back to what it takes: {loop}; for a new meaning of a type that is still "
+                "written, say which version it takes: @upcasts(version=1)"
             )
             return
 
 
-def _check_version(chain: UpcasterChain, link: Link, made: EventSchema, mistakes: list[str]) -> None:
-    newest = chain.newest(made.type)
-    if made.type != type_name(link.message) and link.makes is None and newest.version > 1:
-        mistakes.append(
-            f"{link.where}: makes {made.type}, which has {newest.version} versions; say which one: @upcasts(makes=1)"
-        )
-    elif made.version > newest.version:
-        mistakes.append(f"{link.where}: makes {made}, whose newest version is {newest.version}")
+def _check_makes(chain: UpcasterChain, link: Link, mistakes: list[str]) -> None:
+    names = [type_name(result) for result in link.results if result is not link.message or link.version is None]
+    several = {name: chain.versions[name] for name in names if name in chain.versions}
+    if link.makes is not None and not several:
+        made = ", ".join(names) or "no other type"
+        mistakes.append(f"{link.where}: makes={link.makes} means nothing, as it makes {made}, without several versions")
+    for name, newest in several.items():
+        if link.makes is None:
+            mistakes.append(f"{link.where}: makes {name}, which has {newest} versions; say which: @upcasts(makes=1)")
+        elif link.makes > newest:
+            mistakes.append(f"{link.where}: makes version {link.makes} of {name}, whose newest one is {newest}")
 
 
 def _check_applied(chain: UpcasterChain, spec: ComponentSpec, mistakes: list[str]) -> None:
