@@ -293,12 +293,19 @@ class TopologyDriver:
         return self._stores[spec.name][partition_of(root.encode(), self._partitions)]
 
     def _append(
-        self, topic: str, value: bytes | None, key: bytes | str | None, partition: int, headers: Headers
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | str | None,
+        partition: int,
+        headers: Headers,
+        time: int | None = None,
     ) -> None:
         offset = self._offsets[topic, partition]
         self._offsets[topic, partition] += 1
         key = key.encode() if isinstance(key, str) else key
-        record = Record(topic, partition, offset, self.clock.milliseconds, key, value, *split_headers(sent(headers)))
+        time = self.clock.milliseconds if time is None else time
+        record = Record(topic, partition, offset, time, key, value, *split_headers(sent(headers)))
         self._log[topic].append(record)
         if topic in self._workers:
             self._due.append(record)
@@ -331,6 +338,7 @@ class TopologyDriver:
 
     def _handle(self, record: Record, name: str, step: Step, store: MemoryStore, *, timed: bool = False) -> None:
         handle = step.fire if timed else step.handle
+        step.begin(self.clock.milliseconds)
         if step.looks_ahead:
             step.ahead([record])
         handle(record)
@@ -338,12 +346,14 @@ class TopologyDriver:
             staged = step.finish(self.clock.milliseconds)
         except SnapshotTooLarge:
             step.rolled_back()
+            step.begin(self.clock.milliseconds)
             step.enforce_state_size = True
             handle(record)
             staged = step.finish(self.clock.milliseconds)
             step.enforce_state_size = False
         for topic, value, key, partition, headers in step.outputs:
-            self._append(topic, value, key, partition, headers or [])
+            time = step.recorded if topic.endswith(".events") else None
+            self._append(topic, value, key, partition, headers or [], time)
         store.put(staged)
         self.escalations.extend(staged.escalations)
         self.counts[name].update(step.committed()._asdict())

@@ -23,11 +23,14 @@ def history(spec: ComponentSpec, root: bytes, events: Iterable[Message], time: i
             raise LookupError(f"{spec.class_name} applies no {name}; it applies: {', '.join(spec.appliers)}")
         data = event.SerializeToString()
         spec.appliers[name].call(state, event.FromString(data))
-        stored = StoredEvent(name.encode(), rfc3339(time).encode(), b"given", b"given", b"", b"", data)
+        stored = StoredEvent(name.encode(), b"%d" % time, rfc3339(time).encode(), b"given", b"given", b"", b"", data)
         staged.history.append((root, sequence, stored.pack()))
     if sequence >= 0:
         snapshot = Snapshot(
-            sequence=sequence, state=state.SerializeToString(), fingerprint=fingerprint(spec.state_type)
+            sequence=sequence,
+            state=state.SerializeToString(),
+            fingerprint=fingerprint(spec.state_type),
+            recorded=time,
         )
         staged.snapshots[root] = snapshot.SerializeToString()
     return staged

@@ -115,7 +115,7 @@ class States:
                 event = applier.message()
                 parsers[name.encode()] = (event.ParseFromString, event, applier.call)
             for value in chunk:
-                type_name, _, _, _, _, content_type, data = value.split(b"\0", 6)
+                type_name, _, _, _, _, _, content_type, data = value.split(b"\0", 7)
                 try:
                     parse, event, apply = parsers[type_name]
                 except KeyError:
