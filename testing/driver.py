@@ -18,14 +18,13 @@ from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
 from headrace.schemas.ids import ReplyTarget
 from headrace.schemas.record import Record, split_headers
 from headrace.schemas.stored_event import to_events
-from headrace.streams.client.cascade_wait import CascadeWait
-from headrace.streams.client.errors import ProjectionFailed
-from headrace.streams.client.projection_wait import ProjectionWait, concerned, serving_versions
 from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.dead_letters import reference, settling, to_record
 from headrace.streams.steps.errors import SnapshotTooLarge
 from headrace.streams.steps.registry import make_step
 from headrace.streams.steps.step import Step
+from headrace.streams.waits.cascade import CascadeWait
+from headrace.streams.waits.projections import ProjectionWait, concerned, serving_versions
 from headrace.testing.clock import Y2K, Clock, due_next
 from headrace.testing.memory_store import MemoryStore
 from headrace.testing.request import request, sent
@@ -313,8 +312,7 @@ class TopologyDriver:
         for record in self._log[self._names.replies][seen:]:
             if record.headers[TYPE] == PROJECTED and record.key == reply.command_id.encode():
                 wait.take(Projected.FromString(record.value or b""))
-        if wait.failed:
-            raise ProjectionFailed(reply, sorted(wait.failed))
+        wait.check(reply, 0)
 
     def _folded(self, domain: str | type[Any] | None) -> ComponentSpec:
         if domain is None:
