@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from headrace.topology import Aggregate as Aggregate
     from headrace.topology import Cancel as Cancel
     from headrace.topology import Cascade as Cascade
+    from headrace.topology import CascadeCompensation as CascadeCompensation
     from headrace.topology import Context as Context
     from headrace.topology import Deleted as Deleted
     from headrace.topology import Event as Event
@@ -61,6 +62,7 @@ __all__ = [
     "Aggregate",
     "Cancel",
     "Cascade",
+    "CascadeCompensation",
     "Client",
     "Context",
     "Deleted",

@@ -95,6 +95,44 @@ class Projected(_message.Message):
     failed: bool
     def __init__(self, component: _Optional[str] = ..., sequence: _Optional[int] = ..., documents: _Optional[int] = ..., failed: _Optional[bool] = ...) -> None: ...
 
+class Handled(_message.Message):
+    __slots__ = ("component", "record", "status", "root", "type", "reason", "code", "follows", "documents", "first", "undo", "undo_at")
+    COMPONENT_FIELD_NUMBER: _ClassVar[int]
+    RECORD_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    ROOT_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    FOLLOWS_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    UNDO_FIELD_NUMBER: _ClassVar[int]
+    UNDO_AT_FIELD_NUMBER: _ClassVar[int]
+    component: str
+    record: str
+    status: Reply.Status
+    root: str
+    type: str
+    reason: str
+    code: str
+    follows: _containers.RepeatedCompositeFieldContainer[Follows]
+    documents: int
+    first: bool
+    undo: Rejection
+    undo_at: str
+    def __init__(self, component: _Optional[str] = ..., record: _Optional[str] = ..., status: _Optional[_Union[Reply.Status, str]] = ..., root: _Optional[str] = ..., type: _Optional[str] = ..., reason: _Optional[str] = ..., code: _Optional[str] = ..., follows: _Optional[_Iterable[_Union[Follows, _Mapping]]] = ..., documents: _Optional[int] = ..., first: _Optional[bool] = ..., undo: _Optional[_Union[Rejection, _Mapping]] = ..., undo_at: _Optional[str] = ...) -> None: ...
+
+class Follows(_message.Message):
+    __slots__ = ("component", "record", "event_type")
+    COMPONENT_FIELD_NUMBER: _ClassVar[int]
+    RECORD_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    component: str
+    record: str
+    event_type: str
+    def __init__(self, component: _Optional[str] = ..., record: _Optional[str] = ..., event_type: _Optional[str] = ...) -> None: ...
+
 class Query(_message.Message):
     __slots__ = ("state", "from_sequence", "limit")
     STATE_FIELD_NUMBER: _ClassVar[int]

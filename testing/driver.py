@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 
 from headrace.schemas.documents import DocumentCodec
 from headrace.schemas.headers import TYPE, Headers
-from headrace.schemas.headrace_v1_pb2 import DeadLetter, Settled, Snapshot
+from headrace.schemas.headrace_v1_pb2 import DeadLetter, Handled, Projected, Settled, Snapshot
 from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
 from headrace.schemas.ids import ReplyTarget
 from headrace.schemas.record import Record, split_headers
@@ -23,20 +23,23 @@ from headrace.streams.steps.dead_letters import reference, settling, to_record
 from headrace.streams.steps.errors import SnapshotTooLarge
 from headrace.streams.steps.registry import make_step
 from headrace.streams.steps.step import Step
+from headrace.streams.waits.cascade import CascadeWait
+from headrace.streams.waits.projections import ProjectionWait, concerned, serving_versions
 from headrace.testing.clock import Y2K, Clock, due_next
 from headrace.testing.memory_store import MemoryStore
 from headrace.testing.request import request, sent
-from headrace.topology.inspection import ComponentSpec
+from headrace.topology.inspection import ComponentSpec, type_name
 from headrace.topology.inspection.projector import ProjectorSpec
 from headrace.topology.names import MAIN, Names
 from headrace.topology.partitioner import partition_of
 from headrace.topology.projector import Projector, version_name
-from headrace.topology.reply import Event, Reply
+from headrace.topology.reply import Event, OnError, Reply, SendSync, Sync
 from headrace.topology.topology import Domain, Topology
 
 D = TypeVar("D")
 # a component's name, and its step and store in one partition
 Worker = tuple[str, Step, MemoryStore]
+HANDLED, PROJECTED, REPLY = (type_name(one).encode() for one in (Handled, Projected, WireReply))
 _ENDLESS = 10_000  # records that one input may lead to; more means that components answer each other forever
 
 
@@ -107,10 +110,13 @@ class TopologyDriver:
         command_id: str | None = None,
         correlation_id: str | None = None,
         domain: Domain = None,
+        sync: Sync = "decision",
+        on_error: OnError = "fail-fast",
     ) -> Reply:
         """Send a command and return its reply, after everything that follows from it has been handled.
 
-        `domain` is only needed if several domains handle the command; LookupError if none does.
+        `domain` is only needed if several domains handle the command; LookupError if none does. `sync` and `on_error`
+        are as for a client, which tells of failures in a cascade if it waits for it.
         """
         spec = self._topology.handler_of(type(command), domain)
         record = request(
@@ -122,8 +128,16 @@ class TopologyDriver:
             expected_sequence=expected_sequence,
             correlation_id=correlation_id,
             reply_to=str(ReplyTarget(self._names.replies, 0)),
+            sync=sync,
+            on_error=on_error,
         )
-        return self._answer(record, spec)
+        seen = len(self._log[self._names.replies])
+        reply = self._answer(record, spec)
+        if reply.accepted and sync == "cascade":
+            return self._cascade(reply, seen, on_error)
+        if reply.accepted and sync == "simple":
+            self._check_projected(reply, seen, spec)
+        return reply
 
     def send(
         self,
@@ -134,6 +148,7 @@ class TopologyDriver:
         command_id: str | None = None,
         correlation_id: str | None = None,
         domain: Domain = None,
+        sync: SendSync = "async",
     ) -> str:
         """Send a command without waiting for its reply, and return its id. If rejected, it goes to the dead letters."""
         spec = self._topology.handler_of(type(command), domain)
@@ -146,6 +161,7 @@ class TopologyDriver:
             command_id=command_id,
             expected_sequence=expected_sequence,
             correlation_id=correlation_id,
+            sync=sync,
         )
         self._write(record)
         return command_id
@@ -278,9 +294,25 @@ class TopologyDriver:
         replies = self._log[self._names.replies]
         seen = len(replies)
         self._write(record)
-        answers = (WireReply.FromString(reply.value or b"") for reply in replies[seen:])
+        answers = (WireReply.FromString(reply.value or b"") for reply in replies[seen:] if reply.headers[TYPE] == REPLY)
         command_id = record.headers["ce_id"].decode()
         return Reply.read(next(answer for answer in answers if answer.command_id == command_id), spec)
+
+    def _cascade(self, reply: Reply, seen: int, on_error: OnError) -> Reply:
+        """The reply, with what has failed of that to which an accepted command led."""
+        wait = CascadeWait(self._topology, serving_versions(self._topology, {}), on_error)
+        for record in self._log[self._names.replies][seen:]:
+            if record.headers[TYPE] == HANDLED and record.key == reply.command_id.encode():
+                wait.take(Handled.FromString(record.value or b""))
+        return wait.result(reply, 0)
+
+    def _check_projected(self, reply: Reply, seen: int, spec: ComponentSpec) -> None:
+        """Raise ProjectionFailed if a projector could not handle an event of an accepted command."""
+        wait = ProjectionWait(concerned(self._topology, {}, spec.name))
+        for record in self._log[self._names.replies][seen:]:
+            if record.headers[TYPE] == PROJECTED and record.key == reply.command_id.encode():
+                wait.take(Projected.FromString(record.value or b""))
+        wait.check(reply, 0)
 
     def _folded(self, domain: str | type[Any] | None) -> ComponentSpec:
         if domain is None:

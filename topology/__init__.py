@@ -13,6 +13,7 @@ from headrace.topology.aggregate import (
     handles,
     records,
 )
+from headrace.topology.cascades import CascadeCompensation
 from headrace.topology.context import Context, EventContext, ProcessContext, ProjectionContext, RootState, StateOf
 from headrace.topology.merge import Merge
 from headrace.topology.names import Names
@@ -28,6 +29,7 @@ __all__ = [
     "Aggregate",
     "Cancel",
     "Cascade",
+    "CascadeCompensation",
     "Context",
     "Deleted",
     "Event",

@@ -11,8 +11,15 @@ from headrace.schemas.headrace_v1_pb2 import Event as WireEvent
 from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
 from headrace.topology.inspection import ComponentSpec
 
-Sync = Literal["decision", "simple"]
-"""How long `execute` waits: until the command is decided, or until documents have its events too."""
+Sync = Literal["decision", "simple", "cascade", "isolated"]
+"""How long `execute` waits: until the command is decided (as `isolated` does, whose events nothing reacts to), until
+documents have its events too, or until all that the command leads to is handled."""
+SendSync = Literal["async", "isolated"]
+"""As `Sync`, of a command whose sender does not wait."""
+OnError = Literal["fail-fast", "continue", "dead-letter", "compensate"]
+"""What `execute` does about failures in a cascade: raise the first one; list them; list them, and keep rejected
+commands in the dead letters; or raise them, once the sources of all commands that were carried out are told to undo
+them."""
 
 
 class Status(StrEnum):
@@ -54,6 +61,25 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """Something that a command led to, and that was rejected or is dead."""
+
+    component: str
+    """Who has rejected it, or could not handle it."""
+    root: str
+    type: str
+    """Full protobuf name of the command or event."""
+    reason: str
+    code: str
+    rejected: bool
+    """Whether it was rejected, which its source was told; else it is in the dead letters, or waits behind one."""
+
+    def __str__(self) -> str:
+        what = "rejected" if self.rejected else "could not handle"
+        return f"{self.component} {what} {self.type} of {self.root}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """The answer to a command. `sequence` is that of the root's last event; -1 if it has none, or it is not known."""
 
@@ -72,6 +98,8 @@ class Reply:
     If the caller chose the command's id, this may be the answer to an earlier attempt of the same call.
     """
     correlation_id: str = ""
+    failures: tuple[Failure, ...] = ()
+    """What the command led to and was rejected or is dead, if the caller has waited for a cascade."""
 
     @property
     def accepted(self) -> bool:

@@ -8,10 +8,8 @@ from headrace.schemas.headers import (
     FACT,
     ID,
     PATH,
-    REPLY_TO,
     SEQUENCE,
     SUBJECT,
-    SYNC_MODE,
     TIME,
     TRACEPARENT,
     Headers,
@@ -19,7 +17,6 @@ from headrace.schemas.headers import (
 from headrace.schemas.headrace_v1_pb2 import Reply
 from headrace.schemas.record import Record, rfc3339
 from headrace.schemas.stored_event import event_key
-from headrace.streams.steps.acknowledgements import SIMPLE
 from headrace.streams.steps.batch import Batch
 from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.envelope import Envelope
@@ -51,11 +48,11 @@ class EventWriter:
         correlation: bytes,
         fact: bytes = b"",
         reply: Reply | None = None,
-        acknowledge_to: bytes = b"",
+        waits: Sequence[tuple[str, str | bytes | None]] = (),
     ) -> None:
         """Apply and stage the events that a record has led to, and add them to its reply, if there is one.
 
-        Projectors acknowledge the events to `acknowledge_to`, a target as in `ce_replyto`, if it is given.
+        `waits` are headers that tell those who read the events whether somebody waits for them (see `sync_modes`).
 
         Raises TooLarge for an event, or a state, above the broker's limit; HandlerError for a state nobody can read.
         """
@@ -80,8 +77,7 @@ class EventWriter:
             common.append((PATH, path))
         if fact:
             common.append((FACT, fact))
-        if acknowledge_to:
-            common += [(SYNC_MODE, SIMPLE), (REPLY_TO, acknowledge_to)]
+        common += waits
         root, sequence, recorded = key.decode(), live.sequence, self._batch.recorded_text
         outputs, history = self._batch.outputs, self._batch.staged.history
         for name, data, _ in events:

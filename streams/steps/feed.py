@@ -1,11 +1,12 @@
 """The feed of a process manager: writes events to its inbox, in the partition of their correlation id."""
 
-from headrace.schemas.headers import CORRELATION, ID, TYPE
+from headrace.schemas.headers import CORRELATION, ID, SYNC_MODE, TYPE
 from headrace.schemas.record import Record, check
 from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.registry import runs
 from headrace.streams.steps.step import Step
 from headrace.streams.steps.store import Store
+from headrace.streams.steps.sync_modes import ISOLATED
 from headrace.topology.inspection.process_manager import FeedSpec
 from headrace.topology.topology import Topology
 
@@ -22,6 +23,9 @@ class FeedStep(Step):
         if record.headers.get(TYPE) not in self._types:
             return
         headers = check(record.headers)
+        if headers.get(SYNC_MODE) == ISOLATED:
+            self.batch.count("ignored")
+            return
         root = headers.get(CORRELATION) or headers[ID]
         partition = self._context.partition_in(self._inbox, root)
         self.outputs.append((self._inbox, record.value, root, partition, list(headers.items())))

@@ -7,9 +7,20 @@ behind one that waits for states that its reaction reads.
 from google.protobuf.message import Message
 
 from headrace.schemas.changelog import inbox_result_key
-from headrace.schemas.headers import CORRELATION, DISCARD, ID, PATH, REPLAY_OF, SOURCE, TRACEPARENT, TYPE
+from headrace.schemas.headers import (
+    CORRELATION,
+    DISCARD,
+    ID,
+    ON_ERROR,
+    PATH,
+    REPLAY_OF,
+    REPORT_TO,
+    SOURCE,
+    TRACEPARENT,
+    TYPE,
+)
+from headrace.schemas.headrace_v1_pb2 import Follows, Reply
 from headrace.schemas.headrace_v1_pb2 import Rejection as WireRejection
-from headrace.schemas.headrace_v1_pb2 import Reply
 from headrace.schemas.ids import IssuerRef
 from headrace.schemas.record import Record, check
 from headrace.streams.steps import compensation
@@ -28,6 +39,7 @@ from headrace.streams.steps.state_cache import CachedState, StateCache
 from headrace.streams.steps.state_reads import StateReads, Waiting
 from headrace.streams.steps.step import Step
 from headrace.streams.steps.store import Staged, Store
+from headrace.streams.steps.sync_modes import reported_to
 from headrace.streams.steps.timers import Timers, timer_name
 from headrace.topology.aggregate import Flag
 from headrace.topology.context import RootState, StateOf
@@ -124,13 +136,15 @@ class ProcessManagerStep(Step):
         name = inbox_result_key(root, event_id(record).encode())
         if self._deduplication.known(name, record) is not None:
             self.batch.count("repeated")
+            self._reports.add(record)
             return True
-        kept = False
+        kept, follows = False, list[Follows]()
         if record.headers[TYPE] == REJECTION:
-            where, items, kept = self._compensate(record, root, live)
+            where, items, kept, follows = self._compensate(record, root, live)
         elif (reaction := self._spec.reactions.get(record.headers[TYPE].decode())) is not None:
             if reaction.from_inbox and record.offset >= 0 and PATH not in record.headers:  # a time-out is its own
                 self.batch.count("ignored")
+                self._reports.add(record)
                 return True
             where = reaction.where
             try:
@@ -144,11 +158,12 @@ class ProcessManagerStep(Step):
             self._fail_for_good(
                 record, LookupError(f"{self._spec.class_name} reacts to no {name_of} any more; it reacts to: {kinds}")
             )
-        self._stage(record, root, live, where, items)
+        follows += self._stage(record, root, live, where, items)
         if kept:  # handled again if its dead letter is replayed; nothing waits for it
             self._deduplication.rejected(name, record, Reply())
         else:
             self._deduplication.accepted(name, record, live.sequence, 0)
+            self._reports.add(record, follows=follows)
         return True
 
     def _items(self, record: Record, root: bytes, live: CachedState, reaction: Reaction) -> tuple[object, ...]:
@@ -164,31 +179,41 @@ class ProcessManagerStep(Step):
             raise HandlerError(f"{reaction.where} changed the state it was given")
         return items
 
-    def _stage(self, record: Record, root: bytes, live: CachedState, where: str, items: tuple[object, ...]) -> None:
-        """Apply and stage what a reaction has yielded, in that order."""
+    def _stage(
+        self, record: Record, root: bytes, live: CachedState, where: str, items: tuple[object, ...]
+    ) -> list[Follows]:
+        """Apply and stage what a reaction has yielded, in that order; returns what follows, for a report."""
         events = self._states.events(tuple(item for item in items if isinstance(item, Message)), where)
         cause = event_id(record)
-        self._writer.write(record, root, live, events, cause.encode(), root)
+        first = live.sequence + 1
+        self._writer.write(record, root, live, events, cause.encode(), root, waits=reported_to(record))
         sent = _of_root(record, root)
         reject_to = IssuerRef(self._spec.name, root.decode())
-        index = 0
+        sends: list[object] = []
         for item in items:
             if isinstance(item, Schedule):
                 self._timers.start(root, item, record, cause)
             elif isinstance(item, Cancel):
                 self._timers.cancel(root, item.name.encode())
             elif not isinstance(item, Message):
-                self.outputs.append(self._sender.command(where, sent, item, index, reject_to))
+                self.outputs.append(self._sender.command(where, sent, item, len(sends), reject_to))
                 self.batch.count("sends")
-                index += 1
+                sends.append(item)
         self.batch.count("accepted")
+        if REPORT_TO not in record.headers:
+            return []
+        written = self._reports.events(root.decode(), first, [name for name, _, _ in events])
+        return [*written, *self._sender.follows(record, sends)]
 
     # ---- rejected commands
 
-    def _compensate(self, record: Record, root: bytes, live: CachedState) -> tuple[str, tuple[object, ...], bool]:
+    def _compensate(
+        self, record: Record, root: bytes, live: CachedState
+    ) -> tuple[str, tuple[object, ...], bool, list[Follows]]:
         """Call the process's own compensation; without one, notify the aggregate whose event caused the command.
 
-        Returns the method's name for error texts, what it yielded, and whether the rejection is kept for a person.
+        Returns the method's name for error texts, what it yielded, whether the rejection is kept for a person, and what
+        follows if it is passed on.
         """
         rejection = decode(record, WireRejection)
         where = f"{self._spec.class_name}'s compensation of {rejection.command_type}"
@@ -196,16 +221,16 @@ class ProcessManagerStep(Step):
         self.batch.count("compensations")
         if handler is None:
             self.outputs.append(compensation.passed_on(record, rejection, self._context, self._aggregates))
-            return where, (), False
+            return where, (), False, compensation.passed_to(record, rejection)
         answer = self._deciders.compensate(handler, live.state, rejection, -1)
         if not isinstance(answer, Flag):
-            return where, answer, False
+            return where, answer, False, []
         outcome = compensation.flagged(self._spec.class_name, rejection, answer, -1)
         if outcome.dead:
             self._fail_for_good(record, outcome.dead)
         if outcome.escalated:
             self.batch.staged.escalations.append(compensation.escalation(rejection, root, record.headers))
-        return where, outcome.events, outcome.dead is not None
+        return where, outcome.events, outcome.dead is not None, []
 
     # ---- dead letters
 
@@ -224,7 +249,7 @@ class ProcessManagerStep(Step):
 
 def _of_root(record: Record, root: bytes) -> Record:
     """The record with the process's root as its correlation id, which is passed on to commands."""
-    kept = {name: record.headers[name] for name in (TRACEPARENT, PATH) if name in record.headers}
+    kept = {name: record.headers[name] for name in (TRACEPARENT, PATH, REPORT_TO, ON_ERROR) if name in record.headers}
     ids = {SOURCE: record.headers[SOURCE], ID: record.headers[ID], CORRELATION: root}
     return record._replace(headers={**kept, **ids})
 

@@ -15,6 +15,7 @@ from headrace.schemas.headers import (
     TYPE,
     Headers,
 )
+from headrace.schemas.headrace_v1_pb2 import Reply
 from headrace.schemas.record import Record, check, rfc3339
 from headrace.streams.steps.acknowledgements import Acknowledgements
 from headrace.streams.steps.batch import Written
@@ -69,8 +70,13 @@ class ProjectorStep(Step):
             if self._fed and (right := partition_of(document_id, self._context.partitions)) != self._context.partition:
                 self._forward(record, right)
             else:
+                waits = self._queue.holds(document_id)
                 handled = self._queue.take(record, document_id, self._handled)
                 self._acknowledgements.add(record, failed=not handled)
+                if waits:
+                    self._reports.add(record, status=Reply.FAILED, reason=f"{document_id.decode()} has a dead event")
+                elif handled:
+                    self._reports.add(record)
 
     def refuse(self, record: Record, error: Exception, *, whole: bool = True) -> None:
         super().refuse(record, error, whole=whole)

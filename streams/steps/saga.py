@@ -1,7 +1,7 @@
 """The step of a saga: events of its source become commands for others; no event overtakes a dead one of its root."""
 
-from headrace.schemas.headers import SUBJECT, TYPE
-from headrace.schemas.headrace_v1_pb2 import Aborted
+from headrace.schemas.headers import SUBJECT, SYNC_MODE, TYPE
+from headrace.schemas.headrace_v1_pb2 import Aborted, Reply
 from headrace.schemas.ids import IssuerRef
 from headrace.schemas.record import Record, check
 from headrace.streams.steps.batch import Written
@@ -14,6 +14,7 @@ from headrace.streams.steps.registry import runs
 from headrace.streams.steps.sender import Sender, event_root
 from headrace.streams.steps.step import Step
 from headrace.streams.steps.store import Store
+from headrace.streams.steps.sync_modes import ISOLATED
 from headrace.topology.inspection import type_name
 from headrace.topology.inspection.saga import SagaSpec
 from headrace.topology.topology import Topology
@@ -41,7 +42,12 @@ class SagaStep(Step):
         if event_type not in self._reactions and event_type != ABORTED:
             return
         check(record.headers)
+        if record.headers.get(SYNC_MODE) == ISOLATED:
+            self.batch.count("ignored")
+            return
         root = event_root(record)
+        if self._queue.holds(root):
+            self._reports.add(record, status=Reply.FAILED, reason=f"it waits behind a dead event of {root.decode()}")
         self._queue.take(record, root, self._handled)
 
     def refuse(self, record: Record, error: Exception, *, whole: bool = True) -> None:
@@ -71,10 +77,12 @@ class SagaStep(Step):
         event = decode(record, reaction.message)
         context = (event_context(record, root, self._context.edition),) if reaction.wants_context else ()
         reject_to = IssuerRef(self._spec.source, root.decode())
-        for index, send in enumerate(react(reaction, (event, *context), self._context.pause)):
+        sends = react(reaction, (event, *context), self._context.pause)
+        for index, send in enumerate(sends):
             self.outputs.append(self._sender.command(reaction.where, record, send, index, reject_to))
             self.batch.count("sends")
         self.batch.count("accepted")
+        self._reports.add(record, follows=self._sender.follows(record, sends))
 
 
 @runs(SagaSpec)

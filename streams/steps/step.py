@@ -7,12 +7,13 @@ Kafka transaction, the test driver in memory.
 from collections.abc import Callable, Iterable, Sequence
 
 from headrace.schemas.changelog import POSITIONS, results_key
-from headrace.schemas.headrace_v1_pb2 import CommandResults
+from headrace.schemas.headrace_v1_pb2 import CommandResults, Reply
 from headrace.schemas.record import Record
 from headrace.streams.steps.batch import Batch, Output, Written
 from headrace.streams.steps.context import StepContext
-from headrace.streams.steps.dead_letters import DeadLetters
+from headrace.streams.steps.dead_letters import DeadLetters, error_text
 from headrace.streams.steps.envelope import Envelope
+from headrace.streams.steps.reports import Reports
 from headrace.streams.steps.store import Staged, Store, StoreFailed
 
 
@@ -39,6 +40,7 @@ class Step:
         self._snapshots_topic = context.names.topic(context.edition, name, "snapshots")
         self._envelope = Envelope(name, context)
         self._dead_letters = DeadLetters(component, name, self.batch, context, self._envelope)
+        self._reports = Reports(component, name, self.batch, context, self._envelope)
 
     @property
     def outputs(self) -> list[Output]:
@@ -122,6 +124,7 @@ class Step:
         """Keep a record for a person, and count it."""
         self.batch.count("failed")
         self._dead_letters.add(record, error)
+        self._reports.add(record, status=Reply.FAILED, reason=error_text(error), code=type(error).__name__)
 
     def _forward(self, record: Record, right: int) -> None:
         """Write a record, which a client has put into the wrong partition, to the right one."""
@@ -139,6 +142,7 @@ class Step:
 
         `now`, in milliseconds, is the date of the results of commands, by which they are forgotten later.
         """
+        self._reports.finish(now)
         staged, outputs, partition = self.batch.staged, self.outputs, self._context.partition
         staged.recorded = self.batch.recorded
         for key, entry in staged.entries.items():
@@ -157,9 +161,11 @@ class Step:
         """End a batch that is committed; returns its counts."""
         written = self.batch.written()
         self.batch.latest = self.batch.recorded
+        self._reports.clear()
         self.batch.clear()
         return written
 
     def rolled_back(self) -> None:
         """Forget everything that an aborted batch did."""
+        self._reports.clear()
         self.batch.clear()

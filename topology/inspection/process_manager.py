@@ -69,6 +69,9 @@ class ProcessManagerSpec(ComponentSpec):
             FeedSpec(name=f"{self.name}-feed", class_name=f"{self.class_name}'s feed", process=self, begin=self.begin)
         ]
 
+    def reacts_to(self, writer: str, event_type: str) -> bool:
+        return self.sources.get(event_type) == writer
+
     def resolve(self, components: Mapping[str, ComponentSpec], mistakes: list[str]) -> None:
         for event, reaction in self.reactions.items():
             writers = [name for name, spec in components.items() if spec.takes_commands and event in spec.appliers]

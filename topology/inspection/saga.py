@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from headrace.schemas.headrace_v1_pb2 import Aborted
 from headrace.topology.context import EventContext
 from headrace.topology.describe import Description, Reads, Route
 from headrace.topology.inspection.signatures import (
@@ -36,6 +37,9 @@ class SagaSpec(ComponentSpec):
     @property
     def inputs(self) -> list[tuple[str, str]]:
         return [(self.source, "events"), (self.name, "inbox")]
+
+    def reacts_to(self, writer: str, event_type: str) -> bool:
+        return writer == self.source and (event_type in self.reactions or event_type == type_name(Aborted))
 
     def resolve(self, components: Mapping[str, ComponentSpec], mistakes: list[str]) -> None:
         source = components.get(self.source)

@@ -142,6 +142,10 @@ class ComponentSpec:
         """Further components that this one needs, such as the feed of a process manager."""
         return ()
 
+    def reacts_to(self, writer: str, event_type: str) -> bool:
+        """Whether it reacts to events of this type that `writer` writes; projectors react to none."""
+        return False
+
     def resolve(self, components: Mapping[str, "ComponentSpec"], mistakes: list[str]) -> None:
         """Look up what it needs from the other components; append a line to `mistakes` for each thing missing."""
 

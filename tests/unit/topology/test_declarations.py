@@ -299,8 +299,8 @@ TABLE = [
     (BadDomain, "BadDomain: domain is 'Bad Domain'; give it a name"),
     (NoState, "NoState: names no state; write class NoState(Aggregate[YourStateMessage])"),
     (WrongState, "WrongState: names no state"),
-    ("accounts", "'accounts' is no Aggregate, Saga, ProcessManager or Projector class"),
-    (int, "<class 'int'> is no Aggregate, Saga, ProcessManager or Projector class"),
+    ("accounts", "'accounts' is no Aggregate, CascadeCompensation, Saga, ProcessManager or Projector class"),
+    (int, "<class 'int'> is no Aggregate, CascadeCompensation, Saga, ProcessManager or Projector class"),
 ]
 
 
