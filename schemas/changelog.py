@@ -59,6 +59,11 @@ def fact_key(root: bytes, external_id: bytes) -> bytes:
     return FACTS + root + b"\0" + external_id
 
 
+def fact_root(key: bytes) -> bytes:
+    """Root of a fact."""
+    return key[len(FACTS) :].split(b"\0", 1)[0]
+
+
 def queue_key(root: bytes, number: int) -> bytes:
     """Key of a record in the queue of its root."""
     return QUEUE + root + b"\0%020d" % number

@@ -30,14 +30,18 @@ class Event(_message.Message):
     def __init__(self, type: _Optional[str] = ..., sequence: _Optional[int] = ..., data: _Optional[bytes] = ..., content_type: _Optional[str] = ..., time: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., fact_id: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
 
 class Snapshot(_message.Message):
-    __slots__ = ("sequence", "state", "fingerprint")
+    __slots__ = ("sequence", "state", "fingerprint", "recorded", "first")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    RECORDED_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     state: bytes
     fingerprint: str
-    def __init__(self, sequence: _Optional[int] = ..., state: _Optional[bytes] = ..., fingerprint: _Optional[str] = ...) -> None: ...
+    recorded: int
+    first: int
+    def __init__(self, sequence: _Optional[int] = ..., state: _Optional[bytes] = ..., fingerprint: _Optional[str] = ..., recorded: _Optional[int] = ..., first: _Optional[int] = ...) -> None: ...
 
 class CommandResults(_message.Message):
     __slots__ = ("keys", "values")
@@ -206,14 +210,16 @@ class DeadLetter(_message.Message):
     def __init__(self, topic: _Optional[str] = ..., partition: _Optional[int] = ..., offset: _Optional[int] = ..., timestamp: _Optional[int] = ..., key: _Optional[bytes] = ..., key_missing: _Optional[bool] = ..., value: _Optional[bytes] = ..., value_missing: _Optional[bool] = ..., headers: _Optional[_Iterable[_Union[Header, _Mapping]]] = ..., component: _Optional[str] = ..., error_class: _Optional[str] = ..., error: _Optional[str] = ..., detail: _Optional[str] = ..., attempts: _Optional[int] = ..., first_failed: _Optional[int] = ..., last_failed: _Optional[int] = ..., omitted: _Optional[int] = ...) -> None: ...
 
 class Positions(_message.Message):
-    __slots__ = ("cluster", "partitions", "inputs")
+    __slots__ = ("cluster", "partitions", "inputs", "recorded")
     CLUSTER_FIELD_NUMBER: _ClassVar[int]
     PARTITIONS_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
+    RECORDED_FIELD_NUMBER: _ClassVar[int]
     cluster: str
     partitions: int
     inputs: _containers.RepeatedCompositeFieldContainer[Position]
-    def __init__(self, cluster: _Optional[str] = ..., partitions: _Optional[int] = ..., inputs: _Optional[_Iterable[_Union[Position, _Mapping]]] = ...) -> None: ...
+    recorded: int
+    def __init__(self, cluster: _Optional[str] = ..., partitions: _Optional[int] = ..., inputs: _Optional[_Iterable[_Union[Position, _Mapping]]] = ..., recorded: _Optional[int] = ...) -> None: ...
 
 class Position(_message.Message):
     __slots__ = ("topic", "topic_id", "offset")

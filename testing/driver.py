@@ -18,9 +18,6 @@ from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
 from headrace.schemas.ids import ReplyTarget
 from headrace.schemas.record import Record, split_headers
 from headrace.schemas.stored_event import to_events
-from headrace.streams.client.cascade_wait import CascadeWait
-from headrace.streams.client.errors import ProjectionFailed
-from headrace.streams.client.projection_wait import ProjectionWait, concerned, serving_versions
 from headrace.streams.steps.batch import Batch
 from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.dead_letters import reference, settling, to_record
@@ -29,6 +26,8 @@ from headrace.streams.steps.handlers import States
 from headrace.streams.steps.registry import make_step
 from headrace.streams.steps.state_cache import StateCache
 from headrace.streams.steps.step import Step
+from headrace.streams.waits.cascade import CascadeWait
+from headrace.streams.waits.projections import ProjectionWait, concerned, serving_versions
 from headrace.testing.clock import Y2K, Clock, due_next
 from headrace.testing.memory_store import MemoryStore
 from headrace.testing.request import request, sent
@@ -331,8 +330,7 @@ class TopologyDriver:
         for record in self._log[self._names.replies][seen:]:
             if record.headers[TYPE] == PROJECTED and record.key == reply.command_id.encode():
                 wait.take(Projected.FromString(record.value or b""))
-        if wait.failed:
-            raise ProjectionFailed(reply, sorted(wait.failed))
+        wait.check(reply, 0)
 
     def _folded(self, domain: str | type[Any] | None) -> ComponentSpec:
         if domain is None:
@@ -345,12 +343,19 @@ class TopologyDriver:
         return self._stores[spec.name][partition_of(root.encode(), self._partitions)]
 
     def _append(
-        self, topic: str, value: bytes | None, key: bytes | str | None, partition: int, headers: Headers
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | str | None,
+        partition: int,
+        headers: Headers,
+        time: int | None = None,
     ) -> None:
         offset = self._offsets[topic, partition]
         self._offsets[topic, partition] += 1
         key = key.encode() if isinstance(key, str) else key
-        record = Record(topic, partition, offset, self.clock.milliseconds, key, value, *split_headers(sent(headers)))
+        time = self.clock.milliseconds if time is None else time
+        record = Record(topic, partition, offset, time, key, value, *split_headers(sent(headers)))
         self._log[topic].append(record)
         if topic in self._workers:
             self._due.append(record)
@@ -383,6 +388,7 @@ class TopologyDriver:
 
     def _handle(self, record: Record, name: str, step: Step, store: MemoryStore, *, timed: bool = False) -> None:
         handle = step.fire if timed else step.handle
+        step.begin(self.clock.milliseconds)
         if step.looks_ahead:
             step.ahead([record])
         handle(record)
@@ -390,12 +396,14 @@ class TopologyDriver:
             staged = step.finish(self.clock.milliseconds)
         except SnapshotTooLarge:
             step.rolled_back()
+            step.begin(self.clock.milliseconds)
             step.enforce_state_size = True
             handle(record)
             staged = step.finish(self.clock.milliseconds)
             step.enforce_state_size = False
         for topic, value, key, partition, headers in step.outputs:
-            self._append(topic, value, key, partition, headers or [])
+            time = step.recorded if topic.endswith(".events") else None
+            self._append(topic, value, key, partition, headers or [], time)
         store.put(staged)
         self.escalations.extend(staged.escalations)
         self.counts[name].update(step.committed()._asdict())

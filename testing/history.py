@@ -59,13 +59,15 @@ def history(spec: ComponentSpec, root: bytes, events: Iterable[PastEvent], time:
         current = schema == spec.upcasters.newest(schema.type) and schema.type in spec.appliers
         if not current and schema.key not in spec.upcasters.old:
             raise LookupError(f"{spec.class_name} applies no {schema}; it applies: {', '.join(spec.appliers)}")
-        data = message.SerializeToString()
-        stored = StoredEvent(schema.key, rfc3339(time).encode(), b"given", b"given", b"", b"", data)
+        data, recorded = message.SerializeToString(), b"%d" % time
+        stored = StoredEvent(schema.key, recorded, rfc3339(time).encode(), b"given", b"given", b"", b"", data)
         staged.history.append((root, sequence, stored.pack()))
     if sequence >= 0:
         states = States(spec)
         state = states.new()
         states.fold(state, [value for _, _, value in staged.history], root)
-        snapshot = Snapshot(sequence=sequence, state=states.serialise(state), fingerprint=states.fingerprint)
+        snapshot = Snapshot(
+            sequence=sequence, state=states.serialise(state), fingerprint=states.fingerprint, recorded=time
+        )
         staged.snapshots[root] = snapshot.SerializeToString()
     return staged

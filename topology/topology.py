@@ -26,7 +26,7 @@ _CONFIGS = {
     "commands": _INPUT,
     "facts": _INPUT,
     "inbox": {**_INPUT, **_LARGE},  # what a dead letter holds whole can be replayed
-    "events": _COMPACT,
+    "events": {**_COMPACT, "message.timestamp.type": "CreateTime"},  # the engine says when an event is recorded
     "documents": _COMPACT,
     "snapshots": {**_COMPACT, "max.message.bytes": str(17 * 1024 * 1024)},  # any input can wait there, wrapped
     "dead-letters": {"cleanup.policy": "delete", "retention.ms": str(30 * _DAY), **_LARGE},

@@ -2,15 +2,12 @@
 
 from headrace.streams.client.client import Client
 from headrace.streams.client.errors import (
-    CascadeFailed,
-    CascadeUnknown,
     ClientNotUsable,
     OutcomeUnknown,
-    ProjectionFailed,
-    ProjectionUnknown,
     SendFailed,
 )
 from headrace.topology.reply import Event, Failure, Reply, Status
+from headrace.topology.reply_errors import CascadeFailed, CascadeUnknown, ProjectionFailed, ProjectionUnknown
 
 __all__ = [
     "CascadeFailed",

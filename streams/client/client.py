@@ -3,7 +3,6 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
@@ -17,12 +16,11 @@ from headrace.schemas.headers import CORRELATION, EXPECTED, FACT, ON_ERROR, REPL
 from headrace.schemas.headrace_v1_pb2 import Query, QueryResult
 from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
 from headrace.schemas.record import CloudEvent
-from headrace.streams.client.cascade_wait import CascadeWait
 from headrace.streams.client.connection import Connection, Request
-from headrace.streams.client.errors import ProjectionFailed, ProjectionUnknown
-from headrace.streams.client.projection_wait import ProjectionWait, concerned, serving_versions
 from headrace.streams.client.serving_cache import ServingCache
 from headrace.streams.settings import Settings
+from headrace.streams.waits.cascade import CascadeWait
+from headrace.streams.waits.projections import ProjectionWait, concerned, serving_versions
 from headrace.topology.inspection import ComponentSpec, type_name
 from headrace.topology.names import source
 from headrace.topology.reply import Event, OnError, Reply, SendSync, Sync
@@ -106,16 +104,21 @@ class Client:
         recorded = await self._serving.recorded() if self._topology.projectors else {}
         if sync == "cascade":
             cascade = CascadeWait(self._topology, serving_versions(self._topology, recorded), on_error)
-            with self._connection.watching(request.id, cascade.take):
+            with self._connection.watching(request.id, cascade.take) as changed:
                 reply = await self._decided(spec, request, timeout, command_id)
-                left = deadline - asyncio.get_running_loop().time()
-                return await _settled(cascade, reply, left) if reply.accepted else reply
+                if reply.accepted:
+                    seconds = _left(deadline, reply)
+                    await changed.until(lambda: cascade.done, seconds)
+                    reply = cascade.result(reply, seconds)
+            return reply
         wait = ProjectionWait(concerned(self._topology, recorded, spec.name))
-        with self._connection.watching(request.id, wait.take):
+        with self._connection.watching(request.id, wait.take) as changed:
             reply = await self._decided(spec, request, timeout, command_id)
             if reply.accepted and reply.events:
-                left = deadline - asyncio.get_running_loop().time()
-                await _projected(wait, reply, min(left, _REPEATED) if reply.already_processed else left)
+                seconds = _left(deadline, reply)
+                sequences = [event.sequence for event in reply.events]
+                await changed.until(lambda: wait.done(sequences), seconds)
+                wait.check(reply, seconds)
         return reply
 
     async def send(
@@ -289,25 +292,10 @@ class Client:
         return Request(topic, root, message_id, source(edition, spec.name), payload, event.headers())
 
 
-async def _projected(wait: ProjectionWait, reply: Reply, seconds: float) -> None:
-    """Wait until projectors have the events of an accepted command."""
-    sequences = [event.sequence for event in reply.events]
-    try:
-        async with asyncio.timeout(seconds):
-            await wait.complete(sequences)
-    except TimeoutError:
-        raise ProjectionUnknown(reply, wait.missing(sequences), seconds) from None
-    if wait.failed:
-        raise ProjectionFailed(reply, sorted(wait.failed))
-
-
-async def _settled(wait: CascadeWait, reply: Reply, seconds: float) -> Reply:
-    """Wait until all that an accepted command led to is handled."""
-    seconds = min(seconds, _REPEATED) if reply.already_processed else seconds
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await wait.settled()
-    return wait.result(reply, seconds)
+def _left(deadline: float, reply: Reply) -> float:
+    """Seconds for which what follows from a command is waited for; few if it was decided before."""
+    left = deadline - asyncio.get_running_loop().time()
+    return min(left, _REPEATED) if reply.already_processed else left
 
 
 def _limit(size: int, settings: Settings) -> str:

@@ -10,7 +10,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -66,7 +66,7 @@ class Connection:
         self.reply_to = ""
         """Topic and partition for replies to this client."""
         self._calls: dict[bytes, list[_Call]] = {}
-        self._watched: dict[bytes, Callable[[Any], None]] = {}
+        self._watched: dict[bytes, Watch] = {}
         """Who counts the reports on a command, by its id."""
         self._failed, self._failure = 0, KafkaError(KafkaError.NO_ERROR)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -152,12 +152,12 @@ class Connection:
                 del self._calls[key]
 
     @contextmanager
-    def watching(self, command_id: str, take: Callable[[Any], None]) -> Iterator[None]:
+    def watching(self, command_id: str, take: Callable[[Any], None]) -> Iterator["Watch"]:
         """Give each Projected or Handled of a command to `take`, on the event loop."""
         key = command_id.encode()
-        self._watched[key] = take
+        self._watched[key] = watch = Watch(take)
         try:
-            yield
+            yield watch
         finally:
             del self._watched[key]
 
@@ -237,8 +237,8 @@ class Connection:
             headers = headers_of(message)
             value = message.value() or b""
             if (report := _REPORTS.get(headers.get(TYPE, b""))) is not None:
-                if take := self._watched.get(message.key() or b""):
-                    take(report.FromString(value))
+                if watch := self._watched.get(message.key() or b""):
+                    watch.take(report.FromString(value))
                 continue
             answer = WireReply.FromString(value) if headers.get(TYPE) == _REPLY else QueryResult.FromString(value)
             source = (headers.get(SOURCE) or b"").decode()
@@ -251,6 +251,27 @@ class Connection:
         for calls in self._calls.values():
             for call in calls:
                 call.fail(KafkaException(error))
+
+
+class Watch:
+    """Somebody who waits for reports on a command."""
+
+    def __init__(self, take: Callable[[Any], None]) -> None:
+        self._take = take
+        self._changed = asyncio.Event()
+
+    def take(self, report: Any) -> None:
+        """Count a report."""
+        self._take(report)
+        self._changed.set()
+
+    async def until(self, done: Callable[[], bool], seconds: float) -> None:
+        """Return once `done` is true, or after `seconds`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not done():
+                    self._changed.clear()
+                    await self._changed.wait()
 
 
 class _Call:

@@ -61,8 +61,16 @@ def take_documents(store: EditionStore, messages: list[Message], checkpoints: di
 
 
 def take_history(store: EditionStore, messages: list[Message], checkpoints: dict[str, int]) -> None:
-    """Put records of an events topic into the store."""
-    store.restore_history([_stored(m) for m in messages], checkpoints)
+    """Put records of an events topic into the store.
+
+    Events are recorded at the timestamps of their records. Where these decrease, as on a log that was copied, an event
+    counts as recorded when the latest one before it was.
+    """
+    recorded, records = store.history_recorded, []
+    for message in messages:
+        recorded = max(recorded, message.timestamp()[1])
+        records.append(_stored(message, recorded))
+    store.restore_history(records, recorded, checkpoints)
 
 
 class Restorer:
@@ -126,7 +134,7 @@ class Restorer:
         return count
 
 
-def _stored(message: Message) -> tuple[bytes, int, bytes | None]:
+def _stored(message: Message, recorded: int) -> tuple[bytes, int, bytes | None]:
     """A record of an events topic as the history table holds it."""
     root, sequence = split_event_key(message.key() or b"")
     value = message.value()
@@ -136,6 +144,7 @@ def _stored(message: Message) -> tuple[bytes, int, bytes | None]:
     get = headers.get
     stored = StoredEvent(
         schema_key(headers),
+        b"%d" % recorded,
         get(TIME, b""),
         get(CAUSATION, b""),
         get(CORRELATION, b""),

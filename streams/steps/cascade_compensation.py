@@ -16,12 +16,12 @@ from headrace.schemas.headers import (
 from headrace.schemas.headrace_v1_pb2 import Handled, Reply
 from headrace.schemas.ids import IssuerRef, RejectionRef
 from headrace.schemas.record import Record, RecordError, check
-from headrace.streams.steps.cascade_tree import CascadeTree
 from headrace.streams.steps.checks import checked_root
 from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.registry import runs
 from headrace.streams.steps.step import Step
 from headrace.streams.steps.store import Store
+from headrace.streams.waits.cascade_tree import CascadeTree
 from headrace.topology.inspection import type_name
 from headrace.topology.inspection.cascades import CompensationSpec
 from headrace.topology.topology import Topology

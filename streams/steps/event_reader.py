@@ -10,6 +10,7 @@ from headrace.schemas import codecs
 from headrace.schemas.event_schema import parse_key, schema_key
 from headrace.schemas.headers import CONTENT_TYPE, DATA_SCHEMA, SEQUENCE, SOURCE, TYPE
 from headrace.schemas.record import Record
+from headrace.streams.steps.sender import event_root
 from headrace.topology.inspection.spec import MessageType
 from headrace.topology.upcaster import UpcastFailed
 from headrace.topology.upcaster_chain import NO_UPCASTERS, UpcasterChain

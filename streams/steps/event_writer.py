@@ -80,7 +80,7 @@ class EventWriter:
         if fact:
             common.append((FACT, fact))
         common += waits
-        root, sequence = key.decode(), live.sequence
+        root, sequence, recorded = key.decode(), live.sequence, self._batch.recorded_text
         outputs, history = self._batch.outputs, self._batch.staged.history
         for name, data, _ in events:
             schema, static, version = self._static.get(name) or self._headers(name)
@@ -88,7 +88,7 @@ class EventWriter:
             ids: Headers = [(ID, f"{root}:{sequence}"), (SEQUENCE, str(sequence))]
             log_key = event_key(root, sequence)
             outputs.append((self._events_topic, data, log_key, self._partition, [*static, *ids, *common]))
-            stored = b"\0".join((schema, stamp, cause, correlation, fact, b"", data))  # see stored_event
+            stored = b"\0".join((schema, recorded, stamp, cause, correlation, fact, b"", data))  # see stored_event
             live.pending.append(stored)
             history.append((key, sequence, stored))
             if reply is not None:
@@ -115,6 +115,6 @@ class EventWriter:
 
     def finish(self) -> None:
         """Stage one snapshot for each root that the batch changed."""
-        for key, value in self._cache.snapshots(self._room):
+        for key, value in self._cache.snapshots(self._room, self._batch.recorded):
             self._batch.staged.snapshots[key] = value
             self._batch.outputs.append((self._snapshots_topic, value, key, self._partition, None))

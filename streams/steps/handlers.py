@@ -122,7 +122,7 @@ class States:
             parsers: dict[bytes, _Parser] = {}
             try:
                 for value in chunk:
-                    key, _, _, _, _, content_type, data = value.split(b"\0", 6)
+                    key, _, _, _, _, _, content_type, data = value.split(b"\0", 7)
                     try:
                         parse, event, apply = parsers[key]
                     except KeyError:

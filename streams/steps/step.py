@@ -56,7 +56,19 @@ class Step:
     def enforce_state_size(self, on: bool) -> None:
         self.batch.enforce_state_size = on
 
+    @property
+    def recorded(self) -> int:
+        """Recorded time of the batch's events, in milliseconds: the timestamp of their records."""
+        return self.batch.recorded
+
     # ---- records
+
+    def begin(self, now: int) -> None:
+        """Begin a batch whose events are recorded `now`, in milliseconds; at least 1 ms after those of the last batch.
+
+        A batch that is not begun is recorded 1 ms after the last one.
+        """
+        self.batch.record_at(now)
 
     def ahead(self, records: Sequence[Record]) -> None:
         """Look at all records of a batch before its transaction begins: a step that asks another process does so here.
@@ -132,6 +144,7 @@ class Step:
         """
         self._reports.finish(now)
         staged, outputs, partition = self.batch.staged, self.outputs, self._context.partition
+        staged.recorded = self.batch.recorded
         for key, entry in staged.entries.items():
             outputs.append((self._snapshots_topic, entry, key, partition, None))
         for old in self._store.expired(now):
@@ -147,6 +160,7 @@ class Step:
     def committed(self) -> Written:
         """End a batch that is committed; returns its counts."""
         written = self.batch.written()
+        self.batch.latest = self.batch.recorded
         self._reports.clear()
         self.batch.clear()
         return written

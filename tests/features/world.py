@@ -11,9 +11,9 @@ from headrace.schemas.record import Record
 from headrace.streams.admin import dead_letters
 from headrace.streams.admin import trace as tracks
 from headrace.streams.admin.dead_letters import Filter, ListedDeadLetter
-from headrace.streams.client.errors import CascadeFailed, ProjectionFailed
 from headrace.streams.settings import Settings
 from headrace.topology.reply import Failure, OnError, Reply, Sync
+from headrace.topology.reply_errors import CascadeFailed, ProjectionFailed
 from tests.features import shop
 from tests.features.faults import faults
 

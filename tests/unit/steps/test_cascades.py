@@ -12,11 +12,11 @@ from headrace.schemas.headers import ON_ERROR, REPLY_TO, REPORT_TO, SYNC_MODE, T
 from headrace.schemas.headrace_v1_pb2 import Handled, Reply
 from headrace.schemas.ids import ReportTarget
 from headrace.streams.client import CascadeFailed, CascadeUnknown
-from headrace.streams.client.projection_wait import serving_versions
-from headrace.streams.steps.cascade_tree import CascadeTree
 from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.registry import make_step
 from headrace.streams.steps.sync_modes import of_events, reported_to, tracked
+from headrace.streams.waits.cascade_tree import CascadeTree
+from headrace.streams.waits.projections import serving_versions
 from headrace.testing import TopologyDriver
 from headrace.testing.memory_store import MemoryStore
 from headrace.testing.request import request

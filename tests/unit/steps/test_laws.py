@@ -101,7 +101,7 @@ class Bank(RuleBasedStateMachine):
     def history_is_the_log(self) -> None:
         for root in ROOTS:
             wanted = [output[1] for output in self.log if str(output[2]).startswith(f"{root}|")]
-            kept = [value.split(b"\0", 6)[6] for value in self.fixture.store.history(root.encode(), 0, 10_000)]
+            kept = [value.split(b"\0", 7)[7] for value in self.fixture.store.history(root.encode(), 0, 10_000)]
             assert kept == wanted
 
     @invariant()

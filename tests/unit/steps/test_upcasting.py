@@ -184,7 +184,7 @@ def test_a_snapshot_of_today_needs_no_upcaster() -> None:
 
 def test_other_content_types_are_lifted_too() -> None:
     state = STATES.new()
-    stored = StoredEvent(b"purse.v1.Filled1", b"", b"", b"", b"", b"application/json", b'{"coins": "4"}').pack()
+    stored = StoredEvent(b"purse.v1.Filled1", b"", b"", b"", b"", b"", b"application/json", b'{"coins": "4"}').pack()
     assert STATES.fold(state, [stored]) == 1
     assert state == Contents(coins=4, metals=["copper"])
 
@@ -328,7 +328,7 @@ PAST_EVENTS = st.one_of(
 
 
 def stored(schema: EventSchema, message: Any) -> bytes:
-    return StoredEvent(schema.key, b"", b"", b"", b"", b"", message.SerializeToString()).pack()
+    return StoredEvent(schema.key, b"", b"", b"", b"", b"", b"", message.SerializeToString()).pack()
 
 
 @settings(deadline=None)

@@ -345,7 +345,10 @@ def test_topics_with_their_settings() -> None:
         f"demo.trial.account.{kind}" for kind in ("commands", "facts", "inbox", "events", "snapshots", "dead-letters")
     ]
     assert {t.partitions for t in topics.values()} == {6}
-    assert topics["demo.trial.account.events"].config == {"cleanup.policy": "compact"}
+    assert topics["demo.trial.account.events"].config == {
+        "cleanup.policy": "compact",
+        "message.timestamp.type": "CreateTime",
+    }
     assert topics["demo.trial.account.commands"].config["retention.ms"] == str(7 * 24 * 3600 * 1000)
     with pytest.raises(LookupError):
         Topology(Good).topics(Names(), 1, components=["account"])
