@@ -4,6 +4,7 @@ The code follows the data: record → decode → decide → apply → stage.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from google.protobuf.message import Message
 
@@ -347,8 +348,9 @@ class AggregateStep(Step):
 
     def _fail(self, record: Record, error: BaseException) -> None:
         self._fail_for_good(record, error)
-        try:
+        with suppress(ValueError):  # it may be for that that it fails
             record = understood(record)
+        try:
             answer_to = self._replier.target(record.headers.get(REPLY_TO), inboxes=self._trust.in_inbox(record))
         except RecordError:
             return  # no place to answer to; the dead letter says so
