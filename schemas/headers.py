@@ -36,6 +36,8 @@ ORIGIN = "ce_origintopic"
 CONTENT_TYPE = "content-type"
 DATA_CONTENT_TYPE = "ce_datacontenttype"
 """Read in commands and facts where there is no `content-type`, since some programs write it so."""
+DATA_SCHEMA = "ce_dataschema"
+"""On an event: the version of its type, if there have been others: see `event_schema`."""
 UNREADABLE = "\0unreadable"
 """In place of all headers of a record that cannot be read: what is wrong with it.
 
