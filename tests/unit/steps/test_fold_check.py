@@ -1,21 +1,9 @@
 """Whether snapshots are what the log makes, as `headrace check --against-log` finds out."""
 
-from headrace import Snapshots, Topology, applies
+from headrace import Topology
 from headrace.streams.steps.fold_check import Difference, FoldCheck, Unreadable
 from headrace.testing import TopologyDriver
-from tests.support.purse import Contents, Fill, Filled, Note, Purse, PursePast, Spend, Spent, before, today
-
-
-class Repaired(Purse):
-    """What was spent was never counted twice; now it is."""
-
-    @applies
-    def spent(self, state: Contents, event: Spent) -> None:
-        state.spent += 2 * event.coins
-
-
-class Announced(Repaired):
-    snapshots = Snapshots(version=2)
+from tests.support.purse import Fill, Filled, Note, Spend, announced, before, forgetful, repaired, today
 
 
 def written(release: Topology) -> TopologyDriver:
@@ -54,7 +42,7 @@ def test_the_next_release_reads_the_same_states_through_its_upcasters() -> None:
 
 
 def test_a_repaired_method_leaves_snapshots_that_would_be_used() -> None:
-    check = checked(written(today), Topology(Repaired, PursePast))
+    check = checked(written(today), repaired)
     assert check.differences == [
         Difference("anna", 1, ("spent",), in_use=True),
         Difference("bert", 1, ("spent",), in_use=True),
@@ -62,7 +50,7 @@ def test_a_repaired_method_leaves_snapshots_that_would_be_used() -> None:
 
 
 def test_with_another_version_they_would_not() -> None:
-    check = checked(written(today), Topology(Announced, PursePast))
+    check = checked(written(today), announced)
     assert [one.in_use for one in check.differences] == [False, False]
     assert check.outdated == 2
 
@@ -73,7 +61,7 @@ def test_events_that_cannot_be_read_are_named() -> None:
     check = checked(driver, today)
     text = "UpcastFailed: PursePast.second cannot lift event 2 of bert, purse.v1.Filled2: ValueError: thirteen"
     assert check.unreadable == [Unreadable("bert", text)]
-    unknown = checked(driver, Topology(Purse)).unreadable
+    unknown = checked(driver, forgetful).unreadable
     assert [one.root for one in unknown] == ["anna", "bert", "carl"]
     assert "no @applies method for purse.v1.Filled1, which the log holds as event 0 of anna" in unknown[0].reason
 
