@@ -33,14 +33,15 @@ class ProjectorFeedStep(Step):
                 self._queue.settle(record, event_root(record), self._handled, self._dead_letters)
         elif not self._projections.reads(record.headers.get(TYPE)):
             self._acknowledgements.add(record)
-        else:
-            check(record.headers)
-            if not self._queue.take(record, event_root(record), self._handled):
-                self._acknowledgements.add(record, failed=True)
+        elif not self._queue.take(record, event_root(record), self._handled):
+            self._acknowledgements.add(record, failed=True)
 
     def refuse(self, record: Record, error: Exception, *, whole: bool = True) -> None:
         super().refuse(record, error, whole=whole)
-        if whole and record.topic != self._own_inbox and self._projections.reads(record.headers.get(TYPE)):
+        if record.topic == self._own_inbox:
+            return
+        self._acknowledgements.add(record, failed=True)
+        if whole and self._projections.reads(record.headers.get(TYPE)):
             self._queue.add(record, event_root(record))
 
     def finish(self, now: int) -> Staged:
@@ -62,6 +63,7 @@ class ProjectorFeedStep(Step):
         return self._all_or_nothing(record, lambda record: self._write(record, root))
 
     def _write(self, record: Record, root: bytes) -> None:
+        check(record.headers)
         headers: Headers = [*{**record.headers, SUBJECT: root}.items()]
         documents = self._projections.keys(record, root)
         for document_id in documents:

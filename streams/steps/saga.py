@@ -40,7 +40,6 @@ class SagaStep(Step):
         event_type = record.headers.get(TYPE)
         if event_type not in self._reactions and event_type != ABORTED:
             return
-        check(record.headers)
         root = event_root(record)
         self._queue.take(record, root, self._handled)
 
@@ -65,6 +64,7 @@ class SagaStep(Step):
         return self._all_or_nothing(record, lambda record: self._react(record, root))
 
     def _react(self, record: Record, root: bytes) -> None:
+        check(record.headers)
         if record.headers[TYPE] == ABORTED:
             raise WorkflowAborted(f"{root.decode()} was aborted: {Aborted.FromString(record.value or b'').reason}")
         reaction = self._reactions[record.headers[TYPE]]
