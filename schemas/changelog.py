@@ -19,6 +19,8 @@ TIMER_NAMES = b"\0timer-of|"
 """Table of the timer's key by root and name."""
 FACTS = b"\0fact|"
 """Table of the events that record a fact, by root and external id."""
+CASCADES = b"\0cascade|"
+"""Table of the reports on commands whose cascades may have to be undone, each a `headrace.v1.Handled`."""
 POSITIONS = b"\0positions|"
 """Key of a component's positions in its inputs: a `headrace.v1.Positions`."""
 LAST_DUE = 9_999_999_999_999
@@ -57,6 +59,11 @@ def fact_key(root: bytes, external_id: bytes) -> bytes:
     return FACTS + root + b"\0" + external_id
 
 
+def fact_root(key: bytes) -> bytes:
+    """Root of a fact."""
+    return key[len(FACTS) :].split(b"\0", 1)[0]
+
+
 def queue_key(root: bytes, number: int) -> bytes:
     """Key of a record in the queue of its root."""
     return QUEUE + root + b"\0%020d" % number
@@ -71,6 +78,11 @@ def queue_place(key: bytes) -> tuple[bytes, int]:
 def read_key(root: bytes, read_id: bytes) -> bytes:
     """Key of the state that a process manager's root has asked for."""
     return READS + root + b"\0" + read_id
+
+
+def cascade_key(command_id: bytes, number: int | None = None) -> bytes:
+    """Key of a report on a command; without a number, what all of them begin with."""
+    return CASCADES + command_id + b"\0" + (b"" if number is None else b"%020d" % number)
 
 
 def timer_key(due: int, root: bytes, name: bytes) -> bytes:

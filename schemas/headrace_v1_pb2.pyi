@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Event(_message.Message):
-    __slots__ = ("type", "sequence", "data", "content_type", "time", "correlation_id", "causation_id", "fact_id")
+    __slots__ = ("type", "sequence", "data", "content_type", "time", "correlation_id", "causation_id", "fact_id", "version")
     TYPE_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
@@ -17,6 +17,7 @@ class Event(_message.Message):
     CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
     CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
     FACT_ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
     type: str
     sequence: int
     data: bytes
@@ -25,17 +26,22 @@ class Event(_message.Message):
     correlation_id: str
     causation_id: str
     fact_id: str
-    def __init__(self, type: _Optional[str] = ..., sequence: _Optional[int] = ..., data: _Optional[bytes] = ..., content_type: _Optional[str] = ..., time: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., fact_id: _Optional[str] = ...) -> None: ...
+    version: int
+    def __init__(self, type: _Optional[str] = ..., sequence: _Optional[int] = ..., data: _Optional[bytes] = ..., content_type: _Optional[str] = ..., time: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., fact_id: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
 
 class Snapshot(_message.Message):
-    __slots__ = ("sequence", "state", "fingerprint")
+    __slots__ = ("sequence", "state", "fingerprint", "recorded", "first")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    RECORDED_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     state: bytes
     fingerprint: str
-    def __init__(self, sequence: _Optional[int] = ..., state: _Optional[bytes] = ..., fingerprint: _Optional[str] = ...) -> None: ...
+    recorded: int
+    first: int
+    def __init__(self, sequence: _Optional[int] = ..., state: _Optional[bytes] = ..., fingerprint: _Optional[str] = ..., recorded: _Optional[int] = ..., first: _Optional[int] = ...) -> None: ...
 
 class CommandResults(_message.Message):
     __slots__ = ("keys", "values")
@@ -90,6 +96,44 @@ class Projected(_message.Message):
     documents: int
     failed: bool
     def __init__(self, component: _Optional[str] = ..., sequence: _Optional[int] = ..., documents: _Optional[int] = ..., failed: _Optional[bool] = ...) -> None: ...
+
+class Handled(_message.Message):
+    __slots__ = ("component", "record", "status", "root", "type", "reason", "code", "follows", "documents", "first", "undo", "undo_at")
+    COMPONENT_FIELD_NUMBER: _ClassVar[int]
+    RECORD_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    ROOT_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    FOLLOWS_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    UNDO_FIELD_NUMBER: _ClassVar[int]
+    UNDO_AT_FIELD_NUMBER: _ClassVar[int]
+    component: str
+    record: str
+    status: Reply.Status
+    root: str
+    type: str
+    reason: str
+    code: str
+    follows: _containers.RepeatedCompositeFieldContainer[Follows]
+    documents: int
+    first: bool
+    undo: Rejection
+    undo_at: str
+    def __init__(self, component: _Optional[str] = ..., record: _Optional[str] = ..., status: _Optional[_Union[Reply.Status, str]] = ..., root: _Optional[str] = ..., type: _Optional[str] = ..., reason: _Optional[str] = ..., code: _Optional[str] = ..., follows: _Optional[_Iterable[_Union[Follows, _Mapping]]] = ..., documents: _Optional[int] = ..., first: _Optional[bool] = ..., undo: _Optional[_Union[Rejection, _Mapping]] = ..., undo_at: _Optional[str] = ...) -> None: ...
+
+class Follows(_message.Message):
+    __slots__ = ("component", "record", "event_type")
+    COMPONENT_FIELD_NUMBER: _ClassVar[int]
+    RECORD_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    component: str
+    record: str
+    event_type: str
+    def __init__(self, component: _Optional[str] = ..., record: _Optional[str] = ..., event_type: _Optional[str] = ...) -> None: ...
 
 class Query(_message.Message):
     __slots__ = ("state", "from_sequence", "limit")
@@ -166,14 +210,16 @@ class DeadLetter(_message.Message):
     def __init__(self, topic: _Optional[str] = ..., partition: _Optional[int] = ..., offset: _Optional[int] = ..., timestamp: _Optional[int] = ..., key: _Optional[bytes] = ..., key_missing: _Optional[bool] = ..., value: _Optional[bytes] = ..., value_missing: _Optional[bool] = ..., headers: _Optional[_Iterable[_Union[Header, _Mapping]]] = ..., component: _Optional[str] = ..., error_class: _Optional[str] = ..., error: _Optional[str] = ..., detail: _Optional[str] = ..., attempts: _Optional[int] = ..., first_failed: _Optional[int] = ..., last_failed: _Optional[int] = ..., omitted: _Optional[int] = ...) -> None: ...
 
 class Positions(_message.Message):
-    __slots__ = ("cluster", "partitions", "inputs")
+    __slots__ = ("cluster", "partitions", "inputs", "recorded")
     CLUSTER_FIELD_NUMBER: _ClassVar[int]
     PARTITIONS_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
+    RECORDED_FIELD_NUMBER: _ClassVar[int]
     cluster: str
     partitions: int
     inputs: _containers.RepeatedCompositeFieldContainer[Position]
-    def __init__(self, cluster: _Optional[str] = ..., partitions: _Optional[int] = ..., inputs: _Optional[_Iterable[_Union[Position, _Mapping]]] = ...) -> None: ...
+    recorded: int
+    def __init__(self, cluster: _Optional[str] = ..., partitions: _Optional[int] = ..., inputs: _Optional[_Iterable[_Union[Position, _Mapping]]] = ..., recorded: _Optional[int] = ...) -> None: ...
 
 class Position(_message.Message):
     __slots__ = ("topic", "topic_id", "offset")

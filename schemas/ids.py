@@ -133,6 +133,25 @@ class IssuerRef(NamedTuple):
         return cls(component, root) if component and root else None
 
 
+class ReportTarget(NamedTuple):
+    """Where reports on all that a command leads to go: `{topic}/{partition}/{command id}`, as in `ce_reportto`."""
+
+    topic: str
+    partition: int
+    command_id: str
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}/{self.command_id}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """None for a text of another form."""
+        topic, number, command_id = (*text.split("/", 2), "", "")[:3]
+        if not (topic and command_id and number.isdecimal() and len(number) <= 9):
+            return None
+        return cls(topic, int(number), command_id)
+
+
 class ReplyTarget(NamedTuple):
     """Where an answer goes: `{topic}/{partition}`; the value of `ce_replyto`."""
 

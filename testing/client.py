@@ -14,7 +14,7 @@ from typing import Any, Self
 from google.protobuf.message import Message
 
 from headrace.testing.driver import TopologyDriver
-from headrace.topology.reply import Event, Reply, Sync
+from headrace.topology.reply import Event, OnError, Reply, SendSync, Sync
 from headrace.topology.topology import Domain
 
 
@@ -43,6 +43,7 @@ class DriverClient:
         correlation_id: str | None = None,
         domain: Domain = None,
         sync: Sync = "decision",
+        on_error: OnError = "fail-fast",
     ) -> Reply:
         """Send a command and return its reply, after everything that follows from it has been handled.
 
@@ -55,6 +56,8 @@ class DriverClient:
             command_id=command_id,
             correlation_id=correlation_id,
             domain=domain,
+            sync=sync,
+            on_error=on_error,
         )
 
     async def send(
@@ -66,6 +69,7 @@ class DriverClient:
         command_id: str | None = None,
         correlation_id: str | None = None,
         domain: Domain = None,
+        sync: SendSync = "async",
     ) -> str:
         """Send a command without waiting for its reply, and return its id. If rejected, it goes to the dead letters."""
         return self._driver.send(
@@ -75,6 +79,7 @@ class DriverClient:
             command_id=command_id,
             correlation_id=correlation_id,
             domain=domain,
+            sync=sync,
         )
 
     async def record_fact(
@@ -100,8 +105,8 @@ class DriverClient:
         return self._driver.state(root, domain)
 
     async def events(
-        self, root: str, from_sequence: int = 0, domain: Domain = None, *, timeout: float = 60.0
+        self, root: str, from_sequence: int = 0, domain: Domain = None, *, timeout: float = 60.0, lift: bool = True
     ) -> AsyncIterator[Event]:
-        """The root's events in order, from a sequence on."""
-        for event in self._driver.events(root, from_sequence, domain):
+        """The root's events in order, from a sequence on; without `lift`, as the log has them."""
+        for event in self._driver.events(root, from_sequence, domain, lift=lift):
             yield event

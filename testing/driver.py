@@ -13,30 +13,36 @@ from google.protobuf.message import Message
 
 from headrace.schemas.documents import DocumentCodec
 from headrace.schemas.headers import TYPE, Headers
-from headrace.schemas.headrace_v1_pb2 import DeadLetter, Settled, Snapshot
+from headrace.schemas.headrace_v1_pb2 import DeadLetter, Handled, Projected, Settled
 from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
 from headrace.schemas.ids import ReplyTarget
 from headrace.schemas.record import Record, split_headers
 from headrace.schemas.stored_event import to_events
+from headrace.streams.steps.batch import Batch
 from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.dead_letters import reference, settling, to_record
 from headrace.streams.steps.errors import SnapshotTooLarge
+from headrace.streams.steps.handlers import States
 from headrace.streams.steps.registry import make_step
+from headrace.streams.steps.state_cache import StateCache
 from headrace.streams.steps.step import Step
+from headrace.streams.waits.cascade import CascadeWait
+from headrace.streams.waits.projections import ProjectionWait, concerned, serving_versions
 from headrace.testing.clock import Y2K, Clock, due_next
 from headrace.testing.memory_store import MemoryStore
 from headrace.testing.request import request, sent
-from headrace.topology.inspection import ComponentSpec
+from headrace.topology.inspection import ComponentSpec, type_name
 from headrace.topology.inspection.projector import ProjectorSpec
 from headrace.topology.names import MAIN, Names
 from headrace.topology.partitioner import partition_of
 from headrace.topology.projector import Projector, version_name
-from headrace.topology.reply import Event, Reply
+from headrace.topology.reply import Event, OnError, Reply, SendSync, Sync
 from headrace.topology.topology import Domain, Topology
 
 D = TypeVar("D")
 # a component's name, and its step and store in one partition
 Worker = tuple[str, Step, MemoryStore]
+HANDLED, PROJECTED, REPLY = (type_name(one).encode() for one in (Handled, Projected, WireReply))
 _ENDLESS = 10_000  # records that one input may lead to; more means that components answer each other forever
 
 
@@ -60,7 +66,7 @@ class TopologyDriver:
         """Escalations that a person would have been told of, in order."""
         self.counts: dict[str, Counter[str]] = defaultdict(Counter)
         """The outcomes of inputs, by component, as in a worker's metrics."""
-        self._topology, self._edition, self._partitions = topology, edition, partitions
+        self._edition, self._partitions = edition, partitions
         self._names = names or Names()
         self._log: dict[str, list[Record]] = defaultdict(list)
         self._offsets: dict[tuple[str, int], int] = defaultdict(int)
@@ -71,15 +77,25 @@ class TopologyDriver:
         self._stores: dict[str, list[MemoryStore]] = {}
         self._timed: list[Worker] = []
         self._running = False
+        self.deploy(topology)
+
+    def deploy(self, topology: Topology) -> None:
+        """Let another topology go on with the topics and stores that are there, as when a release is deployed.
+
+        A component that is new begins with what comes from now on.
+        """
+        self._topology = topology
+        self._workers.clear()
+        self._timed.clear()
         for name in topology.components:
-            workers = [self._worker(name, partition) for partition in range(partitions)]
-            self._stores[name] = [store for _, _, store in workers]
-            for topic in topology.inputs(name, self._names, edition):
+            stores = self._stores.setdefault(name, [MemoryStore() for _ in range(self._partitions)])
+            workers = [self._worker(name, partition, store) for partition, store in enumerate(stores)]
+            for topic in topology.inputs(name, self._names, self._edition):
                 self._workers[topic].append(workers)
             if topology.component(name).has_timers:
                 self._timed.extend(workers)
 
-    def _worker(self, name: str, partition: int) -> Worker:
+    def _worker(self, name: str, partition: int, store: MemoryStore) -> Worker:
         context = StepContext(
             self._names,
             self._edition,
@@ -89,7 +105,6 @@ class TopologyDriver:
             check_purity=True,
             pause=lambda seconds: self.clock.advance(timedelta(seconds=seconds)),
         )
-        store = MemoryStore()
         return name, make_step(self._topology, name, store, context), store
 
     def topic(self, component: str, kind: str) -> str:
@@ -107,10 +122,13 @@ class TopologyDriver:
         command_id: str | None = None,
         correlation_id: str | None = None,
         domain: Domain = None,
+        sync: Sync = "decision",
+        on_error: OnError = "fail-fast",
     ) -> Reply:
         """Send a command and return its reply, after everything that follows from it has been handled.
 
-        `domain` is only needed if several domains handle the command; LookupError if none does.
+        `domain` is only needed if several domains handle the command; LookupError if none does. `sync` and `on_error`
+        are as for a client, which tells of failures in a cascade if it waits for it.
         """
         spec = self._topology.handler_of(type(command), domain)
         record = request(
@@ -122,8 +140,16 @@ class TopologyDriver:
             expected_sequence=expected_sequence,
             correlation_id=correlation_id,
             reply_to=str(ReplyTarget(self._names.replies, 0)),
+            sync=sync,
+            on_error=on_error,
         )
-        return self._answer(record, spec)
+        seen = len(self._log[self._names.replies])
+        reply = self._answer(record, spec)
+        if reply.accepted and sync == "cascade":
+            return self._cascade(reply, seen, on_error)
+        if reply.accepted and sync == "simple":
+            self._check_projected(reply, seen, spec)
+        return reply
 
     def send(
         self,
@@ -134,6 +160,7 @@ class TopologyDriver:
         command_id: str | None = None,
         correlation_id: str | None = None,
         domain: Domain = None,
+        sync: SendSync = "async",
     ) -> str:
         """Send a command without waiting for its reply, and return its id. If rejected, it goes to the dead letters."""
         spec = self._topology.handler_of(type(command), domain)
@@ -146,6 +173,7 @@ class TopologyDriver:
             command_id=command_id,
             expected_sequence=expected_sequence,
             correlation_id=correlation_id,
+            sync=sync,
         )
         self._write(record)
         return command_id
@@ -176,14 +204,20 @@ class TopologyDriver:
     def state(self, root: str, domain: str | type[Any] | None = None) -> Any:
         """A copy of the root's state; None if it has no events. `domain` may also name a process manager."""
         spec = self._folded(domain)
-        stored = self._store(spec, root).snapshot(root.encode())
-        return None if stored is None else spec.state_type.FromString(Snapshot.FromString(stored).state)
+        store = self._store(spec, root)
+        found = StateCache(States(spec), store, live_states=1).use(root.encode(), Batch(store))
+        return None if found.sequence < 0 else found.state
 
-    def events(self, root: str, from_sequence: int = 0, domain: str | type[Any] | None = None) -> list[Event]:
-        """The root's events in order, from a sequence on. `domain` may also name a process manager."""
+    def events(
+        self, root: str, from_sequence: int = 0, domain: str | type[Any] | None = None, *, lift: bool = True
+    ) -> list[Event]:
+        """The root's events in order, from a sequence on; without `lift`, as the log has them.
+
+        `domain` may also name a process manager.
+        """
         spec = self._folded(domain)
         stored = self._store(spec, root).history(root.encode(), from_sequence, 1 << 62)
-        return [Event.read(event, spec) for event in to_events(stored, from_sequence)]
+        return [one for event in to_events(stored, from_sequence) for one in Event.read(event, spec, root, lift=lift)]
 
     def messages(self, root: str, domain: str | type[Any] | None = None) -> list[Any]:
         """The messages of the root's events, in order."""
@@ -278,9 +312,25 @@ class TopologyDriver:
         replies = self._log[self._names.replies]
         seen = len(replies)
         self._write(record)
-        answers = (WireReply.FromString(reply.value or b"") for reply in replies[seen:])
+        answers = (WireReply.FromString(reply.value or b"") for reply in replies[seen:] if reply.headers[TYPE] == REPLY)
         command_id = record.headers["ce_id"].decode()
         return Reply.read(next(answer for answer in answers if answer.command_id == command_id), spec)
+
+    def _cascade(self, reply: Reply, seen: int, on_error: OnError) -> Reply:
+        """The reply, with what has failed of that to which an accepted command led."""
+        wait = CascadeWait(self._topology, serving_versions(self._topology, {}), on_error)
+        for record in self._log[self._names.replies][seen:]:
+            if record.headers[TYPE] == HANDLED and record.key == reply.command_id.encode():
+                wait.take(Handled.FromString(record.value or b""))
+        return wait.result(reply, 0)
+
+    def _check_projected(self, reply: Reply, seen: int, spec: ComponentSpec) -> None:
+        """Raise ProjectionFailed if a projector could not handle an event of an accepted command."""
+        wait = ProjectionWait(concerned(self._topology, {}, spec.name))
+        for record in self._log[self._names.replies][seen:]:
+            if record.headers[TYPE] == PROJECTED and record.key == reply.command_id.encode():
+                wait.take(Projected.FromString(record.value or b""))
+        wait.check(reply, 0)
 
     def _folded(self, domain: str | type[Any] | None) -> ComponentSpec:
         if domain is None:
@@ -293,12 +343,19 @@ class TopologyDriver:
         return self._stores[spec.name][partition_of(root.encode(), self._partitions)]
 
     def _append(
-        self, topic: str, value: bytes | None, key: bytes | str | None, partition: int, headers: Headers
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | str | None,
+        partition: int,
+        headers: Headers,
+        time: int | None = None,
     ) -> None:
         offset = self._offsets[topic, partition]
         self._offsets[topic, partition] += 1
         key = key.encode() if isinstance(key, str) else key
-        record = Record(topic, partition, offset, self.clock.milliseconds, key, value, *split_headers(sent(headers)))
+        time = self.clock.milliseconds if time is None else time
+        record = Record(topic, partition, offset, time, key, value, *split_headers(sent(headers)))
         self._log[topic].append(record)
         if topic in self._workers:
             self._due.append(record)
@@ -331,6 +388,7 @@ class TopologyDriver:
 
     def _handle(self, record: Record, name: str, step: Step, store: MemoryStore, *, timed: bool = False) -> None:
         handle = step.fire if timed else step.handle
+        step.begin(self.clock.milliseconds)
         if step.looks_ahead:
             step.ahead([record])
         handle(record)
@@ -338,12 +396,14 @@ class TopologyDriver:
             staged = step.finish(self.clock.milliseconds)
         except SnapshotTooLarge:
             step.rolled_back()
+            step.begin(self.clock.milliseconds)
             step.enforce_state_size = True
             handle(record)
             staged = step.finish(self.clock.milliseconds)
             step.enforce_state_size = False
         for topic, value, key, partition, headers in step.outputs:
-            self._append(topic, value, key, partition, headers or [])
+            time = step.recorded if topic.endswith(".events") else None
+            self._append(topic, value, key, partition, headers or [], time)
         store.put(staged)
         self.escalations.extend(staged.escalations)
         self.counts[name].update(step.committed()._asdict())

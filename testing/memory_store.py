@@ -1,15 +1,18 @@
 """A store in dictionaries, for tests and the in-memory driver."""
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable
 
-from headrace.streams.steps.store import Staged
+from headrace.schemas.headrace_v1_pb2 import Snapshot
+from headrace.schemas.stored_event import recorded_of
+from headrace.streams.steps.store import LATEST, NOTHING, Head, Staged
 
 
 class MemoryStore:
     """A Store in dictionaries, for the test driver."""
 
     def __init__(self) -> None:
+        self.recorded = 0
         self.snapshots: dict[bytes, bytes] = {}
         self.results: dict[bytes, bytes] = {}
         self.documents: dict[bytes, bytes] = {}
@@ -17,8 +20,29 @@ class MemoryStore:
         self._keys: list[bytes] = []
         self._events: dict[bytes, list[tuple[int, bytes]]] = {}
 
-    def snapshot(self, root: bytes) -> bytes | None:
-        return self.snapshots.get(root)
+    def head(self, root: bytes) -> Head:
+        events = self._events.get(root, [])
+        if (stored := self.snapshots.get(root)) is None:  # a test may put one without the other
+            return Head(events[0][0], events[-1][0]) if events else NOTHING
+        snapshot = Snapshot.FromString(stored)
+        return Head(snapshot.first, max(snapshot.sequence, events[-1][0] if events else -1), snapshot)
+
+    def last(self, root: bytes) -> int:
+        return self.head(root).last
+
+    def first(self, root: bytes) -> int:
+        return self.head(root).first
+
+    def last_at(self, root: bytes, moment: int) -> int:
+        events = self._events.get(root, [])
+        known = bisect_right(events, moment, key=lambda event: recorded_of(event[1]))
+        return events[known - 1][0] if known else -1
+
+    def snapshot(self, root: bytes, at: int = LATEST) -> bytes | None:
+        stored = self.snapshots.get(root)
+        if stored is None or at == LATEST:
+            return stored
+        return stored if Snapshot.FromString(stored).sequence <= at else None
 
     def result(self, key: bytes) -> bytes | None:
         return self.results.get(key)
@@ -45,6 +69,7 @@ class MemoryStore:
 
     def put(self, staged: Staged) -> None:
         """Store what a batch staged."""
+        self.recorded = max(self.recorded, staged.recorded)
         self.snapshots.update(staged.snapshots)
         self.results.update(staged.results)
         self.documents.update({name: data for name, data in staged.documents.items() if data is not None})

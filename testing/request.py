@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 from google.protobuf.message import Message
 
 from headrace.schemas.codecs import PROTOBUF
-from headrace.schemas.headers import CORRELATION, EXPECTED, FACT, REPLY_TO, Headers
+from headrace.schemas.headers import CORRELATION, EXPECTED, FACT, ON_ERROR, REPLY_TO, SYNC_MODE, Headers
 from headrace.schemas.record import CloudEvent, Record, split_headers
 from headrace.topology.inspection import type_name
+from headrace.topology.reply import OnError, SendSync, Sync
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -23,6 +24,8 @@ def request(
     correlation_id: str | None = None,
     reply_to: str | None = None,
     external_id: str | None = None,
+    sync: Sync | SendSync = "decision",
+    on_error: OnError = "fail-fast",
 ) -> Record:
     """The record of a command sent at `time`, in milliseconds since 1970; its partition and offset are 0.
 
@@ -35,6 +38,8 @@ def request(
         EXPECTED[3:]: None if expected_sequence is None else str(expected_sequence),
         REPLY_TO[3:]: reply_to,
         FACT[3:]: external_id,
+        SYNC_MODE[3:]: None if sync in ("decision", "async") else sync,
+        ON_ERROR[3:]: None if on_error == "fail-fast" else on_error,
     }
     event = CloudEvent(
         id=command_id,

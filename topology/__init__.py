@@ -13,6 +13,7 @@ from headrace.topology.aggregate import (
     handles,
     records,
 )
+from headrace.topology.cascades import CascadeCompensation
 from headrace.topology.context import Context, EventContext, ProcessContext, ProjectionContext, RootState, StateOf
 from headrace.topology.merge import Merge
 from headrace.topology.names import Names
@@ -22,12 +23,14 @@ from headrace.topology.reply import Event, Reply, Status
 from headrace.topology.saga import Cascade, Saga, Send, Transient, reacts
 from headrace.topology.snapshots import Snapshots
 from headrace.topology.topology import Topology, TopologyError
+from headrace.topology.upcaster import Upcaster, UpcastFailed, upcasts
 
 __all__ = [
     "DELETED",
     "Aggregate",
     "Cancel",
     "Cascade",
+    "CascadeCompensation",
     "Context",
     "Deleted",
     "Event",
@@ -52,12 +55,15 @@ __all__ = [
     "Topology",
     "TopologyError",
     "Transient",
+    "UpcastFailed",
+    "Upcaster",
     "applies",
     "compensates",
     "handles",
     "projects",
     "reacts",
     "records",
+    "upcasts",
 ]
 
 

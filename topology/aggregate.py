@@ -37,6 +37,8 @@ class Aggregate(Generic[S]):
     domain: ClassVar[str]
     merge: ClassVar[Merge] = Merge.COMMUTATIVE
     snapshots: ClassVar[Snapshots] = Snapshots()
+    isolated: ClassVar[bool] = False
+    """Whether clients may send commands whose events no saga and no process manager reacts to."""
 
 
 @overload

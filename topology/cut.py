@@ -1,4 +1,4 @@
-"""Up to where an edition sees its parent: at a moment, with exceptions for domains and roots. All ends are inclusive."""
+"""Up to where an edition sees its parent: a moment, with exceptions for domains and roots. All ends are inclusive."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -93,7 +93,7 @@ def set_positions(
 
 
 def _changed(positions: Positions, identity: Identity, topic: str, offset: int, partitions: int) -> bytes:
-    changed = Positions(cluster=identity.cluster, partitions=partitions)
+    changed = Positions(cluster=identity.cluster, partitions=partitions, recorded=positions.recorded)
     changed.inputs.extend(position for position in positions.inputs if position.topic != topic)
     changed.inputs.add(topic=topic, topic_id=identity.topics.get(topic, ""), offset=offset)
     return changed.SerializeToString()

@@ -12,18 +12,18 @@ from google.protobuf.message import Message
 from opentelemetry import propagate, trace
 
 from headrace.schemas import codecs
-from headrace.schemas.headers import CORRELATION, EXPECTED, FACT, REPLY_TO, SYNC_MODE, TRACEPARENT
+from headrace.schemas.headers import CORRELATION, EXPECTED, FACT, ON_ERROR, REPLY_TO, SYNC_MODE, TRACEPARENT
 from headrace.schemas.headrace_v1_pb2 import Query, QueryResult
 from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
 from headrace.schemas.record import CloudEvent
 from headrace.streams.client.connection import Connection, Request
-from headrace.streams.client.errors import ProjectionFailed, ProjectionUnknown
-from headrace.streams.client.projection_wait import ProjectionWait, concerned
 from headrace.streams.client.serving_cache import ServingCache
 from headrace.streams.settings import Settings
+from headrace.streams.waits.cascade import CascadeWait
+from headrace.streams.waits.projections import ProjectionWait, concerned, serving_versions
 from headrace.topology.inspection import ComponentSpec, type_name
 from headrace.topology.names import source
-from headrace.topology.reply import Event, Reply, Sync
+from headrace.topology.reply import Event, OnError, Reply, SendSync, Sync
 from headrace.topology.topology import Domain, Topology
 
 _PAGE = 1000  # events asked for at once
@@ -72,28 +72,53 @@ class Client:
         correlation_id: str | None = None,
         domain: Domain = None,
         sync: Sync = "decision",
+        on_error: OnError = "fail-fast",
     ) -> Reply:
         """Send a command and wait for its answer, `timeout` seconds at most.
 
         With `sync="simple"`, wait also until the serving version of each projector that reads the domain has its
-        events. A rejection is an answer: see `Reply.status`. Raises OutcomeUnknown after the timeout; the same
-        `command_id` may then be sent again safely. Raises LookupError when no domain handles the command; with
-        `sync="simple"` ProjectionFailed if an event is dead for a projector, and ProjectionUnknown after the timeout.
+        events; with `sync="cascade"`, until everything is handled that the command leads to, time-outs aside: then
+        `on_error` says what to do about a failure. With `sync="isolated"`, no saga and no process manager reacts to its
+        events; the aggregate must permit that.
+
+        A rejection is an answer: see `Reply.status`. Raises OutcomeUnknown after the timeout; the same `command_id` may
+        then be sent again safely. Raises LookupError when no domain handles the command; with `sync="simple"`
+        ProjectionFailed if an event is dead for a projector, and ProjectionUnknown after the timeout; with
+        `sync="cascade"` CascadeFailed after a failure, if `on_error` says so, and CascadeUnknown after the timeout.
         """
         spec = self._topology.handler_of(type(command), domain)
         request = self._command(
-            spec, command, root, command_id, correlation_id, expected_sequence, reply=True, sync=sync
+            spec,
+            command,
+            root,
+            command_id,
+            correlation_id,
+            expected_sequence,
+            reply=True,
+            sync=sync,
+            on_error=on_error,
         )
-        if sync == "decision":
+        if sync in ("decision", "isolated"):
             return await self._decided(spec, request, timeout, command_id)
         deadline = asyncio.get_running_loop().time() + timeout
         recorded = await self._serving.recorded() if self._topology.projectors else {}
+        if sync == "cascade":
+            cascade = CascadeWait(self._topology, serving_versions(self._topology, recorded), on_error)
+            with self._connection.watching(request.id, cascade.take) as changed:
+                reply = await self._decided(spec, request, timeout, command_id)
+                if reply.accepted:
+                    seconds = _left(deadline, reply)
+                    await changed.until(lambda: cascade.done, seconds)
+                    reply = cascade.result(reply, seconds)
+            return reply
         wait = ProjectionWait(concerned(self._topology, recorded, spec.name))
-        with self._connection.watching(request.id, wait.take):
+        with self._connection.watching(request.id, wait.take) as changed:
             reply = await self._decided(spec, request, timeout, command_id)
             if reply.accepted and reply.events:
-                left = deadline - asyncio.get_running_loop().time()
-                await _projected(wait, reply, min(left, _REPEATED) if reply.already_processed else left)
+                seconds = _left(deadline, reply)
+                sequences = [event.sequence for event in reply.events]
+                await changed.until(lambda: wait.done(sequences), seconds)
+                wait.check(reply, seconds)
         return reply
 
     async def send(
@@ -105,13 +130,17 @@ class Client:
         command_id: str | None = None,
         correlation_id: str | None = None,
         domain: Domain = None,
+        sync: SendSync = "async",
     ) -> str:
         """Send a command without waiting for its reply, and return its id. Waits only while the send buffer is full.
 
-        If it is rejected, it goes to the dead letters. `flush` raises an error if commands were not delivered.
+        If it is rejected, it goes to the dead letters. `flush` raises an error if commands were not delivered. With
+        `sync="isolated"`, no saga and no process manager reacts to its events; the aggregate must permit that.
         """
         spec = self._topology.handler_of(type(command), domain)
-        request = self._command(spec, command, root, command_id, correlation_id, expected_sequence, reply=False)
+        request = self._command(
+            spec, command, root, command_id, correlation_id, expected_sequence, reply=False, sync=sync
+        )
         await self._connection.send(request)
         return request.id
 
@@ -153,14 +182,18 @@ class Client:
         return None if result.sequence < 0 else spec.state_type.FromString(result.state)
 
     async def events(
-        self, root: str, from_sequence: int = 0, domain: Domain = None, *, timeout: float = 60.0
+        self, root: str, from_sequence: int = 0, domain: Domain = None, *, timeout: float = 60.0, lift: bool = True
     ) -> AsyncIterator[Event]:
-        """The root's events in order, from a sequence on; `timeout` is in seconds, for each thousand events."""
+        """The root's events in order, from a sequence on; `timeout` is in seconds, for each thousand events.
+
+        Old ones are what upcasters make of them; without `lift`, all are as the log has them. Raises UpcastFailed.
+        """
         spec = self._read_from(domain)
         while True:
             result = await self._query(root, spec, Query(from_sequence=from_sequence, limit=_PAGE), timeout)
             for event in result.events:
-                yield Event.read(event, spec)
+                for one in Event.read(event, spec, root, lift=lift):
+                    yield one
             from_sequence += len(result.events)
             if from_sequence > result.sequence:
                 return
@@ -209,12 +242,15 @@ class Client:
         expected_sequence: int | None,
         *,
         reply: bool,
-        sync: Sync = "decision",
+        sync: Sync | SendSync = "decision",
+        on_error: OnError = "fail-fast",
     ) -> Request:
         command_id = command_id or uuid.uuid4().hex
         extensions = {CORRELATION[3:]: correlation_id or command_id}
-        if sync != "decision":
+        if sync not in ("decision", "async"):
             extensions[SYNC_MODE[3:]] = sync
+        if sync == "cascade" and on_error != "fail-fast":
+            extensions[ON_ERROR[3:]] = on_error
         if expected_sequence is not None:
             extensions[EXPECTED[3:]] = str(expected_sequence)
         return self._request(spec, "commands", command, command_id, root, extensions, reply=reply)
@@ -256,16 +292,10 @@ class Client:
         return Request(topic, root, message_id, source(edition, spec.name), payload, event.headers())
 
 
-async def _projected(wait: ProjectionWait, reply: Reply, seconds: float) -> None:
-    """Wait until projectors have the events of an accepted command."""
-    sequences = [event.sequence for event in reply.events]
-    try:
-        async with asyncio.timeout(seconds):
-            await wait.complete(sequences)
-    except TimeoutError:
-        raise ProjectionUnknown(reply, wait.missing(sequences), seconds) from None
-    if wait.failed:
-        raise ProjectionFailed(reply, sorted(wait.failed))
+def _left(deadline: float, reply: Reply) -> float:
+    """Seconds for which what follows from a command is waited for; few if it was decided before."""
+    left = deadline - asyncio.get_running_loop().time()
+    return min(left, _REPEATED) if reply.already_processed else left
 
 
 def _limit(size: int, settings: Settings) -> str:

@@ -10,13 +10,13 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from headrace.schemas.headers import SOURCE, TYPE, Headers
-from headrace.schemas.headrace_v1_pb2 import Projected, QueryResult
+from headrace.schemas.headrace_v1_pb2 import Handled, Projected, QueryResult
 from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
 from headrace.streams.client.errors import ClientNotUsable, OutcomeUnknown, SendFailed
 from headrace.streams.clock import backoff
@@ -29,7 +29,11 @@ SILENCE = 10.0
 
 Not fewer, because copies would add to the load if the engine is only busy.
 """
-_REPLY, _PROJECTED = b"headrace.v1.Reply", b"headrace.v1.Projected"
+_REPLY = b"headrace.v1.Reply"
+_REPORTS: dict[bytes, type[Projected] | type[Handled]] = {
+    b"headrace.v1.Projected": Projected,
+    b"headrace.v1.Handled": Handled,
+}
 _UNKNOWN_TOPIC = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
 _TRANSIENT = (KafkaError._MSG_TIMED_OUT, KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN)
 _OPENING = (
@@ -62,8 +66,8 @@ class Connection:
         self.reply_to = ""
         """Topic and partition for replies to this client."""
         self._calls: dict[bytes, list[_Call]] = {}
-        self._watched: dict[bytes, Callable[[Projected], None]] = {}
-        """Who counts the acknowledgements for a command, by its id."""
+        self._watched: dict[bytes, Watch] = {}
+        """Who counts the reports on a command, by its id."""
         self._failed, self._failure = 0, KafkaError(KafkaError.NO_ERROR)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
@@ -148,12 +152,12 @@ class Connection:
                 del self._calls[key]
 
     @contextmanager
-    def watching(self, command_id: str, take: Callable[[Projected], None]) -> Iterator[None]:
-        """Give acknowledgements for a command to `take`, on the event loop."""
+    def watching(self, command_id: str, take: Callable[[Any], None]) -> Iterator["Watch"]:
+        """Give each Projected or Handled of a command to `take`, on the event loop."""
         key = command_id.encode()
-        self._watched[key] = take
+        self._watched[key] = watch = Watch(take)
         try:
-            yield
+            yield watch
         finally:
             del self._watched[key]
 
@@ -232,9 +236,9 @@ class Connection:
         for message in messages:
             headers = headers_of(message)
             value = message.value() or b""
-            if headers.get(TYPE) == _PROJECTED:
-                if take := self._watched.get(message.key() or b""):
-                    take(Projected.FromString(value))
+            if (report := _REPORTS.get(headers.get(TYPE, b""))) is not None:
+                if watch := self._watched.get(message.key() or b""):
+                    watch.take(report.FromString(value))
                 continue
             answer = WireReply.FromString(value) if headers.get(TYPE) == _REPLY else QueryResult.FromString(value)
             source = (headers.get(SOURCE) or b"").decode()
@@ -247,6 +251,27 @@ class Connection:
         for calls in self._calls.values():
             for call in calls:
                 call.fail(KafkaException(error))
+
+
+class Watch:
+    """Somebody who waits for reports on a command."""
+
+    def __init__(self, take: Callable[[Any], None]) -> None:
+        self._take = take
+        self._changed = asyncio.Event()
+
+    def take(self, report: Any) -> None:
+        """Count a report."""
+        self._take(report)
+        self._changed.set()
+
+    async def until(self, done: Callable[[], bool], seconds: float) -> None:
+        """Return once `done` is true, or after `seconds`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not done():
+                    self._changed.clear()
+                    await self._changed.wait()
 
 
 class _Call:

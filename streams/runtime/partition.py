@@ -15,7 +15,7 @@ from headrace.streams.observability.metrics import Metrics
 from headrace.streams.runtime.config import ComponentConfig
 from headrace.streams.runtime.positions import pack_positions
 from headrace.streams.state.restore import StaleRestore, Task
-from headrace.streams.state.rocksdb import EditionStore, PartitionStore
+from headrace.streams.state.rocksdb import LAYOUT, EditionStore, PartitionStore
 from headrace.streams.state.topic_reader import Ends
 from headrace.streams.steps.registry import make_step
 from headrace.streams.steps.step import Step
@@ -113,7 +113,7 @@ class Partition:
         """A step's positions in its inputs, packed; offsets in `ahead` replace those that are committed."""
         topics = (topic for topic, its in self.steps.items() if its is step)
         offsets = {topic: ahead.get((topic, self.number), self.offsets[topic]) for topic in topics}
-        return pack_positions(self.identity, self.config.partitions, offsets)
+        return pack_positions(self.identity, self.config.partitions, offsets, step.recorded)
 
     def close(self) -> None:
         """Close the store. The object cannot be used afterwards."""
@@ -179,12 +179,15 @@ class RestoreJob:
             if self.partition.state is not PartitionState.RESTORING:
                 return False
             tasks = [task for kind in config.restored_kinds for task in self.tasks(kind)]
-            ids = " ".join([identity.cluster, *(identity.topics.get(task.topic, "") for task in tasks)]).encode()
+            topics = (identity.topics.get(task.topic, "") for task in tasks)
+            origin = LAYOUT + " ".join([identity.cluster, *topics]).encode()
             away = store.away(now_ms()) / 1000
             why = ""
             if any(store.checkpoint(task.topic) > ends[task.id][1] for task in tasks):
                 why = "it is ahead of its topic"
-            elif store.origin != ids:
+            elif not store.origin.startswith(LAYOUT):
+                why = "it is of another release, which kept other things"
+            elif store.origin != origin:
                 why = "it is of other topics, or of another cluster"
             elif away > config.tombstones_kept:
                 why = f"it was away for {away:.0f} s, and topics keep deletions for {config.tombstones_kept:.0f} s"
@@ -192,7 +195,7 @@ class RestoreJob:
             if discarded:
                 log.warning("a store is made anew", domain=config.name, partition=number, why=why)
                 store.wipe()
-            store.origin = ids
+            store.origin = origin
             return discarded
 
     def complete_history(self) -> None:

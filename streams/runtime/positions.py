@@ -20,9 +20,9 @@ class PositionsUnfit(RuntimeError):
     """A component's positions do not fit its topics; a person has to decide how to continue."""
 
 
-def pack_positions(identity: Identity, partitions: int, offsets: Mapping[str, int]) -> bytes:
-    """Positions as the changelog holds them."""
-    found = Positions(cluster=identity.cluster, partitions=partitions)
+def pack_positions(identity: Identity, partitions: int, offsets: Mapping[str, int], recorded: int) -> bytes:
+    """Positions as the changelog holds them, after a batch whose events are `recorded` at this time."""
+    found = Positions(cluster=identity.cluster, partitions=partitions, recorded=recorded)
     for topic, offset in offsets.items():
         found.inputs.add(topic=topic, topic_id=identity.topics.get(topic, ""), offset=offset)
     return found.SerializeToString()

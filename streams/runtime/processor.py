@@ -172,7 +172,8 @@ class Processor:
         It may be smaller than that of `records`: the transaction is committed early before the brokers would end it,
         as the same batch would then be read again, and take too long again, forever.
         """
-        started = self._began = time.perf_counter()
+        started, now = time.perf_counter(), now_ms()
+        self._began = started
         self._handling = 0.0
         self._transaction.begin()
         touched: dict[Step, Partition] = {}
@@ -184,7 +185,9 @@ class Processor:
         for number, record in enumerate(records, 1):
             partition = partitions[record.partition]
             step = partition.steps[record.topic]
-            touched[step] = partition
+            if step not in touched:
+                step.begin(now)
+                touched[step] = partition
             if self._too_slow and (seconds := self._too_slow.pop(place(record), 0.0)):
                 step.refuse(record, HandlerError(f"it took {seconds:.0f} s, and a transaction ends before"))
             elif why := refusal or (suspects.refusal(record) if watched else None):
@@ -246,7 +249,7 @@ class Processor:
 
     def _send(self, touched: Mapping[Step, Partition]) -> None:
         for step in touched:
-            self._transaction.send(step.outputs, self._store_topics)
+            self._transaction.send(step.outputs, self._store_topics, step.recorded)
             step.outputs.clear()
 
     def _checkpoints(self, partition: Partition) -> dict[str, int]:

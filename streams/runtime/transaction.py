@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -17,6 +17,7 @@ from headrace.streams.steps.errors import RecordTooLarge
 log = structlog.get_logger()
 CHECK_INTERVAL = 0.5
 """Seconds between two checks whether a call may still succeed."""
+_NO_TOPICS: Mapping[str, str] = {}
 Call = tuple[Callable[[], None], "SimpleQueue[Exception | None]"]
 
 
@@ -137,14 +138,19 @@ class Transaction:
             raise CommitOutcomeUnknown(str(error)) from error
         self._open = True
 
-    def send(self, outputs: Sequence[Output], track: Iterable[str] = ()) -> None:
-        """Give records to the producer; `offsets` will have that of the last one in each partition of `track`."""
+    def send(self, outputs: Sequence[Output], track: Mapping[str, str] = _NO_TOPICS, recorded: int = 0) -> None:
+        """Give records to the producer; `offsets` will have that of the last one in each partition of `track`.
+
+        `track` has the kind of each topic. Records of events get the timestamp `recorded`, in milliseconds.
+        """
         produce: Callable[..., None] = self._producers[0].produce
         tracked = _last_of(outputs, track)
+        timestamps = {topic: recorded for topic, kind in track.items() if kind == "events"}
+        timestamp_of = timestamps.get
         try:
             for index, (topic, value, key, partition, headers) in enumerate(outputs):
                 callback = self._delivered if index in tracked else None
-                produce(topic, value, key, partition, callback, None, 0, headers)
+                produce(topic, value, key, partition, callback, None, timestamp_of(topic, 0), headers)
         except BufferError as error:  # at ten million records or a gigabyte
             raise RecordTooLarge("the records of one transaction are more than the producer can hold") from error
         except KafkaException as error:

@@ -8,14 +8,17 @@ Keys begin with the edition, because all editions of a partition are on one work
     edition NUL d document id             document, as JSON
     edition NUL e changelog key           other entries: facts, queues, time-outs
     edition NUL b changelog key           keys of a batch of results, to delete them by age
+    edition NUL r                         the latest recorded time of an event that was restored, in milliseconds
     NUL c topic                           checkpoint: offset of the next record that the store needs of it
-    NUL i                                 ids of the cluster and the topics that it was restored from
+    NUL i                                 layout, and ids of the cluster and the topics that it was restored from
     NUL t                                 when it was last written to or closed, in milliseconds
 """
 
 import shutil
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from struct import Struct
@@ -25,9 +28,10 @@ import structlog
 from rocksdict import AccessType, BlockBasedOptions, Cache, Options, Rdict, WriteBatch
 
 from headrace.schemas import changelog
-from headrace.schemas.headrace_v1_pb2 import CommandResults
+from headrace.schemas.headrace_v1_pb2 import CommandResults, Positions, Snapshot
+from headrace.schemas.stored_event import recorded_of
 from headrace.streams.clock import now_ms
-from headrace.streams.steps.store import Staged, StoreFailed
+from headrace.streams.steps.store import LATEST, NOTHING, Head, Staged, StoreFailed
 
 log = structlog.get_logger()
 _AROUND = ("lock file", "lock hold", "No space left", "Permission denied", "Read-only", "Too many open files", "quota")
@@ -36,6 +40,10 @@ _SEQUENCE = Struct(">Q")
 _CACHE = Cache(64 * 1024 * 1024)  # one for all stores of the process
 _FOR_EVER = 1 << 62
 _ORIGIN, _TIME = b"\0i", b"\0t"
+
+
+LAYOUT = b"layout-2 "
+"""Begins the origin of stores whose keys and values are as described above; another store is made anew."""
 
 
 class PartitionStore:
@@ -67,7 +75,7 @@ class PartitionStore:
 
     @property
     def origin(self) -> bytes:
-        """Ids of the cluster and topics that it was restored from; empty in a new store, or one of an old release."""
+        """Layout, and ids of the cluster and topics that it was restored from; empty in a new store."""
         return self._get(_ORIGIN)
 
     @origin.setter
@@ -122,6 +130,7 @@ class EditionStore:
         self._snapshots, self._events = prefix + b"s", prefix + b"h"
         self._results, self._batches = prefix + b"a", prefix + b"b"
         self._entries, self._documents = prefix + b"e", prefix + b"d"
+        self._recorded = prefix + b"r"
         self.keep_results = _FOR_EVER
         """Milliseconds for which results of commands are remembered."""
         self._oldest: int | None = None
@@ -138,8 +147,46 @@ class EditionStore:
 
     # ---- read, by the step
 
-    def snapshot(self, root: bytes) -> bytes | None:
-        return self._read(self._snapshots + root)
+    @property
+    def recorded(self) -> int:
+        positions = Positions.FromString(self.entry(changelog.POSITIONS) or b"")
+        return max(positions.recorded, self.history_recorded)
+
+    @property
+    def history_recorded(self) -> int:
+        """The latest recorded time of an event that was restored from the log; 0 if there is none."""
+        return int(self._read(self._recorded) or 0)
+
+    def head(self, root: bytes) -> Head:
+        if (stored := self._read(self._snapshots + root)) is None:
+            return NOTHING
+        snapshot = Snapshot.FromString(stored)
+        return Head(snapshot.first, snapshot.sequence, snapshot)
+
+    def last(self, root: bytes) -> int:
+        return self.head(root).last
+
+    def first(self, root: bytes) -> int:
+        return self.head(root).first
+
+    def last_at(self, root: bytes, moment: int) -> int:
+        first, last, snapshot = self.head(root)
+        if snapshot is None or (snapshot.sequence == last and 0 < snapshot.recorded <= moment):
+            return last
+        self.complete_history()
+        found = bisect_right(range(first, last + 1), moment, key=partial(self._recorded_of, root))
+        return first + found - 1 if found else -1
+
+    def _recorded_of(self, root: bytes, sequence: int) -> int:
+        if (value := self._read(self._history_key(root, sequence))) is None:
+            raise LookupError(f"event {sequence} of {root.decode()} is not in the log")
+        return recorded_of(value)
+
+    def snapshot(self, root: bytes, at: int = LATEST) -> bytes | None:
+        stored = self._read(self._snapshots + root)
+        if stored is None or at == LATEST:
+            return stored
+        return stored if Snapshot.FromString(stored).sequence <= at else None
 
     def result(self, key: bytes) -> bytes | None:
         try:  # the same as `_read`, without the call, because this runs for each command
@@ -253,9 +300,15 @@ class EditionStore:
         self._oldest, self._head = None, b""
         self._finish(batch, checkpoints)
 
-    def restore_history(self, records: Iterable[tuple[bytes, int, bytes | None]], checkpoints: dict[str, int]) -> None:
-        """Put records of the events topic, in their order: root, sequence and stored event (None: erased)."""
+    def restore_history(
+        self, records: Iterable[tuple[bytes, int, bytes | None]], recorded: int, checkpoints: dict[str, int]
+    ) -> None:
+        """Put records of the events topic, in their order: root, sequence and stored event (None: erased).
+
+        `recorded` is the latest recorded time of all events so far.
+        """
         batch = WriteBatch(raw_mode=True)
+        batch.put(self._recorded, b"%d" % recorded)
         for root, sequence, value in records:
             _set(batch, self._history_key(root, sequence), value)
         self._finish(batch, checkpoints)

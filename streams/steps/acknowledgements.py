@@ -7,9 +7,8 @@ from headrace.schemas.record import Record
 from headrace.streams.steps.batch import Batch
 from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.envelope import Envelope
+from headrace.streams.steps.sync_modes import SIMPLE
 from headrace.topology.topology import REPLIES_KEPT
-
-SIMPLE = b"simple"
 
 
 class Acknowledgements:

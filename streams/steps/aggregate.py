@@ -3,6 +3,9 @@
 The code follows the data: record → decode → decide → apply → stage.
 """
 
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
 from google.protobuf.message import Message
 
 from headrace.schemas import codecs
@@ -14,30 +17,42 @@ from headrace.schemas.headers import (
     EXPECTED,
     FACT,
     ID,
+    ON_ERROR,
     REJECT_TO,
     REPLAY_OF,
     REPLY_TO,
+    REPORT_TO,
     SYNC_MODE,
     TYPE,
 )
-from headrace.schemas.headrace_v1_pb2 import Query, Reply
+from headrace.schemas.headrace_v1_pb2 import Follows, Query, Reply
 from headrace.schemas.headrace_v1_pb2 import Rejection as WireRejection
 from headrace.schemas.ids import ReplyTarget
-from headrace.schemas.record import Record, RecordError, check
+from headrace.schemas.record import Record, RecordError
 from headrace.schemas.stored_event import to_events
+from headrace.schemas.structured import understood
 from headrace.streams.steps import compensation, replies
-from headrace.streams.steps.acknowledgements import SIMPLE
 from headrace.streams.steps.batch import Written
 from headrace.streams.steps.checks import LONGEST, check_ids, checked_root, whole_number
 from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.deduplication import Deduplication, repeated_reply
 from headrace.streams.steps.errors import HandlerError, InvalidArgument
+from headrace.streams.steps.event_reader import decode
 from headrace.streams.steps.event_writer import EventWriter
-from headrace.streams.steps.handlers import Deciders, NewEvent, States, decode
+from headrace.streams.steps.handlers import Deciders, NewEvent, States
 from headrace.streams.steps.registry import runs
 from headrace.streams.steps.state_cache import CachedState, StateCache
 from headrace.streams.steps.step import Step
 from headrace.streams.steps.store import Staged, Store
+from headrace.streams.steps.sync_modes import (
+    COMPENSATE,
+    DEAD_LETTER,
+    ERROR_MODES,
+    ISOLATED,
+    SYNC_MODES,
+    of_events,
+    tracked,
+)
 from headrace.streams.steps.trust import Trust
 from headrace.topology.aggregate import Flag, Rejected
 from headrace.topology.inspection import type_name
@@ -45,7 +60,6 @@ from headrace.topology.inspection.aggregate import AggregateSpec
 from headrace.topology.inspection.spec import AnyHandler
 from headrace.topology.merge import Merge
 from headrace.topology.partitioner import partition_of
-from headrace.topology.saga import Cascade
 from headrace.topology.topology import Topology
 
 PAGE = 1000
@@ -79,7 +93,7 @@ class AggregateStep(Step):
         self._all_or_nothing(record, self.attempt)
 
     def attempt(self, record: Record) -> None:
-        check(record.headers)
+        record = understood(record)
         key = record.key
         if key is None or key not in self._cache.live:
             key = checked_root(key)
@@ -118,6 +132,9 @@ class AggregateStep(Step):
         answer_to = self._replier.target(headers.get(REPLY_TO))
         command_id = headers[ID]
         check_ids(headers)
+        if SYNC_MODE in headers:
+            self._check_mode(headers)
+            record = tracked(record)
         name = inbox_result_key(key, command_id) if in_inbox else result_key(key, command_id)
         if (known := self._deduplication.known(name, record)) is not None:
             self._repeat(record, key, live, known, answer_to)
@@ -146,6 +163,9 @@ class AggregateStep(Step):
             known = ", ".join(self._spec.facts) or "none"
             raise InvalidArgument(f"{self._spec.class_name} records no {headers[TYPE].decode()}; it records: {known}")
         check_ids(headers, external)
+        if SYNC_MODE in headers:
+            self._check_mode(headers)
+            record = tracked(record)
         known_fact = self.batch.entry(fact_key(key, external))
         if known_fact is not None:
             self._repeat(record, key, live, known_fact, answer_to)
@@ -164,6 +184,7 @@ class AggregateStep(Step):
         name = inbox_result_key(key, record.headers[ID])
         if self._deduplication.known(name, record) is not None:
             self.batch.count("repeated")
+            self._reports.add(record)
             return
         rejection = decode(record, WireRejection)
         outcome = self._compensate(rejection, key, live)
@@ -175,10 +196,26 @@ class AggregateStep(Step):
             self._deduplication.accepted(name, record, live.sequence + 1, len(events))
         if events:
             self._accept(record, key, live, events, None)
-        if outcome.dead:
+        elif outcome.dead:
             self._fail_for_good(record, outcome.dead)
+        else:
+            self._reports.add(record)
         if outcome.escalated:
             self.batch.staged.escalations.append(compensation.escalation(rejection, key, record.headers))
+
+    def _check_mode(self, headers: Mapping[str, bytes]) -> None:
+        """Raise InvalidArgument for a way to wait that does not exist, or that the aggregate does not permit."""
+        for name, modes in ((SYNC_MODE, SYNC_MODES), (ON_ERROR, ERROR_MODES)):
+            if (mode := headers.get(name)) is not None and mode not in modes:
+                known = ", ".join(one.decode() for one in modes)
+                raise InvalidArgument(f"{name} is {mode[:40]!r}; it is one of: {known}")
+        if headers[SYNC_MODE] == ISOLATED and not self._spec.isolated:
+            raise InvalidArgument(
+                f"{self._spec.class_name} permits no isolated commands, whose events sagas and process managers pass "
+                "over; it would with isolated = True in its class"
+            )
+        if headers.get(ON_ERROR) == COMPENSATE and not self._spec.compensated:
+            raise InvalidArgument(f"{ON_ERROR} is compensate; that needs CascadeCompensation in the topology")
 
     # ---- decide
 
@@ -230,8 +267,11 @@ class AggregateStep(Step):
         command_id = record.headers[ID]
         correlation = record.headers.get(CORRELATION) or command_id
         self.batch.count("accepted")
+        if REPORT_TO in record.headers:
+            follows = self._follows(record, key, live.sequence + 1, [name for name, _, _ in events])
+            self._reports.add(record, follows=follows)
         if answer_to is None:
-            self._writer.write(record, key, live, events, command_id, correlation, fact)
+            self._writer.write(record, key, live, events, command_id, correlation, fact, None, of_events(record))
             return
         reply = Reply(
             command_id=command_id.decode(),
@@ -240,9 +280,12 @@ class AggregateStep(Step):
             sequence=live.sequence + len(events),
             correlation_id=correlation.decode(),
         )
-        acknowledge_to = record.headers[REPLY_TO] if record.headers.get(SYNC_MODE) == SIMPLE else b""
-        self._writer.write(record, key, live, events, command_id, correlation, fact, reply, acknowledge_to)
+        self._writer.write(record, key, live, events, command_id, correlation, fact, reply, of_events(record))
         self.outputs.append(self._replier.reply(reply, answer_to, command_id))
+
+    def _follows(self, record: Record, key: bytes, first: int, types: Sequence[str]) -> list[Follows]:
+        """The events that a record has led to, for its report."""
+        return self._reports.events(key.decode(), first, types) if REPORT_TO in record.headers else []
 
     # ---- the other outcomes of a record
 
@@ -266,11 +309,15 @@ class AggregateStep(Step):
     ) -> None:
         """Give a record that was answered before its first answer again, and do nothing else."""
         self.batch.count("repeated")
+        if answer_to is None and REPORT_TO not in record.headers:
+            return
+        reply, (first, count) = repeated_reply(known, record, key)
+        if count:
+            reply.events.extend(to_events(self._cache.events(key, live, first, count), first))
         if answer_to is not None:
-            reply, (first, count) = repeated_reply(known, record, key)
-            if count:
-                reply.events.extend(to_events(self._cache.events(key, live, first, count), first))
             self.outputs.append(self._replier.reply(reply, answer_to, record.headers[ID]))
+        follows = self._follows(record, key, first, [event.type for event in reply.events])
+        self._reports.add(record, status=reply.status, reason=reply.reason, code=reply.code, follows=follows)
 
     def _reject(
         self,
@@ -285,11 +332,14 @@ class AggregateStep(Step):
         headers = record.headers
         self.batch.count("rejected")
         reported = REJECT_TO in headers
+        kept = reported and DEAD_LETTER in (headers.get(CASCADE), headers.get(ON_ERROR))
+        follows = []
         if reported:
-            self.outputs.append(
-                compensation.notice(record, reply, self._component, self._context, self._envelope.source)
-            )
-        if (answer_to is None and not reported) or headers.get(CASCADE) == Cascade.DEAD_LETTER.value.encode():
+            source = self._envelope.source
+            self.outputs.append(compensation.notice(record, reply, self._component, self._context, source))
+            follows = compensation.notified(record, reply, source)
+        self._reports.add(record, status=Reply.REJECTED, reason=reply.reason, code=reply.code, follows=follows)
+        if (answer_to is None and not reported) or kept:
             self._dead_letters.add(record, rejected)  # nobody is told, and nothing may disappear
         if answer_to is not None:
             if rejected.code == replies.CONFLICT and expected is not None and expected < live.sequence:
@@ -299,6 +349,8 @@ class AggregateStep(Step):
 
     def _fail(self, record: Record, error: BaseException) -> None:
         self._fail_for_good(record, error)
+        with suppress(ValueError):  # it may be for that that it fails
+            record = understood(record)
         try:
             answer_to = self._replier.target(record.headers.get(REPLY_TO), inboxes=self._trust.in_inbox(record))
         except RecordError:

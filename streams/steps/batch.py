@@ -39,10 +39,22 @@ class Batch:
     Code that changes something else for a record, such as a cached state, adds to `undo` how to undo that.
     """
 
-    __slots__ = ("_counted", "_store", "enforce_state_size", "outputs", "staged", "undo")
+    __slots__ = (
+        "_counted",
+        "_store",
+        "enforce_state_size",
+        "latest",
+        "outputs",
+        "recorded",
+        "recorded_text",
+        "staged",
+        "undo",
+    )
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.latest = store.recorded
+        """Recorded time of the last batch that was committed, in milliseconds."""
         self.outputs: list[Output] = []
         """Records to produce; the runtime takes and empties them between two records."""
         self.enforce_state_size = False
@@ -53,9 +65,15 @@ class Batch:
         """Begin the next batch."""
         self.outputs.clear()
         self.staged = Staged()
+        self.record_at(0)
         self._counted: list[str] = []
         self.undo: list[tuple[Any, ...]] = []
         """Functions with their arguments, to be called in reverse order when records are rolled back."""
+
+    def record_at(self, now: int) -> None:
+        """Record the batch's events at this time in milliseconds, or 1 ms after the last batch if that is later."""
+        self.recorded = max(now, self.latest + 1)
+        self.recorded_text = b"%d" % self.recorded
 
     # ---- everything of a record, or nothing
 

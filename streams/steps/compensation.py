@@ -19,13 +19,15 @@ from headrace.schemas.headers import (
     TYPE,
     Headers,
 )
-from headrace.schemas.headrace_v1_pb2 import Aborted, Reply, Revoked
+from headrace.schemas.headrace_v1_pb2 import Aborted, Follows, Reply, Revoked
 from headrace.schemas.headrace_v1_pb2 import Rejection as WireRejection
 from headrace.schemas.ids import EventRef, IssuerRef, RejectionRef
 from headrace.schemas.record import Record, RecordError
 from headrace.streams.steps.batch import Output
 from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.errors import Uncompensated
+from headrace.streams.steps.sender import event_id
+from headrace.streams.steps.sync_modes import reported_to
 from headrace.topology.aggregate import Flag
 from headrace.topology.names import is_name
 from headrace.topology.saga import Cascade
@@ -50,7 +52,26 @@ def notice(record: Record, reply: Reply, component: str, context: StepContext, s
     topic = context.names.topic(context.edition, issuer.component, "inbox")
     if context.counts and topic not in context.counts:
         raise RecordError(f"ce_rejectto is {address!r}; this deployment has no topic {topic}")
-    rejection = WireRejection(
+    out: Headers = [
+        (SPECVERSION, "1.0"),
+        (ID, str(RejectionRef(reply.command_id))),
+        (SOURCE, source),
+        (TYPE, "headrace.v1.Rejection"),
+        (SUBJECT, issuer.root),
+        (CONTENT_TYPE, PROTOBUF),
+        (CAUSATION, headers[ID]),
+        (CORRELATION, headers.get(CORRELATION) or headers[ID]),
+    ]
+    out.extend((name, headers[name]) for name in (TRACEPARENT, PATH) if name in headers)
+    out += reported_to(record)
+    partition = context.partition_in(topic, issuer.root.encode())
+    return topic, make_rejection(record, reply, component).SerializeToString(), issuer.root, partition, out
+
+
+def make_rejection(record: Record, reply: Reply, component: str) -> WireRejection:
+    """What `component` says about a command that it has rejected, or that is to be undone."""
+    headers = record.headers
+    return WireRejection(
         component=component,
         root=reply.root,
         command_id=reply.command_id,
@@ -64,19 +85,12 @@ def notice(record: Record, reply: Reply, component: str, context: StepContext, s
         cause=(headers.get(CAUSATION) or b"").decode(),
         cascade=(headers.get(CASCADE) or b"").decode(),
     )
-    out: Headers = [
-        (SPECVERSION, "1.0"),
-        (ID, str(RejectionRef(reply.command_id))),
-        (SOURCE, source),
-        (TYPE, "headrace.v1.Rejection"),
-        (SUBJECT, issuer.root),
-        (CONTENT_TYPE, PROTOBUF),
-        (CAUSATION, headers[ID]),
-        (CORRELATION, headers.get(CORRELATION) or headers[ID]),
-    ]
-    out.extend((name, headers[name]) for name in (TRACEPARENT, PATH) if name in headers)
-    partition = context.partition_in(topic, issuer.root.encode())
-    return topic, rejection.SerializeToString(), issuer.root, partition, out
+
+
+def notified(record: Record, reply: Reply, source: str) -> list[Follows]:
+    """That notice, for the report on the command."""
+    issuer = IssuerRef.parse(record.headers[REJECT_TO].decode())
+    return [Follows(component=issuer.component, record=f"{source}/{RejectionRef(reply.command_id)}")] if issuer else []
 
 
 def flagged(where: str, rejection: WireRejection, flag: Flag, sequence: int) -> Outcome:
@@ -109,6 +123,12 @@ def passed_on(record: Record, rejection: WireRejection, context: StepContext, ag
     topic = context.names.topic(context.edition, cause.component, "inbox")
     headers = {**record.headers, SUBJECT: cause.root.encode()}
     return topic, record.value, cause.root, context.partition_in(topic, cause.root.encode()), list(headers.items())
+
+
+def passed_to(record: Record, rejection: WireRejection) -> list[Follows]:
+    """That record, for the report on the notice."""
+    cause = EventRef.parse(rejection.cause)
+    return [Follows(component=cause.component, record=event_id(record))] if cause else []
 
 
 def reason_of(rejection: WireRejection) -> str:

@@ -4,14 +4,17 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
+from google.protobuf.message import Message
+
 from headrace.schemas.documents import DocumentCodec, DocumentError
 from headrace.schemas.record import Record
 from headrace.streams.steps.batch import Batch
 from headrace.streams.steps.errors import SnapshotTooLarge, TooLarge
 from headrace.streams.steps.store import Store
 
-Project = Callable[[Record, bytes, Any], object]
-"""Changes a document of an id because of an event."""
+Project = Callable[[Message, Record, bytes, Any], object]
+"""Changes a document of an id because of an event, which came in a record."""
+Event = tuple[Message, Record]
 
 
 class LiveDocument:
@@ -24,7 +27,7 @@ class LiveDocument:
 
     def __init__(self, document: Any, data: bytes | None) -> None:
         self.document, self.data = document, data
-        self.events: list[Record] = []
+        self.events: list[Event] = []
         self.last: Record | None = None
 
 
@@ -45,7 +48,9 @@ class DocumentCache:
         batch.undo.append((self._restore, document_id, live, live.data, live.events, len(live.events), live.last))
         return live
 
-    def keep(self, document_id: bytes, live: LiveDocument, event: Record, batch: Batch, *, exists: bool) -> None:
+    def keep(
+        self, document_id: bytes, live: LiveDocument, event: Message, record: Record, batch: Batch, *, exists: bool
+    ) -> None:
         """Note what an event has made of a document.
 
         It is written at the end of the batch, once for all its events, and after each event only where the batch is
@@ -56,12 +61,12 @@ class DocumentCache:
         elif batch.enforce_state_size:
             live.data, live.events = self._encoded(document_id, live), []
         else:
-            live.events.append(event)
-        live.last = event
+            live.events.append((event, record))
+        live.last = record
         self._touched[document_id] = live
 
     def changed(self) -> Iterator[tuple[bytes, bytes | None, Record]]:
-        """Documents that the batch has changed, in JSON (None: removed), each with the last event that did.
+        """Documents that the batch has changed, in JSON (None: removed), with the record of the last such event.
 
         SnapshotTooLarge for one that cannot be written.
         """
@@ -97,7 +102,7 @@ class DocumentCache:
         document_id: bytes,
         live: LiveDocument,
         data: bytes | None,
-        events: list[Record],
+        events: list[Event],
         count: int,
         last: Record | None,
     ) -> None:
@@ -108,8 +113,8 @@ class DocumentCache:
             self._touched.pop(document_id, None)
         live.document = self._object(data)
         try:
-            for event in events:
-                self._project(event, document_id, live.document)
+            for event, record in events:
+                self._project(event, record, document_id, live.document)
         except Exception as error:  # it has not raised before
             raise SnapshotTooLarge(document_id) from error
 

@@ -4,12 +4,25 @@ Its inbox has events by correlation id. Each is handled once, in order; behind a
 behind one that waits for states that its reaction reads.
 """
 
+from collections.abc import Sequence
+
 from google.protobuf.message import Message
 
 from headrace.schemas.changelog import inbox_result_key
-from headrace.schemas.headers import CORRELATION, DISCARD, ID, PATH, REPLAY_OF, SOURCE, TRACEPARENT, TYPE
+from headrace.schemas.headers import (
+    CORRELATION,
+    DISCARD,
+    ID,
+    ON_ERROR,
+    PATH,
+    REPLAY_OF,
+    REPORT_TO,
+    SOURCE,
+    TRACEPARENT,
+    TYPE,
+)
+from headrace.schemas.headrace_v1_pb2 import Follows, Reply
 from headrace.schemas.headrace_v1_pb2 import Rejection as WireRejection
-from headrace.schemas.headrace_v1_pb2 import Reply
 from headrace.schemas.ids import IssuerRef
 from headrace.schemas.record import Record, check
 from headrace.streams.steps import compensation
@@ -19,8 +32,9 @@ from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.contexts import process_context
 from headrace.streams.steps.deduplication import Deduplication
 from headrace.streams.steps.errors import HandlerError
+from headrace.streams.steps.event_reader import EventReader, decode
 from headrace.streams.steps.event_writer import EventWriter
-from headrace.streams.steps.handlers import Deciders, States, decode, react
+from headrace.streams.steps.handlers import Deciders, States, react
 from headrace.streams.steps.ordered_queue import OrderedQueue
 from headrace.streams.steps.registry import runs
 from headrace.streams.steps.sender import Sender, event_id
@@ -28,12 +42,12 @@ from headrace.streams.steps.state_cache import CachedState, StateCache
 from headrace.streams.steps.state_reads import StateReads, Waiting
 from headrace.streams.steps.step import Step
 from headrace.streams.steps.store import Staged, Store
+from headrace.streams.steps.sync_modes import reported_to
 from headrace.streams.steps.timers import Timers, timer_name
 from headrace.topology.aggregate import Flag
 from headrace.topology.context import RootState, StateOf
 from headrace.topology.inspection import type_name
 from headrace.topology.inspection.process_manager import ProcessManagerSpec
-from headrace.topology.inspection.spec import Reaction
 from headrace.topology.partitioner import partition_of
 from headrace.topology.process_manager import Cancel, Schedule
 from headrace.topology.topology import Topology
@@ -47,6 +61,9 @@ class ProcessManagerStep(Step):
     def __init__(self, spec: ProcessManagerSpec, topology: Topology, store: Store, context: StepContext) -> None:
         super().__init__(f"process:{spec.name}", spec.name, store, context)
         self._spec, self._aggregates = spec, topology.aggregates
+        self._reactions = {reaction.message: reaction for reaction in spec.reactions.values()}
+        wanted = {name: reaction.message for name, reaction in spec.reactions.items()}
+        self._events = EventReader(wanted, spec.sources, spec.source_upcasters)
         self._states = States(spec)
         self._cache = StateCache(self._states, store, context.live_states)
         self._deciders = Deciders(spec, self._states, context.edition, check_purity=context.check_purity)
@@ -96,7 +113,7 @@ class ProcessManagerStep(Step):
         if record.offset < 0:
             self._timers.cancel(record.key or b"", timer_name(record))
         super().refuse(record, error, whole=whole)
-        event = record.offset >= 0 and record.headers.get(TYPE, b"").decode(errors="replace") in self._spec.reactions
+        event = record.offset >= 0 and self._events.reads(record.headers)
         if whole and record.key and event:  # nothing of its root overtakes it, as behind any other dead event
             self._queue.add(record, record.key)
 
@@ -127,71 +144,110 @@ class ProcessManagerStep(Step):
         name = inbox_result_key(root, event_id(record).encode())
         if self._deduplication.known(name, record) is not None:
             self.batch.count("repeated")
+            self._reports.add(record)
             return True
-        kept = False
+        kept, follows, sends = False, list[Follows](), list[object]()
         if record.headers[TYPE] == REJECTION:
-            where, items, kept = self._compensate(record, root, live)
-        elif (reaction := self._spec.reactions.get(record.headers[TYPE].decode())) is not None:
-            if reaction.from_inbox and record.offset >= 0 and PATH not in record.headers:  # a time-out is its own
+            where, items, kept, follows = self._compensate(record, root, live)
+            follows += self._stage(record, root, live, where, items, sends)
+        elif self._events.reads(record.headers):
+            events = self._meant(record, self._events.read(record))
+            if not events:
                 self.batch.count("ignored")
+                self._reports.add(record)
                 return True
-            where = reaction.where
             try:
-                items = self._items(record, root, live, reaction)
+                states = self._read_states(record, root, live, events)
             except Waiting:  # the queries for the states are staged, and stay so
                 return False
+            for event in events:
+                where, items = self._items(record, root, live, event, states)
+                follows += self._stage(record, root, live, where, items, sends)
         else:
             kinds = ", ".join(self._spec.reactions)
             name_of = record.headers[TYPE].decode()
-            where, items, kept = "", (), True
+            kept = True
             self._fail_for_good(
                 record, LookupError(f"{self._spec.class_name} reacts to no {name_of} any more; it reacts to: {kinds}")
             )
-        self._stage(record, root, live, where, items)
+        self.batch.count("accepted")
+        follows += self._sender.follows(record, sends)
         if kept:  # handled again if its dead letter is replayed; nothing waits for it
             self._deduplication.rejected(name, record, Reply())
         else:
             self._deduplication.accepted(name, record, live.sequence, 0)
+            self._reports.add(record, follows=follows)
         return True
 
-    def _items(self, record: Record, root: bytes, live: CachedState, reaction: Reaction) -> tuple[object, ...]:
-        """What a reaction yields: events, commands and time-outs."""
-        event = decode(record, reaction.message)
-        states: dict[StateOf, RootState] = {}
-        if reaction.reads is not None:
-            states = self._reads.take(root, event_id(record), reaction.reads(live.state, event))
+    def _meant(self, record: Record, events: Sequence[Message]) -> Sequence[Message]:
+        """Those of the messages of an event that are for this process: some only if a saga or process manager sent the
+        command that led to them."""
+        if record.offset < 0 or PATH in record.headers:  # a time-out is its own
+            return events
+        return [event for event in events if not self._reactions[event.__class__].from_inbox]
+
+    def _read_states(
+        self, record: Record, root: bytes, live: CachedState, events: Sequence[Message]
+    ) -> dict[StateOf, RootState]:
+        """The states of other roots that the reactions to an event read; raises Waiting until all are there."""
+        reading = [(reads, event) for event in events if (reads := self._reactions[event.__class__].reads) is not None]
+        if not reading:
+            return {}
+        return self._reads.take(root, event_id(record), [one for reads, e in reading for one in reads(live.state, e)])
+
+    def _items(
+        self, record: Record, root: bytes, live: CachedState, event: Message, states: dict[StateOf, RootState]
+    ) -> tuple[str, tuple[object, ...]]:
+        """The reaction to an event, and what it yields: events, commands and time-outs."""
+        reaction = self._reactions[event.__class__]
         context = (process_context(record, root, self._context.edition, states),) if reaction.wants_context else ()
         before = self._states.content(live.state) if self._context.check_purity else b""
         items = react(reaction, (live.state, event, *context), self._context.pause)
         if self._context.check_purity and before != self._states.content(live.state):
             raise HandlerError(f"{reaction.where} changed the state it was given")
-        return items
+        return reaction.where, items
 
-    def _stage(self, record: Record, root: bytes, live: CachedState, where: str, items: tuple[object, ...]) -> None:
-        """Apply and stage what a reaction has yielded, in that order."""
+    def _stage(
+        self,
+        record: Record,
+        root: bytes,
+        live: CachedState,
+        where: str,
+        items: tuple[object, ...],
+        sends: list[object],
+    ) -> list[Follows]:
+        """Apply and stage what a reaction has yielded, in that order; returns the events that follow, for a report.
+
+        `sends` has all commands that the record has led to so far; those of this reaction are added.
+        """
         events = self._states.events(tuple(item for item in items if isinstance(item, Message)), where)
         cause = event_id(record)
-        self._writer.write(record, root, live, events, cause.encode(), root)
+        first = live.sequence + 1
+        self._writer.write(record, root, live, events, cause.encode(), root, waits=reported_to(record))
         sent = _of_root(record, root)
         reject_to = IssuerRef(self._spec.name, root.decode())
-        index = 0
         for item in items:
             if isinstance(item, Schedule):
                 self._timers.start(root, item, record, cause)
             elif isinstance(item, Cancel):
                 self._timers.cancel(root, item.name.encode())
             elif not isinstance(item, Message):
-                self.outputs.append(self._sender.command(where, sent, item, index, reject_to))
+                self.outputs.append(self._sender.command(where, sent, item, len(sends), reject_to))
                 self.batch.count("sends")
-                index += 1
-        self.batch.count("accepted")
+                sends.append(item)
+        if REPORT_TO not in record.headers:
+            return []
+        return self._reports.events(root.decode(), first, [name for name, _, _ in events])
 
     # ---- rejected commands
 
-    def _compensate(self, record: Record, root: bytes, live: CachedState) -> tuple[str, tuple[object, ...], bool]:
+    def _compensate(
+        self, record: Record, root: bytes, live: CachedState
+    ) -> tuple[str, tuple[object, ...], bool, list[Follows]]:
         """Call the process's own compensation; without one, notify the aggregate whose event caused the command.
 
-        Returns the method's name for error texts, what it yielded, and whether the rejection is kept for a person.
+        Returns the method's name for error texts, what it yielded, whether the rejection is kept for a person, and what
+        follows if it is passed on.
         """
         rejection = decode(record, WireRejection)
         where = f"{self._spec.class_name}'s compensation of {rejection.command_type}"
@@ -199,16 +255,16 @@ class ProcessManagerStep(Step):
         self.batch.count("compensations")
         if handler is None:
             self.outputs.append(compensation.passed_on(record, rejection, self._context, self._aggregates))
-            return where, (), False
+            return where, (), False, compensation.passed_to(record, rejection)
         answer = self._deciders.compensate(handler, live.state, rejection, -1)
         if not isinstance(answer, Flag):
-            return where, answer, False
+            return where, answer, False, []
         outcome = compensation.flagged(self._spec.class_name, rejection, answer, -1)
         if outcome.dead:
             self._fail_for_good(record, outcome.dead)
         if outcome.escalated:
             self.batch.staged.escalations.append(compensation.escalation(rejection, root, record.headers))
-        return where, outcome.events, outcome.dead is not None
+        return where, outcome.events, outcome.dead is not None, []
 
     # ---- dead letters
 
@@ -227,7 +283,7 @@ class ProcessManagerStep(Step):
 
 def _of_root(record: Record, root: bytes) -> Record:
     """The record with the process's root as its correlation id, which is passed on to commands."""
-    kept = {name: record.headers[name] for name in (TRACEPARENT, PATH) if name in record.headers}
+    kept = {name: record.headers[name] for name in (TRACEPARENT, PATH, REPORT_TO, ON_ERROR) if name in record.headers}
     ids = {SOURCE: record.headers[SOURCE], ID: record.headers[ID], CORRELATION: root}
     return record._replace(headers={**kept, **ids})
 

@@ -1,5 +1,7 @@
 """The step of a projector: events change documents. No event overtakes a dead one of its document."""
 
+from google.protobuf.message import Message
+
 from headrace.schemas.documents import DOCUMENTS, DocumentCodec
 from headrace.schemas.headers import (
     CAUSATION,
@@ -15,6 +17,7 @@ from headrace.schemas.headers import (
     TYPE,
     Headers,
 )
+from headrace.schemas.headrace_v1_pb2 import Reply
 from headrace.schemas.record import Record, check, rfc3339
 from headrace.streams.steps.acknowledgements import Acknowledgements
 from headrace.streams.steps.batch import Written
@@ -61,15 +64,20 @@ class ProjectorStep(Step):
             self._queue.settle(record, self._document_id(record), self._handled, self._dead_letters)
         elif in_inbox and not self._fed:
             return  # only replays are read there
-        elif not self._projections.reads(record.headers.get(TYPE)):
+        elif not self._projections.reads(record.headers):
             self._acknowledgements.add(record)
         else:
             document_id = checked_root(self._document_id(record))
             if self._fed and (right := partition_of(document_id, self._context.partitions)) != self._context.partition:
                 self._forward(record, right)
             else:
+                waits = self._queue.holds(document_id)
                 handled = self._queue.take(record, document_id, self._handled)
                 self._acknowledgements.add(record, failed=not handled)
+                if waits:
+                    self._reports.add(record, status=Reply.FAILED, reason=f"{document_id.decode()} has a dead event")
+                elif handled:
+                    self._reports.add(record)
 
     def refuse(self, record: Record, error: Exception, *, whole: bool = True) -> None:
         super().refuse(record, error, whole=whole)
@@ -77,7 +85,7 @@ class ProjectorStep(Step):
             return
         self._acknowledgements.add(record, failed=True)
         # nothing of its document overtakes it, as behind any other dead event
-        if whole and self._projections.reads(record.headers.get(TYPE)):
+        if whole and self._projections.reads(record.headers):
             self._queue.add(record, self._document_id(record))
 
     def record_positions(self, positions: bytes) -> None:
@@ -119,14 +127,15 @@ class ProjectorStep(Step):
 
     def _project(self, record: Record, document_id: bytes) -> None:
         check(record.headers)
-        live = self._cache.use(document_id, self.batch)
-        exists = self._change(record, document_id, live.document)
-        self._cache.keep(document_id, live, record, self.batch, exists=exists)
+        for event in self._projections.events(record, event_root(record), document_id):
+            live = self._cache.use(document_id, self.batch)
+            exists = self._change(event, record, document_id, live.document)
+            self._cache.keep(document_id, live, event, record, self.batch, exists=exists)
         self.batch.count("accepted")
 
-    def _change(self, record: Record, document_id: bytes, document: object) -> bool:
+    def _change(self, event: Message, record: Record, document_id: bytes, document: object) -> bool:
         """Change a document because of an event; False if it is to be removed."""
-        return self._projections.project(record, event_root(record), document_id, document)
+        return self._projections.project(event, record, event_root(record), document_id, document)
 
     def _headers(self, document_id: bytes, event: Record) -> Headers:
         """Of a document that is as it is because of this event, and those before it."""

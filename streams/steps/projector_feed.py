@@ -1,6 +1,7 @@
 """The feed of a projector: writes each event to the projector's inbox, once for each document that it concerns."""
 
-from headrace.schemas.headers import REPLAY_OF, SUBJECT, TYPE, Headers
+from headrace.schemas.headers import REPLAY_OF, SUBJECT, Headers
+from headrace.schemas.headrace_v1_pb2 import Reply
 from headrace.schemas.record import Record, check
 from headrace.streams.steps.acknowledgements import Acknowledgements
 from headrace.streams.steps.batch import Written
@@ -31,17 +32,21 @@ class ProjectorFeedStep(Step):
         if record.topic == self._own_inbox:
             if REPLAY_OF in record.headers:
                 self._queue.settle(record, event_root(record), self._handled, self._dead_letters)
-        elif not self._projections.reads(record.headers.get(TYPE)):
+        elif not self._projections.reads(record.headers):
             self._acknowledgements.add(record)
-        elif not self._queue.take(record, event_root(record), self._handled):
-            self._acknowledgements.add(record, failed=True)
+        else:
+            root = event_root(record)
+            if self._queue.holds(root):
+                self._reports.add(record, status=Reply.FAILED, reason=f"{root.decode()} has a dead event")
+            if not self._queue.take(record, root, self._handled):
+                self._acknowledgements.add(record, failed=True)
 
     def refuse(self, record: Record, error: Exception, *, whole: bool = True) -> None:
         super().refuse(record, error, whole=whole)
         if record.topic == self._own_inbox:
             return
         self._acknowledgements.add(record, failed=True)
-        if whole and self._projections.reads(record.headers.get(TYPE)):
+        if whole and self._projections.reads(record.headers):
             self._queue.add(record, event_root(record))
 
     def finish(self, now: int) -> Staged:
@@ -70,6 +75,7 @@ class ProjectorFeedStep(Step):
             partition = self._context.partition_in(self._inbox, checked_root(document_id))
             self.outputs.append((self._inbox, record.value, document_id, partition, headers))
         self._acknowledgements.add(record, documents=len(documents))
+        self._reports.add(record, documents=len(documents))
         self.batch.count("forwarded")
 
 

@@ -1,19 +1,21 @@
 """The step of a saga: events of its source become commands for others; no event overtakes a dead one of its root."""
 
-from headrace.schemas.headers import SUBJECT, TYPE
-from headrace.schemas.headrace_v1_pb2 import Aborted
+from headrace.schemas.headers import SUBJECT, SYNC_MODE, TYPE
+from headrace.schemas.headrace_v1_pb2 import Aborted, Reply
 from headrace.schemas.ids import IssuerRef
 from headrace.schemas.record import Record, check
 from headrace.streams.steps.batch import Written
 from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.contexts import event_context
 from headrace.streams.steps.errors import WorkflowAborted
-from headrace.streams.steps.handlers import decode, react
+from headrace.streams.steps.event_reader import EventReader
+from headrace.streams.steps.handlers import react
 from headrace.streams.steps.ordered_queue import OrderedQueue
 from headrace.streams.steps.registry import runs
 from headrace.streams.steps.sender import Sender, event_root
 from headrace.streams.steps.step import Step
 from headrace.streams.steps.store import Store
+from headrace.streams.steps.sync_modes import ISOLATED
 from headrace.topology.inspection import type_name
 from headrace.topology.inspection.saga import SagaSpec
 from headrace.topology.topology import Topology
@@ -28,7 +30,9 @@ class SagaStep(Step):
         super().__init__(f"saga:{spec.name}", spec.name, store, context)
         self._spec = spec
         self._inbox = context.names.topic(context.edition, spec.name, "inbox")
-        self._reactions = {name.encode(): reaction for name, reaction in spec.reactions.items()}
+        self._reactions = {reaction.message: reaction for reaction in spec.reactions.values()}
+        wanted = {name: reaction.message for name, reaction in spec.reactions.items()}
+        self._events = EventReader(wanted, dict.fromkeys(wanted, spec.source), spec.source_upcasters)
         self._queue = OrderedQueue(self.batch, self._component)
         self._sender = Sender(spec.name, context, self._envelope, topology.command_routes, spec.on_rejection)
 
@@ -37,16 +41,20 @@ class SagaStep(Step):
             root = record.headers.get(SUBJECT) or record.key or b""
             self._queue.settle(record, root, self._handled, self._dead_letters)
             return
-        event_type = record.headers.get(TYPE)
-        if event_type not in self._reactions and event_type != ABORTED:
+        if not self._events.reads(record.headers) and record.headers.get(TYPE) != ABORTED:
+            return
+        if record.headers.get(SYNC_MODE) == ISOLATED:
+            self.batch.count("ignored")
             return
         root = event_root(record)
+        if self._queue.holds(root):
+            self._reports.add(record, status=Reply.FAILED, reason=f"it waits behind a dead event of {root.decode()}")
         self._queue.take(record, root, self._handled)
 
     def refuse(self, record: Record, error: Exception, *, whole: bool = True) -> None:
         super().refuse(record, error, whole=whole)
         # nothing of its root overtakes it, as behind any other dead event
-        if whole and record.topic != self._inbox and record.headers.get(TYPE) in self._reactions:
+        if whole and record.topic != self._inbox and self._events.reads(record.headers):
             self._queue.add(record, event_root(record))
 
     def committed(self) -> Written:
@@ -67,14 +75,16 @@ class SagaStep(Step):
         check(record.headers)
         if record.headers[TYPE] == ABORTED:
             raise WorkflowAborted(f"{root.decode()} was aborted: {Aborted.FromString(record.value or b'').reason}")
-        reaction = self._reactions[record.headers[TYPE]]
-        event = decode(record, reaction.message)
-        context = (event_context(record, root, self._context.edition),) if reaction.wants_context else ()
-        reject_to = IssuerRef(self._spec.source, root.decode())
-        for index, send in enumerate(react(reaction, (event, *context), self._context.pause)):
-            self.outputs.append(self._sender.command(reaction.where, record, send, index, reject_to))
-            self.batch.count("sends")
+        reject_to, sends = IssuerRef(self._spec.source, root.decode()), list[object]()
+        for event in self._events.read(record):
+            reaction = self._reactions[event.__class__]
+            context = (event_context(record, root, self._context.edition),) if reaction.wants_context else ()
+            for send in react(reaction, (event, *context), self._context.pause):
+                self.outputs.append(self._sender.command(reaction.where, record, send, len(sends), reject_to))
+                self.batch.count("sends")
+                sends.append(send)
         self.batch.count("accepted")
+        self._reports.add(record, follows=self._sender.follows(record, sends))
 
 
 @runs(SagaSpec)

@@ -1,6 +1,6 @@
 """Commands of sagas and process managers as records."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,12 +12,14 @@ from headrace.schemas.headers import (
     ID,
     PATH,
     REJECT_TO,
+    REPORT_TO,
     SOURCE,
     SUBJECT,
     TIME,
     TRACEPARENT,
     Headers,
 )
+from headrace.schemas.headrace_v1_pb2 import Follows
 from headrace.schemas.ids import CommandRef, IssuerRef
 from headrace.schemas.record import Record, rfc3339
 from headrace.schemas.stored_event import root_of
@@ -25,6 +27,7 @@ from headrace.streams.steps.batch import Output
 from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.envelope import Envelope
 from headrace.streams.steps.errors import HandlerError, HopLimit, InvalidArgument
+from headrace.streams.steps.sync_modes import reported_to
 from headrace.topology.inspection import type_name
 from headrace.topology.saga import Cascade, Send
 
@@ -81,9 +84,21 @@ class Sender:
             out.append((CASCADE, self.on_rejection.value))
         if (trace := headers.get(TRACEPARENT)) is not None:
             out.append((TRACEPARENT, trace))
+        out += reported_to(record)
         partition = self.context.partition_in(topic, send.root.encode())
         # deterministic: sent again, it is the same command, which a hash tells
         return topic, send.message.SerializeToString(deterministic=True), send.root, partition, out
+
+    def follows(self, record: Record, sends: Sequence[object]) -> list[Follows]:
+        """The commands that were sent because of a record, for its report."""
+        if REPORT_TO not in record.headers:
+            return []
+        ids = (CommandRef(event_id(record), self.component, index) for index in range(len(sends)))
+        return [
+            Follows(component=send.domain, record=f"{self.envelope.source}/{command}")
+            for send, command in zip(sends, ids, strict=True)
+            if isinstance(send, Send)
+        ]
 
     def _route(self, where: str, send: Send[Any]) -> tuple[str, Headers]:
         name = type_name(type(send.message))

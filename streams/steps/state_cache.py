@@ -20,11 +20,13 @@ _MARK_EVERY, _MARKS, _MARKED_ROOTS = 1000, 200, 16
 class CachedState:
     """A root's state after what this batch has done so far; `pending` are its events that are not in the store yet."""
 
-    __slots__ = ("pending", "sequence", "state")
+    __slots__ = ("first", "pending", "sequence", "state")
 
-    def __init__(self, state: State, sequence: int) -> None:
+    def __init__(self, state: State, sequence: int, first: int = -1) -> None:
         self.state = state
         self.sequence = sequence
+        self.first = first
+        """Sequence of its first event in this edition; -1 if the store has none."""
         self.pending: list[bytes] = []
 
 
@@ -48,18 +50,20 @@ class StateCache:
         return live
 
     def _load(self, key: bytes) -> CachedState:
-        """Load a root from its snapshot or, if its type or version has changed since, from its events."""
-        stored = self._store.snapshot(key)
-        if stored is None:
-            return CachedState(self._states.new(), -1)
-        snapshot = Snapshot.FromString(stored)
-        if snapshot.fingerprint == self._states.fingerprint:
-            return CachedState(self._states.parse(snapshot.state), snapshot.sequence)
-        state = self._states.new()
-        count = self._states.fold(state, self._store.history(key, 0, snapshot.sequence))
-        if count != snapshot.sequence + 1:
-            raise LookupError(f"{key.decode()} has {snapshot.sequence + 1} events, the log yields {count}")
-        return CachedState(state, snapshot.sequence)
+        """Load a root from its newest snapshot and the events after it.
+
+        All events are folded if the state's type or version has changed since the snapshot was written.
+        """
+        first, last, snapshot = self._store.head(key)
+        if snapshot is not None and snapshot.fingerprint == self._states.fingerprint:
+            state, sequence = self._states.parse(snapshot.state), snapshot.sequence
+        else:
+            state, sequence = self._states.new(), -1
+        if sequence < last:
+            count = self._states.fold(state, self._store.history(key, sequence + 1, last), key, sequence + 1)
+            if count != last - sequence:
+                raise LookupError(f"{key.decode()} has {last + 1} events, the log yields {sequence + 1 + count}")
+        return CachedState(state, last, first)
 
     def _restore(self, key: bytes, sequence: int, pending: int) -> None:
         """Restore a root as it was before a record. Its state is loaded again, since handlers may have changed it."""
@@ -69,7 +73,7 @@ class StateCache:
         if not live.pending:
             self.touched.pop(key, None)
         live.state = self._load(key).state
-        self._states.fold(live.state, live.pending)
+        self._states.fold(live.state, live.pending, key, sequence - pending + 1)
 
     def events(self, key: bytes, live: CachedState, first: int, count: int | None = None) -> list[bytes]:
         """Events from `first` on, at most `count`: those in the store, then those of this batch."""
@@ -94,14 +98,14 @@ class StateCache:
         state = self._states.copy(marks[at]) if at >= 0 else self._states.new()
         while at < sequence:
             end = min(sequence, (at + 1) // _MARK_EVERY * _MARK_EVERY + _MARK_EVERY - 1)
-            self._states.fold(state, self.events(key, live, at + 1, end - at))
+            self._states.fold(state, self.events(key, live, at + 1, end - at), key, at + 1)
             at = end
             if (at + 1) % _MARK_EVERY == 0 and at <= stored and len(marks) < _MARKS:
                 marks[at] = self._states.copy(state)
         return state
 
-    def snapshots(self, room: int) -> Iterator[tuple[bytes, bytes]]:
-        """Roots that the batch changed, with their Snapshot messages.
+    def snapshots(self, room: int, recorded: int) -> Iterator[tuple[bytes, bytes]]:
+        """Roots that the batch changed, with their Snapshot messages; the batch's events are `recorded` at this time.
 
         SnapshotTooLarge for one above `room` bytes, or that cannot be written.
         """
@@ -110,8 +114,14 @@ class StateCache:
                 state = self._states.serialise(live.state)
             except EncodeError as error:
                 raise SnapshotTooLarge(key) from error
+            if live.first < 0:
+                live.first = live.sequence - len(live.pending) + 1
             value = Snapshot(
-                sequence=live.sequence, state=state, fingerprint=self._states.fingerprint
+                sequence=live.sequence,
+                state=state,
+                fingerprint=self._states.fingerprint,
+                recorded=recorded,
+                first=live.first,
             ).SerializeToString()
             if len(value) > room:
                 raise SnapshotTooLarge(key)

@@ -7,12 +7,13 @@ Kafka transaction, the test driver in memory.
 from collections.abc import Callable, Iterable, Sequence
 
 from headrace.schemas.changelog import POSITIONS, results_key
-from headrace.schemas.headrace_v1_pb2 import CommandResults
+from headrace.schemas.headrace_v1_pb2 import CommandResults, Reply
 from headrace.schemas.record import Record
 from headrace.streams.steps.batch import Batch, Output, Written
 from headrace.streams.steps.context import StepContext
-from headrace.streams.steps.dead_letters import DeadLetters
+from headrace.streams.steps.dead_letters import DeadLetters, error_text
 from headrace.streams.steps.envelope import Envelope
+from headrace.streams.steps.reports import Reports
 from headrace.streams.steps.store import Staged, Store, StoreFailed
 
 
@@ -39,6 +40,7 @@ class Step:
         self._snapshots_topic = context.names.topic(context.edition, name, "snapshots")
         self._envelope = Envelope(name, context)
         self._dead_letters = DeadLetters(component, name, self.batch, context, self._envelope)
+        self._reports = Reports(component, name, self.batch, context, self._envelope)
 
     @property
     def outputs(self) -> list[Output]:
@@ -54,7 +56,19 @@ class Step:
     def enforce_state_size(self, on: bool) -> None:
         self.batch.enforce_state_size = on
 
+    @property
+    def recorded(self) -> int:
+        """Recorded time of the batch's events, in milliseconds: the timestamp of their records."""
+        return self.batch.recorded
+
     # ---- records
+
+    def begin(self, now: int) -> None:
+        """Begin a batch whose events are recorded `now`, in milliseconds; at least 1 ms after those of the last batch.
+
+        A batch that is not begun is recorded 1 ms after the last one.
+        """
+        self.batch.record_at(now)
 
     def ahead(self, records: Sequence[Record]) -> None:
         """Look at all records of a batch before its transaction begins: a step that asks another process does so here.
@@ -110,6 +124,7 @@ class Step:
         """Keep a record for a person, and count it."""
         self.batch.count("failed")
         self._dead_letters.add(record, error)
+        self._reports.add(record, status=Reply.FAILED, reason=error_text(error), code=type(error).__name__)
 
     def _forward(self, record: Record, right: int) -> None:
         """Write a record, which a client has put into the wrong partition, to the right one."""
@@ -127,7 +142,9 @@ class Step:
 
         `now`, in milliseconds, is the date of the results of commands, by which they are forgotten later.
         """
+        self._reports.finish(now)
         staged, outputs, partition = self.batch.staged, self.outputs, self._context.partition
+        staged.recorded = self.batch.recorded
         for key, entry in staged.entries.items():
             outputs.append((self._snapshots_topic, entry, key, partition, None))
         for old in self._store.expired(now):
@@ -143,9 +160,12 @@ class Step:
     def committed(self) -> Written:
         """End a batch that is committed; returns its counts."""
         written = self.batch.written()
+        self.batch.latest = self.batch.recorded
+        self._reports.clear()
         self.batch.clear()
         return written
 
     def rolled_back(self) -> None:
         """Forget everything that an aborted batch did."""
+        self._reports.clear()
         self.batch.clear()

@@ -3,7 +3,12 @@
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+from headrace.schemas.headrace_v1_pb2 import Snapshot
+
+LATEST = 1 << 62
+"""After any sequence and any moment."""
 
 
 class StoreFailed(Exception):
@@ -34,6 +39,8 @@ class Staged:
     """Documents by id, as JSON; None removes one."""
     history: list[tuple[bytes, int, bytes]] = field(default_factory=list)
     """Root, sequence and stored event."""
+    recorded: int = 0
+    """Recorded time of the batch, in milliseconds."""
     entries: dict[bytes, bytes | None] = field(default_factory=dict)
     """Facts, queued records, states read and timers, by changelog key; None removes one."""
     escalations: list[dict[str, str]] = field(default_factory=list)
@@ -42,11 +49,44 @@ class Staged:
     """Changelog keys of results that have grown too old."""
 
 
+class Head(NamedTuple):
+    """Where a root stands in one edition."""
+
+    first: int = -1
+    """Sequence of the first event that the edition itself wrote; -1 if there is none. Those before are inherited."""
+    last: int = -1
+    """Sequence of the last event; -1 for a root without events."""
+    snapshot: Snapshot | None = None
+    """The newest snapshot that is not after `last`; None if there is none."""
+
+
+NOTHING = Head()
+
+
 class Store(Protocol):
     """One partition of one edition, as the step reads it."""
 
-    def snapshot(self, root: bytes) -> bytes | None:
-        """The root's Snapshot message, serialised; None for a root that has no events."""
+    @property
+    def recorded(self) -> int:
+        """Recorded time of the latest batch of the edition, in milliseconds; 0 if there was none."""
+
+    def head(self, root: bytes) -> Head:
+        """Where a root stands. It is known before the history is restored."""
+
+    def last(self, root: bytes) -> int:
+        """Sequence of the root's last event; -1 for a root without events."""
+
+    def first(self, root: bytes) -> int:
+        """Sequence of the first event of a root that the edition itself wrote; -1 if it wrote none."""
+
+    def last_at(self, root: bytes, moment: int) -> int:
+        """Sequence of the root's last event that was recorded at or before a moment in milliseconds; -1: there is none.
+
+        Among events of one root, recorded times never decrease.
+        """
+
+    def snapshot(self, root: bytes, at: int = LATEST) -> bytes | None:
+        """The root's newest Snapshot message that is not after the sequence `at`; None if there is none."""
 
     def result(self, key: bytes) -> bytes | None:
         """The result of a command, by `changelog.result_key`; None if it is not known."""

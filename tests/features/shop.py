@@ -7,6 +7,7 @@ from headrace import (
     Aggregate,
     Cancel,
     Cascade,
+    CascadeCompensation,
     Context,
     EventContext,
     Flag,
@@ -34,6 +35,7 @@ from tests.features.shop_projectors import Demand, OrderPages, WiderOrderPages
 
 class Orders(Aggregate[pb.Order]):
     domain = "order"
+    isolated = True
 
     @handles
     def place(self, state: pb.Order, command: pb.PlaceOrder, context: Context) -> pb.OrderPlaced:
@@ -334,6 +336,6 @@ class Fulfilments(ProcessManager[pb.Fulfilment]):
 
 
 _shop = Orders, Stocks, Workshops, Parcels, Picking, Extras, Wrapping, Engraving, Insurance, Subscription, Fulfilments
-topology = Topology(*_shop, OrderPages, Demand)
-widened = Topology(*_shop, WiderOrderPages, Demand)
+topology = Topology(*_shop, OrderPages, Demand, CascadeCompensation)
+widened = Topology(*_shop, WiderOrderPages, Demand, CascadeCompensation)
 """The same, but for the document of the order pages."""

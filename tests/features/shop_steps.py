@@ -1,5 +1,6 @@
 """The steps of the features; README.md lists them. All that they do goes through a `World`."""
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from headrace.schemas import headrace_v1_pb2
 from headrace.schemas.headrace_v1_pb2 import Rejection as WireRejection
 from headrace.schemas.record import Record
 from headrace.streams.admin.dead_letters import ListedDeadLetter
+from headrace.topology.reply import OnError, Sync
 from tests.features import shop, shop_pb2
 from tests.features.world import Answer, World
 
@@ -25,7 +27,15 @@ IN = r'(?: in purchase "(?P<correlation>[^"]+)")?'
 COMMAND = (
     rf'(?P<kind>\w+) (?P<data>{{.*}}) is sent to {ROOT}{IN}(?: with the id "(?P<identity>[^"]+)")?'
     r'(?: within the trace "(?P<trace>[0-9a-f]{32})")?'
+    r"(?P<mode> until all is settled| until documents have it| isolated)?"
+    r"(?:, on errors (?P<on_error>continue|dead-letter|compensate))?"
 )
+MODES: dict[str | None, Sync] = {
+    None: "decision",
+    " until all is settled": "cascade",
+    " until documents have it": "simple",
+    " isolated": "isolated",
+}
 FACT = rf'the fact (?P<kind>\w+) (?P<data>{{.*}}) is stated of {ROOT}{IN} (?:as "(?P<external>[^"]+)"|without an id)'
 
 
@@ -169,6 +179,8 @@ def send(
     correlation: str | None,
     identity: str | None,
     trace: str | None,
+    mode: str | None,
+    on_error: OnError | None,
 ) -> None:
     answer = world.send(
         domain,
@@ -177,6 +189,8 @@ def send(
         command_id=identity or "",
         correlation_id=correlation or "",
         traceparent=f"00-{trace}-00f067aa0ba902b7-01" if trace else "",
+        sync=MODES[mode],
+        on_error=on_error or "fail-fast",
     )
     answers.append(answer)
 
@@ -239,7 +253,7 @@ def accepted(answers: list[Answer]) -> None:
     assert [(a.status, a.already_processed) for a in answers] == [("accepted", False)] * len(answers), answers
 
 
-@then(parsers.re(r'the last one (?:is|has) (?P<status>accepted|failed)(?: because "(?P<reason>[^"]+)")?'))
+@then(parsers.re(r'the last one (?:is|has) (?P<status>accepted|rejected|failed)(?: because "(?P<reason>[^"]+)")?'))
 def answered(answers: list[Answer], status: str, reason: str | None) -> None:
     assert answers[-1].status == status, answers[-1]
     assert (reason or "") in answers[-1].reason, answers[-1]
@@ -251,6 +265,23 @@ def known(answers: list[Answer]) -> None:
     first, last = answers[0], answers[-1]
     assert (first.already_processed, last.already_processed) == (False, True), answers
     assert (last.status, last.reason, last.events) == (first.status, first.reason, first.events)
+
+
+@then(parsers.re(r'the caller is told of (?:an error, "(?P<part>[^"]+)"|no error)'))
+def told(answers: list[Answer], part: str | None) -> None:
+    assert part in answers[-1].error if part else not answers[-1].error, answers[-1]
+
+
+@then("nothing has failed")
+def settled(answers: list[Answer]) -> None:
+    assert not any(answer.failures or answer.error for answer in answers), answers
+
+
+@then(parsers.re(r"what has failed is(?P<loose>, in any order)?"))
+def failed(answers: list[Answer], loose: str | None, datatable: Table) -> None:
+    columns: dict[str, Column] = {name: operator.attrgetter(name) for name in ("component", "root", "reason", "code")}
+    columns["type"] = lambda failure: short(failure.type)
+    same(answers[-1].failures, datatable, columns, ordered=not loose)
 
 
 @then("its answer holds the events")

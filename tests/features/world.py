@@ -1,7 +1,7 @@
 """What the steps need of a deployment of the shop, whatever it runs on."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,8 @@ from headrace.streams.admin import dead_letters
 from headrace.streams.admin import trace as tracks
 from headrace.streams.admin.dead_letters import Filter, ListedDeadLetter
 from headrace.streams.settings import Settings
+from headrace.topology.reply import Failure, OnError, Reply, Sync
+from headrace.topology.reply_errors import CascadeFailed, ProjectionFailed
 from tests.features import shop
 from tests.features.faults import faults
 
@@ -26,6 +28,21 @@ class Answer:
     already_processed: bool
     events: Sequence[tuple[str, bytes]]
     """Type names and bytes."""
+    failures: Sequence[Failure] = ()
+    """What a cascade that was waited for has failed in."""
+    error: str = ""
+    """The error that the caller got."""
+
+
+def answer_of(execute: Callable[[], Reply]) -> Answer:
+    """What a call of a client returns or raises."""
+    error = ""
+    try:
+        reply = execute()
+    except (CascadeFailed, ProjectionFailed) as failed:
+        reply, error = failed.reply, str(failed)
+    events = [(event.type, event.raw) for event in reply.events]
+    return Answer(reply.status, reply.reason, reply.already_processed, events, reply.failures, error)
 
 
 class World(ABC):
@@ -37,7 +54,16 @@ class World(ABC):
 
     @abstractmethod
     def send(
-        self, domain: str, root: str, command: Message, *, command_id: str, correlation_id: str, traceparent: str
+        self,
+        domain: str,
+        root: str,
+        command: Message,
+        *,
+        command_id: str,
+        correlation_id: str,
+        traceparent: str,
+        sync: Sync,
+        on_error: OnError,
     ) -> Answer:
         """Send a command and wait for the answer; an empty id is any, an empty correlation that of the command."""
 

@@ -38,9 +38,10 @@ from headrace.schemas.record import Record
 from headrace.streams.admin import topics
 from headrace.streams.client import Client, Reply
 from headrace.streams.settings import Settings
+from headrace.topology.reply import OnError, Sync
 from tests.features import shop
 from tests.features.faults import faults
-from tests.features.world import Answer, World
+from tests.features.world import Answer, World, answer_of
 from tests.support import deadlines
 from tests.support.deployment import until
 from tests.support.independent_reader import end_offsets
@@ -146,7 +147,16 @@ class KafkaWorld(World):
     # ---- what changes something, after all that came before has been handled
 
     def send(
-        self, domain: str, root: str, command: Message, *, command_id: str, correlation_id: str, traceparent: str
+        self,
+        domain: str,
+        root: str,
+        command: Message,
+        *,
+        command_id: str,
+        correlation_id: str,
+        traceparent: str,
+        sync: Sync,
+        on_error: OnError,
     ) -> Answer:
         self._rest()
         self._changed = True
@@ -161,11 +171,13 @@ class KafkaWorld(World):
                     command_id=command_id or None,
                     correlation_id=correlation_id or None,
                     timeout=60,
+                    sync=sync,
+                    on_error=on_error,
                 )
             finally:
                 detach(token)
 
-        return _answer(self._do(execute()))
+        return answer_of(lambda: self._do(execute()))
 
     def record_fact(self, domain: str, root: str, fact: Message, *, external_id: str, correlation_id: str) -> Answer:
         self._rest()
@@ -178,7 +190,7 @@ class KafkaWorld(World):
             correlation_id=correlation_id or None,
             timeout=60,
         )
-        return _answer(self._do(stating))
+        return answer_of(lambda: self._do(stating))
 
     def deliver(self, record: Record) -> None:
         self._rest()

@@ -48,7 +48,7 @@ class Kafka:
         assert group == "group"
         self.note("commit", " ".join(f"{o.topic.rpartition('.')[2]}/{o.partition}={o.offset}" for o in offsets))
 
-    def send(self, outputs: Sequence[Output], track: dict[str, str]) -> None:
+    def send(self, outputs: Sequence[Output], track: dict[str, str], recorded: int) -> None:
         assert track == {SNAPSHOTS: "snapshots", EVENTS: "events"}
         self.note("send", " ".join(str(output[0]) for output in outputs))
 
@@ -61,12 +61,16 @@ class FakeStep:
     """Does nothing but say so; sends the offset of each record that it handles."""
 
     looks_ahead = False
+    recorded = 0
 
     def __init__(self, number: int, kafka: Kafka) -> None:
         self.number, self._kafka = number, kafka
         self.outputs: list[Any] = []
         self.escalations: list[dict[str, str]] = []
         self.enforce_state_size = False
+
+    def begin(self, now: int) -> None:
+        self.recorded = now
 
     def handle(self, record: Record) -> None:
         self._kafka.note("handle", f"{self.number}:{record.offset}")

@@ -1,11 +1,13 @@
 """Reads the declaration of an aggregate."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from google.protobuf.message import Message
 
 from headrace.topology.aggregate import Aggregate
+from headrace.topology.cascades import COMPENSATION
 from headrace.topology.describe import Description, Reads, Route
 from headrace.topology.inspection.signatures import (
     add_applier,
@@ -26,6 +28,10 @@ class AggregateSpec(ComponentSpec):
     """An aggregate as the engine uses it."""
 
     state: MessageType
+    isolated: bool = False
+    """Whether it permits commands whose events no saga and no process manager reacts to."""
+    compensated: bool = False
+    """Whether the topology can undo what its commands lead to."""
     compensators: dict[str, AnyHandler] = field(default_factory=dict)
     """By type name of the rejected command."""
 
@@ -35,6 +41,9 @@ class AggregateSpec(ComponentSpec):
     @property
     def inputs(self) -> list[tuple[str, str]]:
         return [(self.name, kind) for kind in ("commands", "facts", "inbox")]
+
+    def resolve(self, components: Mapping[str, ComponentSpec], mistakes: list[str]) -> None:
+        self.compensated = COMPENSATION in components
 
     def describe(self) -> Description:
         tables = (
@@ -73,7 +82,15 @@ def inspect_aggregate(aggregate: type[Aggregate[Message]], mistakes: list[str]) 
     if name is None or state is None or (instance := instance_of(aggregate, mistakes)) is None:
         return None
     version = state_version(aggregate, mistakes)
-    spec = AggregateSpec(name=name, class_name=aggregate.__name__, state=state, state_version=version)
+    spec = AggregateSpec(
+        name=name,
+        class_name=aggregate.__name__,
+        state=state,
+        state_version=version,
+        isolated=aggregate.isolated,
+    )
+    if not isinstance(aggregate.isolated, bool):
+        mistakes.append(f"{spec.class_name}: isolated is {aggregate.isolated!r}; it is True or False")
     tables = {"handles": spec.commands, "records": spec.facts, "compensates": spec.compensators}
     for method in marked_methods(instance, [*tables, "applies"], mistakes):
         if method.mark.role == "applies":

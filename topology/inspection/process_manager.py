@@ -35,6 +35,7 @@ from headrace.topology.inspection.spec import (
     inspects,
     type_name,
 )
+from headrace.topology.inspection.upcaster import resolve_sources
 from headrace.topology.merge import Merge
 from headrace.topology.process_manager import ProcessManager
 from headrace.topology.saga import Cascade
@@ -69,6 +70,9 @@ class ProcessManagerSpec(ComponentSpec):
             FeedSpec(name=f"{self.name}-feed", class_name=f"{self.class_name}'s feed", process=self, begin=self.begin)
         ]
 
+    def reacts_to(self, writer: str, event_type: str) -> bool:
+        return self.sources.get(event_type) == writer
+
     def resolve(self, components: Mapping[str, ComponentSpec], mistakes: list[str]) -> None:
         for event, reaction in self.reactions.items():
             writers = [name for name, spec in components.items() if spec.takes_commands and event in spec.appliers]
@@ -77,6 +81,7 @@ class ProcessManagerSpec(ComponentSpec):
                 mistakes.append(f"{reaction.where}: {event} is written by {both}; a reaction needs one source")
             for name in writers[:1]:
                 self.sources[event] = name
+        resolve_sources(self, [components[name] for name in sorted(set(self.sources.values()))])
         check_sends(self.reactions, components, mistakes)
         if not self.sources and self.reactions:
             mistakes.append(f"{self.class_name}: reacts to no event that a domain of this topology writes")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from headrace.schemas.headrace_v1_pb2 import Aborted
 from headrace.topology.context import EventContext
 from headrace.topology.describe import Description, Reads, Route
 from headrace.topology.inspection.signatures import (
@@ -15,6 +16,7 @@ from headrace.topology.inspection.signatures import (
     marked_methods,
 )
 from headrace.topology.inspection.spec import ComponentSpec, Reaction, Replay, inspects, type_name
+from headrace.topology.inspection.upcaster import resolve_sources
 from headrace.topology.saga import Cascade, Saga
 
 
@@ -37,6 +39,9 @@ class SagaSpec(ComponentSpec):
     def inputs(self) -> list[tuple[str, str]]:
         return [(self.source, "events"), (self.name, "inbox")]
 
+    def reacts_to(self, writer: str, event_type: str) -> bool:
+        return writer == self.source and (event_type in self.reactions or event_type == type_name(Aborted))
+
     def resolve(self, components: Mapping[str, ComponentSpec], mistakes: list[str]) -> None:
         source = components.get(self.source)
         if source is None or not source.takes_commands:
@@ -46,6 +51,7 @@ class SagaSpec(ComponentSpec):
         for event, reaction in self.reactions.items():
             if event not in source.appliers:
                 mistakes.append(f"{reaction.where}: {self.source} writes no {event}")
+        resolve_sources(self, [source])
         check_sends(self.reactions, components, mistakes)
 
     def describe(self) -> Description:

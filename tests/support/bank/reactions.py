@@ -8,6 +8,7 @@ from typing import ClassVar
 from headrace import (
     Cancel,
     Cascade,
+    CascadeCompensation,
     EventContext,
     Flag,
     ProcessContext,
@@ -165,3 +166,4 @@ endless = Topology(Purse, Book, Keeper, Echo)
 timed = Topology(Purse, Book, Warden)
 projected = Topology(Accounts, Cards, Pockets)
 versions = Topology(Accounts, Cards, LaterCards)
+undone = Topology(Purse, Book, Keeper, CascadeCompensation)

@@ -121,7 +121,10 @@ def test_all_mistakes_of_a_topology_are_listed(tmp_path: Path, monkeypatch: pyte
     assert result.exit_code == 2
     assert "mistake(s) in the topology:" in result.stderr
     assert "  - Shop: domain is None" in result.stderr
-    assert "  - <class 'int'> is no Aggregate, Saga, ProcessManager or Projector class" in result.stderr
+    assert (
+        "  - <class 'int'> is no Aggregate, CascadeCompensation, Saga, ProcessManager or Projector class"
+        in result.stderr
+    )
 
 
 def test_with_json_an_error_is_an_object_too() -> None:

@@ -19,9 +19,10 @@ from headrace.streams.admin import trace as tracks
 from headrace.streams.settings import Settings
 from headrace.testing import TopologyDriver
 from headrace.testing.request import request
+from headrace.topology.reply import OnError, Sync
 from tests.features import shop
 from tests.features.faults import faults
-from tests.features.world import Answer, World
+from tests.features.world import Answer, World, answer_of
 
 pytest_plugins = ["tests.features.shop_steps", "tests.features.projection_steps"]
 scenarios("../../features")
@@ -56,8 +57,29 @@ class MemoryWorld(World):
         monkeypatch.setattr(dead_letters, "Producer", Producer)
 
     def send(
-        self, domain: str, root: str, command: Message, *, command_id: str, correlation_id: str, traceparent: str
+        self,
+        domain: str,
+        root: str,
+        command: Message,
+        *,
+        command_id: str,
+        correlation_id: str,
+        traceparent: str,
+        sync: Sync,
+        on_error: OnError,
     ) -> Answer:
+        if sync != "decision":
+            return answer_of(
+                lambda: self.driver.execute(
+                    command,
+                    root,
+                    domain=domain,
+                    command_id=command_id or uuid4().hex,
+                    correlation_id=correlation_id or None,
+                    sync=sync,
+                    on_error=on_error,
+                )
+            )
         record = request(
             self.topic(domain, "commands"),
             command,
@@ -75,8 +97,7 @@ class MemoryWorld(World):
         reply = self.driver.record_fact(
             fact, root, external_id=external_id, correlation_id=correlation_id or None, domain=domain
         )
-        events = [(event.type, event.raw) for event in reply.events]
-        return Answer(reply.status, reply.reason, reply.already_processed, events)
+        return answer_of(lambda: reply)
 
     def deliver(self, record: Record) -> None:
         self.driver.produce(record.topic, record.key, record.value, record.headers.items(), record.partition)

@@ -122,7 +122,7 @@ def test_events_are_kept_by_root_and_sequence() -> None:
 
 
 def test_an_event_comes_back_as_it_was_stored() -> None:
-    stored = StoredEvent(b"T", b"t", b"ca", b"co", b"f", b"application/json", b"x\0y\0")
+    stored = StoredEvent(b"T", b"7", b"t", b"ca", b"co", b"f", b"application/json", b"x\0y\0")
     assert stored_event.unpack(stored.pack()) == stored
     first, second = stored_event.to_events([stored.pack(), stored.pack()], 4)
     assert (first.sequence, second.sequence) == (4, 5)

@@ -121,6 +121,9 @@ class Read:
     def value(self) -> bytes | None:
         return None if self.row[4] is None else bytes.fromhex(self.row[4])
 
+    def timestamp(self) -> tuple[int, int]:
+        return 1, self.row[2]
+
     def headers(self) -> list[tuple[str, bytes]]:
         return [(name, bytes.fromhex(data)) for name, data in self.row[5].items()]
 

@@ -5,7 +5,7 @@ import pytest
 from headrace import Names
 from headrace.schemas.headrace_v1_pb2 import Reply
 from headrace.streams.steps.dead_letters import settling
-from headrace.streams.steps.store import StoreFailed
+from headrace.streams.steps.store import Head, StoreFailed
 from headrace.testing.memory_store import MemoryStore
 from tests.support.bank import messages_pb2 as pb
 from tests.support.step_fixture import StepFixture
@@ -38,7 +38,7 @@ def test_a_persons_ctrl_c_is_no_handlers_doing() -> None:
 class BrokenStore(MemoryStore):
     """Reads nothing any more."""
 
-    def snapshot(self, root: bytes) -> bytes | None:
+    def head(self, root: bytes) -> Head:
         raise StoreFailed("the disk is gone", "/somewhere")
 
 

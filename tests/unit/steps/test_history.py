@@ -16,13 +16,13 @@ fold = States(BANK).fold
 def stored(event: pb.Deposited | pb.Stranger, content_type: str = "") -> bytes:
     name = event.DESCRIPTOR.full_name
     data = encode(event, content_type or "application/protobuf")
-    return b"\0".join((name.encode(), b"time", b"cause", b"trail", b"fact", content_type.encode(), data))
+    return b"\0".join((name.encode(), b"7", b"time", b"cause", b"trail", b"fact", content_type.encode(), data))
 
 
 @given(st.binary())
 def test_the_events_bytes_come_back_whatever_they_are(data: bytes) -> None:
     """Invariant 5: NULs in the payload do not end it."""
-    value = b"\0".join((b"a.B", b"t", b"c", b"r", b"", b"", data))
+    value = b"\0".join((b"a.B", b"7", b"t", b"c", b"r", b"", b"", data))
     assert unpack(value).data == data
     assert to_event(value, 3).data == data
 

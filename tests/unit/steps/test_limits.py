@@ -120,7 +120,7 @@ def test_events_that_do_not_fit_are_left_out_of_a_reply() -> None:
 
 
 def event(size: int) -> bytes:
-    return StoredEvent(b"T", b"", b"", b"", b"", b"", b"x" * (size - 7)).pack()
+    return StoredEvent(b"T", b"", b"", b"", b"", b"", b"", b"x" * (size - 8)).pack()
 
 
 def test_a_page_of_events_has_those_that_fit() -> None:
@@ -174,7 +174,7 @@ def test_a_conflict_can_be_decided_anew() -> None:
 def deposits(first: int, last: int) -> list[bytes]:
     return [
         StoredEvent(
-            b"bank.v1.Deposited", b"", b"", b"", b"", b"", Deposited(amount=1, balance=n).SerializeToString()
+            b"bank.v1.Deposited", b"", b"", b"", b"", b"", b"", Deposited(amount=1, balance=n).SerializeToString()
         ).pack()
         for n in range(first, last + 1)
     ]
@@ -185,10 +185,10 @@ class CountedStore(MemoryStore):
 
     def __init__(self, last: int) -> None:
         super().__init__()
-        self.last, self.read = last, 0
+        self.end, self.read = last, 0
 
     def history(self, root: bytes, first: int, last: int) -> list[bytes]:
-        assert 0 <= first <= last <= self.last
+        assert 0 <= first <= last <= self.end
         self.read += last - first + 1
         return deposits(first, last)
 
@@ -237,11 +237,11 @@ def test_the_events_of_a_root_are_those_of_the_store_and_of_the_batch() -> None:
 def test_a_snapshot_is_as_large_as_there_is_room() -> None:
     cache = StateCache(States(BANK), MemoryStore(), 10)
     cache.touched = {b"r": CachedState(Account(note="n"), 3)}
-    ((key, value),) = cache.snapshots(10_000)
+    ((key, value),) = cache.snapshots(10_000, 5)
     assert key == b"r"
-    assert list(cache.snapshots(len(value))) == [(key, value)]
+    assert list(cache.snapshots(len(value), 5)) == [(key, value)]
     with pytest.raises(SnapshotTooLarge):
-        list(cache.snapshots(len(value) - 1))
+        list(cache.snapshots(len(value) - 1, 5))
 
 
 # ---- queues

@@ -155,8 +155,14 @@ def test_events_before_a_bad_one_of_the_same_batch_stay(cards: StepUnderTest) ->
 def test_a_document_is_written_once_a_batch_however_many_events_it_has(
     cards: StepUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encoded, encode = [], DocumentCodec.encode
-    monkeypatch.setattr(DocumentCodec, "encode", lambda codec, one: encoded.append(one) or encode(codec, one))
+    encoded: list[Any] = []
+    encode = DocumentCodec[Any].encode
+
+    def counted(codec: DocumentCodec[Any], one: Any) -> bytes:
+        encoded.append(one)
+        return encode(codec, one)
+
+    monkeypatch.setattr(DocumentCodec, "encode", counted)
     written = cards.run(*[deposited(1, number, number=number) for number in range(50)])
     assert (len(encoded), len(written.on("documents"))) == (1, 1)
 

@@ -23,7 +23,7 @@ class Cluster:
     """Two partitions of each input, and a changelog that knows of the first one."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.stored = {0: Positions.FromString(pack_positions(HERE, 2, {EVENTS: 20, INBOX: 3}))}
+        self.stored = {0: Positions.FromString(pack_positions(HERE, 2, {EVENTS: 20, INBOX: 3}, 5))}
         self.identity = HERE
         self.ends = {(EVENTS, 0): (5, 50), (EVENTS, 1): (6, 60), (INBOX, 0): (0, 3), (INBOX, 1): (0, 0)}
         self.calls: list[str] = []
@@ -69,7 +69,7 @@ def test_places_are_shown_by_topic_and_partition(cluster: Cluster) -> None:
 
 
 def test_a_position_is_found_wherever_it_stands(cluster: Cluster) -> None:
-    cluster.stored = {0: Positions.FromString(pack_positions(HERE, 2, {INBOX: 3, EVENTS: 20}))}
+    cluster.stored = {0: Positions.FromString(pack_positions(HERE, 2, {INBOX: 3, EVENTS: 20}, 5))}
     assert [cluster.show(topic)[0].position for topic in (EVENTS, INBOX)] == [20, 3]
 
 
@@ -108,6 +108,7 @@ def test_a_position_is_set_in_one_transaction_and_the_others_are_kept(
     assert [(p.topic, p.topic_id, p.offset) for p in first.inputs] == [(INBOX, "i1", 3), (EVENTS, "e1", offsets[0])]
     assert [(p.topic, p.topic_id, p.offset) for p in second.inputs] == [(EVENTS, "e1", offsets[1])]
     assert {(p.cluster, p.partitions) for p in (first, second)} == {("here", 2)}
+    assert [p.recorded for p in (first, second)] == [5, 0], "else later batches could be recorded before earlier ones"
 
 
 def test_some_partitions_can_be_chosen(cluster: Cluster) -> None:

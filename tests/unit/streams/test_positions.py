@@ -15,7 +15,7 @@ from headrace.streams.runtime.config import ComponentConfig
 from headrace.streams.runtime.partition import Partition
 from headrace.streams.runtime.positions import PositionFinder, PositionsUnfit, pack_positions
 from headrace.streams.settings import Settings
-from headrace.streams.state.rocksdb import PartitionStore
+from headrace.streams.state.rocksdb import LAYOUT, PartitionStore
 from headrace.streams.steps.store import Staged
 from tests.support.bank import reactions
 
@@ -56,7 +56,7 @@ def log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Log:
     return Log(monkeypatch, tmp_path)
 
 
-STORED = pack_positions(HERE, 4, {EVENTS: 20, INBOX: 3})
+STORED = pack_positions(HERE, 4, {EVENTS: 20, INBOX: 3}, 5)
 
 
 def test_the_changelog_counts_whatever_the_group_has_committed(log: Log) -> None:
@@ -70,7 +70,7 @@ def test_the_changelog_counts_whatever_the_group_has_committed(log: Log) -> None
 def test_the_groups_offset_counts_where_the_changelog_has_none(log: Log) -> None:
     log.committed = {EVENTS: 17, INBOX: 2}
     assert log.find(None) == {EVENTS: 17, INBOX: 2}
-    only_events = pack_positions(HERE, 4, {EVENTS: 20})
+    only_events = pack_positions(HERE, 4, {EVENTS: 20}, 5)
     assert log.find(only_events) == {EVENTS: 20, INBOX: 2}
 
 
@@ -125,20 +125,20 @@ def test_what_retention_took_unread_is_counted(log: Log) -> None:
 
 
 def test_partitions_stay_as_many_as_they_were(log: Log) -> None:
-    more = pack_positions(HERE, 3, {EVENTS: 20, INBOX: 3})
+    more = pack_positions(HERE, 3, {EVENTS: 20, INBOX: 3}, 5)
     with pytest.raises(PositionsUnfit, match="have 4 partitions, and had 3"):
         log.find(more)
 
 
 def test_a_topic_that_is_an_input_no_more_is_forgotten(log: Log) -> None:
-    before = pack_positions(HERE, 4, {EVENTS: 20, INBOX: 3, "main.book.events": 7})
+    before = pack_positions(HERE, 4, {EVENTS: 20, INBOX: 3, "main.book.events": 7}, 5)
     assert log.find(before) == {EVENTS: 20, INBOX: 3}
 
 
 # ---- stores
 
 
-def store(log: Log, *, origin: bytes = b"here s1") -> PartitionStore:
+def store(log: Log, *, origin: bytes = LAYOUT + b"here s1") -> PartitionStore:
     """A store that knows something."""
     found = PartitionStore(log.config.folder / "0")
     found.edition("main").put(Staged(entries={b"\0park|r": b"x"}), {"main.keeper.snapshots": 7})
@@ -167,7 +167,11 @@ def test_a_store_of_these_topics_is_kept(log: Log) -> None:
     assert not discarded(log)
 
 
-@pytest.mark.parametrize("origin", [b"", b"here s2", b"elsewhere s1"], ids=["of before", "made again", "elsewhere"])
+@pytest.mark.parametrize(
+    "origin",
+    [b"", b"here s1", LAYOUT + b"here s2", LAYOUT + b"elsewhere s1"],
+    ids=["of long before", "of before", "made again", "elsewhere"],
+)
 def test_a_store_of_other_topics_is_made_anew(origin: bytes, log: Log) -> None:
     store(log, origin=origin).close()
     assert discarded(log)
@@ -176,7 +180,7 @@ def test_a_store_of_other_topics_is_made_anew(origin: bytes, log: Log) -> None:
 
 def test_what_is_put_into_a_store_that_was_made_anew_is_kept(log: Log) -> None:
     """From then on it is of these topics."""
-    store(log, origin=b"elsewhere s1").close()
+    store(log, origin=LAYOUT + b"elsewhere s1").close()
     partition = Partition(log.config, 0, threading.Event())
     assert partition.restore().discard_foreign(ENDS, HERE)
     assert partition.store is not None

@@ -2,9 +2,17 @@
 
 import asyncio
 
+import pytest
+
+from headrace.schemas.event_schema import EventSchema
 from headrace.schemas.headrace_v1_pb2 import Projected
-from headrace.streams.client.projection_wait import ProjectionWait, concerned
+from headrace.streams.client.connection import Watch
+from headrace.streams.waits.projections import ProjectionWait, concerned
+from headrace.topology.reply import Event, Reply, Status
+from headrace.topology.reply_errors import ProjectionUnknown
 from tests.support.bank.reactions import projected, versions
+
+EVENT = Event(3, "bank.v1.Deposited", None, b"", "", "", "", "", EventSchema("bank.v1.Deposited"))
 
 
 def wait() -> ProjectionWait:
@@ -45,26 +53,29 @@ def test_a_feed_may_speak_before_or_after_its_documents() -> None:
 
 def test_a_failure_ends_the_waiting_and_names_the_projector() -> None:
     waits = wait()
-
-    async def scenario() -> None:
-        waiting = asyncio.create_task(waits.complete([0]))
-        await asyncio.sleep(0)
-        say(waits, "pockets-v1-feed", 0, failed=True)
-        await asyncio.wait_for(waiting, 1)
-
-    asyncio.run(scenario())
+    assert not waits.done([0])
+    say(waits, "pockets-v1-feed", 0, failed=True)
+    assert waits.done([0])
     assert waits.failed == {"pockets-v1"}
 
 
 def test_whoever_waits_goes_on_at_once() -> None:
     waits = wait()
+    watch = Watch(waits.take)
 
     async def scenario() -> None:
-        waiting = asyncio.create_task(waits.complete([3]))
+        waiting = asyncio.create_task(watch.until(lambda: waits.done([3]), 60))
         for component in ("cards-v1", "pockets-v1-feed"):
             await asyncio.sleep(0)
             assert not waiting.done()
-            say(waits, component, 3)
+            watch.take(Projected(component=component, sequence=3))
         await asyncio.wait_for(waiting, 1)
 
     asyncio.run(scenario())
+
+
+def test_whoever_waits_in_vain_is_told() -> None:
+    waits = wait()
+    asyncio.run(Watch(waits.take).until(lambda: waits.done([3]), 0))
+    with pytest.raises(ProjectionUnknown, match="cards-v1, pockets-v1 did not acknowledge"):
+        waits.check(Reply("c-1", Status.ACCEPTED, "a", 3, (EVENT,)), 0)

@@ -10,14 +10,17 @@ from typing import Any
 import pytest
 from confluent_kafka import Message
 
+from headrace.schemas.changelog import POSITIONS
 from headrace.schemas.codecs import PROTOBUF
 from headrace.schemas.headers import CAUSATION, CONTENT_TYPE, CORRELATION, FACT, TIME, TYPE
-from headrace.schemas.stored_event import StoredEvent, event_key
+from headrace.schemas.headrace_v1_pb2 import Positions, Snapshot
+from headrace.schemas.stored_event import StoredEvent, event_key, recorded_of
 from headrace.streams.settings import Settings
 from headrace.streams.state import restore as module
 from headrace.streams.state.restore import Restorer, StaleRestore, Task, take_changelog, take_history
 from headrace.streams.state.rocksdb import PartitionStore
 from headrace.streams.state.topic_reader import Batch, Ends
+from headrace.streams.steps.store import Head, Staged
 
 SNAPSHOTS, EVENTS = "main.account.snapshots", "main.account.events"
 QUEUED = b"\0park|r"
@@ -107,13 +110,14 @@ def test_history_is_kept_as_it_came(store: PartitionStore, log: Log) -> None:
         (None, []),
     ]
     messages = [
-        Message(EVENTS, 0, n, event_key("r|s", min(n, 2)).encode(), value, its) for n, (value, its) in enumerate(events)
+        Message(EVENTS, 0, n, event_key("r|s", min(n, 2)).encode(), value, its, None, (1, 5))
+        for n, (value, its) in enumerate(events)
     ]
     log.batches = [{(EVENTS, 0): messages}]
     assert log.restorer.restore([task(store, EVENTS)], {(EVENTS, 0): (0, 4)}, take_history) == 4
     history = list(store.edition("main").history(b"r|s", 0, 1))
-    whole = StoredEvent(b"T", b"t", b"ca", b"co", b"f", b"application/json", b"x")
-    bare = StoredEvent(b"T", b"", b"", b"", b"", b"", b"y")
+    whole = StoredEvent(b"T", b"5", b"t", b"ca", b"co", b"f", b"application/json", b"x")
+    bare = StoredEvent(b"T", b"5", b"", b"", b"", b"", b"", b"y")
     assert history == [whole.pack(), bare.pack()]
     with pytest.raises(LookupError, match="2 to 2"):  # it was erased
         store.edition("main").history(b"r|s", 2, 2)
@@ -161,3 +165,33 @@ def test_ends_are_asked_for_all_tasks(store: PartitionStore, log: Log, monkeypat
     monkeypatch.setattr(module, "end_offsets", lambda _, ids: dict.fromkeys(ids, (1, 2)))
     asked = log.restorer.end_offsets([task(store), task(store, EVENTS, 3)])
     assert asked == {(SNAPSHOTS, 0): (1, 2), (EVENTS, 3): (1, 2)}
+
+
+def test_recorded_times_never_decrease_whatever_the_timestamps_are(store: PartitionStore) -> None:
+    """Those of a log that was copied, or written with other clocks; also if it is read in parts."""
+    edition = store.edition("main")
+
+    def take(sequence: int, timestamp: int) -> None:
+        key = event_key("r", sequence).encode()
+        take_history(edition, [Message(EVENTS, 0, sequence, key, b"", [(TYPE, b"T")], None, (1, timestamp))], {})
+
+    for sequence, timestamp in enumerate((50, 40, 60, 10)):
+        take(sequence, timestamp)
+    assert [recorded_of(value) for value in edition.history(b"r", 0, 3)] == [50, 50, 60, 60]
+    edition.put(Staged(snapshots={b"r": Snapshot(sequence=3).SerializeToString()}), {})
+    assert [edition.last_at(b"r", moment) for moment in (49, 50, 59, 60, 61)] == [-1, 1, 1, 3, 3]
+    assert edition.recorded == 60
+    positions = Positions(recorded=70).SerializeToString()
+    edition.put(Staged(entries={POSITIONS: positions}), {})
+    assert edition.recorded == 70
+
+
+def test_the_last_event_at_a_moment_needs_no_history_where_the_snapshot_is_older(store: PartitionStore) -> None:
+    edition = store.edition("main")
+    snapshot = Snapshot(sequence=3, recorded=60, first=2)
+    edition.put(Staged(snapshots={b"r": snapshot.SerializeToString()}), {})
+    assert [edition.last_at(b"r", moment) for moment in (60, 61)] == [3, 3]
+    assert edition.head(b"r") == Head(2, 3, snapshot)
+    assert (edition.head(b"none"), edition.last(b"none"), edition.first(b"none")) == (Head(-1, -1, None), -1, -1)
+    with pytest.raises(LookupError, match="event 3 of r is not in the log"):
+        edition.last_at(b"r", 59)

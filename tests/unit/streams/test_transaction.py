@@ -160,7 +160,7 @@ def test_records_are_sent_as_they_are_and_the_last_offset_of_what_is_tracked_is_
         ("a", b"4", b"k", 0, None),
     ]
     transaction.begin()
-    transaction.send(outputs, ["a"])
+    transaction.send(outputs, {"a": "events"}, 7)
     sent = cluster.made[1].sent
     assert [(topic, value, key, partition, headers) for topic, value, key, partition, _, _, _, headers in sent] == [
         *outputs

@@ -71,7 +71,14 @@ def test_the_clock_moves_only_when_told(driver: TopologyDriver) -> None:
     assert at() == "2024-01-02T00:00:00.001000+00:00"
     driver.clock.set(START - timedelta(hours=1))
     assert at() == "2023-12-31T23:00:00+00:00"
-    assert driver.records("main.account.events")[-1].timestamp == 1704063600000
+    events = driver.records("main.account.events")
+    assert events[-1].headers["ce_time"] == b"2023-12-31T23:00:00.000Z"
+    assert [event.timestamp - events[0].timestamp for event in events] == [
+        0,
+        1,
+        24 * 60 * 60 * 1000 + 1,
+        24 * 60 * 60 * 1000 + 2,
+    ]
     with pytest.raises(ValueError, match="names no time zone"):
         driver.clock.set(datetime(2024, 1, 1))
 

@@ -33,7 +33,7 @@ def test_one_test_runs_on_the_driver_and_on_a_client() -> None:
 def test_a_clients_verbs_take_the_same_in_the_same_order(verb: str) -> None:
     assert signature(getattr(DriverClient, verb)) == signature(getattr(Client, verb))
     sync = set(signature(getattr(TopologyDriver, verb, lambda self: None)).parameters)
-    assert sync == set(signature(getattr(Client, verb)).parameters) - {"timeout", "sync"}
+    assert sync == set(signature(getattr(Client, verb)).parameters) - {"timeout"}
 
 
 def test_a_driver_begins_somewhere() -> None:

@@ -20,5 +20,5 @@ def test_the_default_follows_the_parent() -> None:
     [{"moment": -1}, {"domains": {"hand": -2}}, {"roots": {("hand", "h"): -2}}],
 )
 def test_ends_that_cannot_be(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="1970|begin with 0"):
+    with pytest.raises(ValueError, match=r"1970|begin with 0"):
         Cut(**wrong)  # type: ignore[arg-type]

@@ -299,8 +299,8 @@ TABLE = [
     (BadDomain, "BadDomain: domain is 'Bad Domain'; give it a name"),
     (NoState, "NoState: names no state; write class NoState(Aggregate[YourStateMessage])"),
     (WrongState, "WrongState: names no state"),
-    ("accounts", "'accounts' is no Aggregate, Saga, ProcessManager or Projector class"),
-    (int, "<class 'int'> is no Aggregate, Saga, ProcessManager or Projector class"),
+    ("accounts", "'accounts' is no Aggregate, CascadeCompensation, Saga, ProcessManager or Projector class"),
+    (int, "<class 'int'> is no Aggregate, CascadeCompensation, Saga, ProcessManager or Projector class"),
 ]
 
 
@@ -345,7 +345,10 @@ def test_topics_with_their_settings() -> None:
         f"demo.trial.account.{kind}" for kind in ("commands", "facts", "inbox", "events", "snapshots", "dead-letters")
     ]
     assert {t.partitions for t in topics.values()} == {6}
-    assert topics["demo.trial.account.events"].config == {"cleanup.policy": "compact"}
+    assert topics["demo.trial.account.events"].config == {
+        "cleanup.policy": "compact",
+        "message.timestamp.type": "CreateTime",
+    }
     assert topics["demo.trial.account.commands"].config["retention.ms"] == str(7 * 24 * 3600 * 1000)
     with pytest.raises(LookupError):
         Topology(Good).topics(Names(), 1, components=["account"])

@@ -85,7 +85,7 @@ def test_topics_have_the_settings_that_promises_rest_on() -> None:
         "a.main.purse.commands": (5, of_input),
         "a.main.purse.facts": (5, of_input),
         "a.main.purse.inbox": (5, {**of_input, "max.message.bytes": "16777216"}),
-        "a.main.purse.events": (5, compact),
+        "a.main.purse.events": (5, {**compact, "message.timestamp.type": "CreateTime"}),
         "a.main.purse.snapshots": (5, {**compact, "max.message.bytes": "17825792"}),
         "a.main.purse.dead-letters": (5, dead_letters),
     }
