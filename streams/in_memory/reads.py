@@ -1,0 +1,58 @@
+"""States, events and documents of a topology in memory."""
+
+from typing import Any, TypeVar
+
+from headrace.schemas.documents import DocumentCodec
+from headrace.schemas.stored_event import to_events
+from headrace.streams.in_memory.runtime import MemoryRuntime
+from headrace.streams.steps.batch import Batch
+from headrace.streams.steps.handlers import States
+from headrace.streams.steps.state_cache import StateCache
+from headrace.streams.steps.store import LATEST
+from headrace.topology.inspection import ComponentSpec
+from headrace.topology.inspection.projector import ProjectorSpec
+from headrace.topology.projector import Projector, version_name
+from headrace.topology.reply import Event
+
+D = TypeVar("D")
+Folded = str | type[Any] | None
+"""How a caller names a component that has a state: by its name or its class, or not at all if only one is possible."""
+
+
+class Reads:
+    """Answers what a client may ask."""
+
+    def __init__(self, runtime: MemoryRuntime) -> None:
+        self._runtime = runtime
+
+    def state(self, root: str, domain: Folded) -> Any:
+        """A copy of a root's state; None if it has no events. LookupError for an unknown component."""
+        spec = self._spec(domain)
+        store = self._runtime.store(spec.name, root)
+        found = StateCache(States(spec), store, live_states=1).use(root.encode(), Batch(store))
+        return None if found.sequence < 0 else found.state
+
+    def events(self, root: str, from_sequence: int, domain: Folded, *, lift: bool) -> list[Event]:
+        """A root's events in order, from a sequence on; without `lift`, as the log has them."""
+        spec = self._spec(domain)
+        stored = self._runtime.store(spec.name, root).history(root.encode(), from_sequence, LATEST)
+        return [one for event in to_events(stored, from_sequence) for one in Event.read(event, spec, root, lift=lift)]
+
+    def documents(self, projector: type[Projector[D]]) -> dict[str, D]:
+        """All documents of a projector's version, by id."""
+        name = version_name(projector.name, projector.version)
+        spec = self._runtime.topology.component(name)
+        assert isinstance(spec, ProjectorSpec)
+        codec = DocumentCodec(spec.document)
+        return {
+            document_id.decode(): codec.decode(data)
+            for (component, _), store in sorted(self._runtime.stores.items(), key=lambda item: item[0])
+            if component == name
+            for document_id, data in store.documents.items()
+        }
+
+    def _spec(self, domain: Folded) -> ComponentSpec:
+        topology = self._runtime.topology
+        if domain is None:
+            return topology.component(topology.only_aggregate())
+        return topology.folded(domain if isinstance(domain, str) else getattr(domain, "domain", "") or domain.name)
