@@ -34,8 +34,9 @@ from headrace.streams.steps.checks import LONGEST, check_ids, checked_root, whol
 from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.deduplication import Deduplication, repeated_reply
 from headrace.streams.steps.errors import HandlerError, InvalidArgument
+from headrace.streams.steps.event_reader import decode
 from headrace.streams.steps.event_writer import EventWriter
-from headrace.streams.steps.handlers import Deciders, NewEvent, States, decode
+from headrace.streams.steps.handlers import Deciders, NewEvent, States
 from headrace.streams.steps.queries import Queries
 from headrace.streams.steps.registry import runs
 from headrace.streams.steps.state_cache import CachedState, StateCache

@@ -21,11 +21,15 @@ class _States:
     def add(self, sequence: int, state: bytes) -> None:
         self.size += len(state) - len(self.by_sequence.get(sequence, b""))
         self.by_sequence[sequence] = state
-        while len(self.by_sequence) > MOST:  # every other one, and this one
+        if len(self.by_sequence) <= MOST:
+            return
+        while len(kept := self._on_grid()) >= MOST:
             self.spacing *= 2
-            kept = {at: found for at, found in self.by_sequence.items() if (at + 1) % self.spacing == 0}
-            self.by_sequence = {**kept, sequence: state}
-            self.size = sum(map(len, self.by_sequence.values()))
+        self.by_sequence = {**kept, sequence: state}
+        self.size = sum(map(len, self.by_sequence.values()))
+
+    def _on_grid(self) -> dict[int, bytes]:
+        return {at: state for at, state in self.by_sequence.items() if (at + 1) % self.spacing == 0}
 
 
 class IntermediateStates:

@@ -57,7 +57,7 @@ class StateCache:
         else:
             state, sequence = self._states.new(), -1
         if sequence < last:
-            count = self._states.fold(state, self._store.history(key, sequence + 1, last))
+            count = self._states.fold(state, self._store.history(key, sequence + 1, last), key, sequence + 1)
             if count != last - sequence:
                 raise LookupError(f"{key.decode()} has {last + 1} events, the log yields {sequence + 1 + count}")
         return CachedState(state, last, first)
@@ -70,7 +70,7 @@ class StateCache:
         if not live.pending:
             self.touched.pop(key, None)
         live.state = self._load(key).state
-        self._states.fold(live.state, live.pending)
+        self._states.fold(live.state, live.pending, key, sequence - pending + 1)
 
     def events(self, key: bytes, live: CachedState, first: int, count: int | None = None) -> list[bytes]:
         """Events from `first` on, at most `count`: those in the store, then those of this batch."""
@@ -88,14 +88,14 @@ class StateCache:
         return state
 
     def state_within(self, key: bytes, live: CachedState, sequence: int, most: int) -> State | None:
-        """The same; None if more than `most` events would have to be folded: the next call goes on where this one ended."""
+        """The same; None if more than `most` events would have to be folded: the next call goes on where it ended."""
         stored = live.sequence - len(live.pending)
         state, at = self._known_before(key, sequence)
         while at < sequence:
             if most <= 0:
                 return None
             end = min(sequence, (at + 1) // EVERY * EVERY + EVERY - 1)
-            self._states.fold(state, self.events(key, live, at + 1, end - at))
+            self._states.fold(state, self.events(key, live, at + 1, end - at), key, at + 1)
             most, at = most - (end - at), end
             if (at + 1) % EVERY == 0 and at <= stored:
                 self._intermediate.add(key, at, self._states.serialise(state))
