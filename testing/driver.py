@@ -22,6 +22,7 @@ from headrace.streams.in_memory.runtime import MemoryRuntime
 from headrace.streams.steps.dead_letters import reference, settling, to_record
 from headrace.streams.waits.cascade import CascadeWait
 from headrace.streams.waits.projections import ProjectionWait, concerned, serving_versions
+from headrace.topology.as_of import AsOf
 from headrace.topology.inspection import ComponentSpec, type_name
 from headrace.topology.names import MAIN, Names
 from headrace.topology.partitioner import partition_of
@@ -169,18 +170,28 @@ class TopologyDriver:
         )
         return self._answer(record, spec)
 
-    def state(self, root: str, domain: str | type[Any] | None = None) -> Any:
-        """A copy of the root's state; None if it has no events. `domain` may also name a process manager."""
-        return self._reads.state(root, domain)
+    def state(self, root: str, domain: str | type[Any] | None = None, *, as_of: AsOf | None = None) -> Any:
+        """A copy of the root's state; None if it has no events. `domain` may also name a process manager.
+
+        With `as_of`, the state as it was after the event with this sequence, or at this time.
+        """
+        return self._reads.state(root, domain, as_of=as_of)
 
     def events(
-        self, root: str, from_sequence: int = 0, domain: str | type[Any] | None = None, *, lift: bool = True
+        self,
+        root: str,
+        from_sequence: int = 0,
+        domain: str | type[Any] | None = None,
+        *,
+        as_of: AsOf | None = None,
+        lift: bool = True,
     ) -> list[Event]:
         """The root's events in order, from a sequence on; without `lift`, as the log has them.
 
-        `domain` may also name a process manager.
+        With `as_of`, up to the event with this sequence, or those that were recorded by this time. `domain` may also
+        name a process manager.
         """
-        return self._reads.events(root, from_sequence, domain, lift=lift)
+        return self._reads.events(root, from_sequence, domain, as_of=as_of, lift=lift)
 
     def messages(self, root: str, domain: str | type[Any] | None = None) -> list[Any]:
         """The messages of the root's events, in order."""

@@ -8,7 +8,8 @@ from headrace.streams.in_memory.runtime import MemoryRuntime
 from headrace.streams.steps.batch import Batch
 from headrace.streams.steps.handlers import States
 from headrace.streams.steps.state_cache import StateCache
-from headrace.streams.steps.store import LATEST
+from headrace.streams.steps.store import Store
+from headrace.topology.as_of import AsOf, point_of
 from headrace.topology.inspection import ComponentSpec
 from headrace.topology.inspection.projector import ProjectorSpec
 from headrace.topology.projector import Projector, version_name
@@ -25,17 +26,23 @@ class Reads:
     def __init__(self, runtime: MemoryRuntime) -> None:
         self._runtime = runtime
 
-    def state(self, root: str, domain: Folded) -> Any:
-        """A copy of a root's state; None if it has no events. LookupError for an unknown component."""
-        spec = self._spec(domain)
+    def state(self, root: str, domain: Folded, *, as_of: AsOf | None = None) -> Any:
+        """A copy of a root's state, at a point if one is given; None if it has no events. LookupError for an unknown
+        component."""
+        spec, key = self._spec(domain), root.encode()
         store = self._runtime.store(spec.name, root)
-        found = StateCache(States(spec), store, live_states=1).use(root.encode(), Batch(store))
-        return None if found.sequence < 0 else found.state
+        cache = StateCache(States(spec), store, live_states=1)
+        found, last = cache.use(key, Batch(store)), self._last(store, key, as_of)
+        return None if last < 0 else cache.state_at(key, found, last)
 
-    def events(self, root: str, from_sequence: int, domain: Folded, *, lift: bool) -> list[Event]:
-        """A root's events in order, from a sequence on; without `lift`, as the log has them."""
-        spec = self._spec(domain)
-        stored = self._runtime.store(spec.name, root).history(root.encode(), from_sequence, LATEST)
+    def events(
+        self, root: str, from_sequence: int, domain: Folded, *, as_of: AsOf | None = None, lift: bool = True
+    ) -> list[Event]:
+        """A root's events in order, from a sequence on, up to a point if one is given; without `lift`, as the log has
+        them."""
+        spec, key = self._spec(domain), root.encode()
+        store = self._runtime.store(spec.name, root)
+        stored = store.history(key, from_sequence, self._last(store, key, as_of))
         return [one for event in to_events(stored, from_sequence) for one in Event.read(event, spec, root, lift=lift)]
 
     def documents(self, projector: type[Projector[D]]) -> dict[str, D]:
@@ -56,3 +63,12 @@ class Reads:
         if domain is None:
             return topology.component(topology.only_aggregate())
         return topology.folded(domain if isinstance(domain, str) else getattr(domain, "domain", "") or domain.name)
+
+    def _last(self, store: Store, root: bytes, as_of: AsOf | None) -> int:
+        """Sequence of a root's last event at a point."""
+        sequence, moment = point_of(as_of)
+        if sequence is not None:
+            return min(sequence, store.last(root))
+        # while the clock stands, each batch is recorded 1 ms after the one before, so that the present is ahead of it
+        past = moment is not None and moment < self._runtime.clock.milliseconds
+        return store.last_at(root, moment or 0) if past else store.last(root)
