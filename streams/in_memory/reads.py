@@ -53,8 +53,7 @@ class Reads:
         codec = DocumentCodec(spec.document)
         return {
             document_id.decode(): codec.decode(data)
-            for (component, _), store in sorted(self._runtime.stores.items(), key=lambda item: item[0])
-            if component == name
+            for store in self._runtime.stores_of(name)
             for document_id, data in store.documents.items()
         }
 

@@ -93,6 +93,10 @@ class MemoryRuntime:
                 self._timed.append((name, found))
         return found
 
+    def stores_of(self, name: str) -> list[MemoryStore]:
+        """The stores of a component, by partition; those that nothing was written to may be missing."""
+        return [store for place, store in sorted(self.stores.items(), key=lambda item: item[0]) if place[0] == name]
+
     def store(self, name: str, root: str) -> Store:
         """What the step of a root's partition sees."""
         number = partition_of(root.encode(), self.partitions)
