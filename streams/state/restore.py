@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import structlog
 from confluent_kafka import Message
 
-from headrace.schemas.headers import CAUSATION, CONTENT_TYPE, CORRELATION, FACT, TIME, TYPE
+from headrace.schemas.event_schema import schema_key
+from headrace.schemas.headers import CAUSATION, CONTENT_TYPE, CORRELATION, FACT, TIME
 from headrace.schemas.stored_event import StoredEvent, split_event_key, stored_content_type
 from headrace.streams.settings import Settings
 from headrace.streams.state.messages import headers_of
@@ -68,7 +69,7 @@ def take_history(store: EditionStore, messages: list[Message], checkpoints: dict
     recorded, records = store.history_recorded, []
     for message in messages:
         recorded = max(recorded, message.timestamp()[1])
-        records.append(_stored(message, recorded))
+        records.append(stored_event(message, recorded))
     store.restore_history(records, recorded, checkpoints)
 
 
@@ -133,7 +134,7 @@ class Restorer:
         return count
 
 
-def _stored(message: Message, recorded: int) -> tuple[bytes, int, bytes | None]:
+def stored_event(message: Message, recorded: int) -> tuple[bytes, int, bytes | None]:
     """A record of an events topic as the history table holds it."""
     root, sequence = split_event_key(message.key() or b"")
     value = message.value()
@@ -142,7 +143,7 @@ def _stored(message: Message, recorded: int) -> tuple[bytes, int, bytes | None]:
     headers = headers_of(message)
     get = headers.get
     stored = StoredEvent(
-        headers[TYPE],
+        schema_key(headers),
         b"%d" % recorded,
         get(TIME, b""),
         get(CAUSATION, b""),

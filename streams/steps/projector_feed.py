@@ -1,6 +1,6 @@
 """The feed of a projector: writes each event to the projector's inbox, once for each document that it concerns."""
 
-from headrace.schemas.headers import REPLAY_OF, SUBJECT, TYPE, Headers
+from headrace.schemas.headers import REPLAY_OF, SUBJECT, Headers
 from headrace.schemas.headrace_v1_pb2 import Reply
 from headrace.schemas.record import Record, check
 from headrace.streams.steps.acknowledgements import Acknowledgements
@@ -32,10 +32,9 @@ class ProjectorFeedStep(Step):
         if record.topic == self._own_inbox:
             if REPLAY_OF in record.headers:
                 self._queue.settle(record, event_root(record), self._handled, self._dead_letters)
-        elif not self._projections.reads(record.headers.get(TYPE)):
+        elif not self._projections.reads(record.headers):
             self._acknowledgements.add(record)
         else:
-            check(record.headers)
             root = event_root(record)
             if self._queue.holds(root):
                 self._reports.add(record, status=Reply.FAILED, reason=f"{root.decode()} has a dead event")
@@ -44,7 +43,10 @@ class ProjectorFeedStep(Step):
 
     def refuse(self, record: Record, error: Exception, *, whole: bool = True) -> None:
         super().refuse(record, error, whole=whole)
-        if whole and record.topic != self._own_inbox and self._projections.reads(record.headers.get(TYPE)):
+        if record.topic == self._own_inbox:
+            return
+        self._acknowledgements.add(record, failed=True)
+        if whole and self._projections.reads(record.headers):
             self._queue.add(record, event_root(record))
 
     def finish(self, now: int) -> Staged:
@@ -66,6 +68,7 @@ class ProjectorFeedStep(Step):
         return self._all_or_nothing(record, lambda record: self._write(record, root))
 
     def _write(self, record: Record, root: bytes) -> None:
+        check(record.headers)
         headers: Headers = [*{**record.headers, SUBJECT: root}.items()]
         documents = self._projections.keys(record, root)
         for document_id in documents:
