@@ -20,6 +20,7 @@ from headrace.streams.admin import trace as tracks
 from headrace.streams.settings import Settings
 from headrace.streams.steps.store import Staged
 from headrace.testing import TopologyDriver
+from headrace.testing.memory_store import MemoryStore
 from headrace.testing.request import raw, request
 from headrace.topology.partitioner import partition_of
 from headrace.topology.reply import Event, OnError, Sync
@@ -113,7 +114,7 @@ class MemoryWorld(World):
             about = raw(headers)
             stored = StoredEvent(about[TYPE], b"0", about[TIME], b"", b"", b"", b"", value)
             staged.history.append((root.encode(), sequence, stored.pack()))
-        self.driver._stores[domain][partition].put(staged)
+        self.driver._runtime.stores.setdefault((domain, partition), MemoryStore()).put(staged)
         for key, value, headers in found:
             self.driver.produce(topic, key, value, headers, partition)
 
