@@ -136,16 +136,16 @@ class Bench:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, memory: bytearray | None = None, **settings_: Any) -> None:
         self.kafka, self.metrics, self.tracing = Kafka(), Metrics(), Tracing("")
         self.alerts: list[dict[str, str]] = []
-        monkeypatch.setattr(module, "Transaction", lambda *_: self.kafka)
         of = Settings(bootstrap="nowhere:1", **settings_)
         config = ComponentConfig(accounts.topology, "account", of, of.state_dir, ["main"], 2, 1, {}, 1_000_000)
         assignment: Any = FakeAssignment(config, self.kafka)
         membership: Any = SimpleNamespace(kafka="group")
+        transaction: Any = self.kafka
         self.partitions: dict[int, Partition] = assignment.partitions
         self.memory = memory or bytearray(SIZE)
         self.suspects = Suspects(self.memory, [COMMANDS, FACTS])
         self.its = Processor(
-            config, "id", assignment, membership, self.suspects, self.metrics, self.tracing, self.alerts.append
+            config, transaction, assignment, membership, self.suspects, self.metrics, self.tracing, self.alerts.append
         )
         self.its.in_doubt = False
 
