@@ -95,6 +95,7 @@ def events(
     first: Annotated[int, typer.Option("--from", min=0, metavar="N", help="Begin with this sequence.")] = 0,
     domain: Domain = None,
     timeout: Timeout = 10.0,
+    raw: Annotated[bool, typer.Option("--raw", help="As the log has them: no upcaster lifts old ones.")] = False,
     as_json: Json = False,
 ) -> None:
     """Print a root's events in order.
@@ -106,7 +107,7 @@ def events(
 
     async def go(client: Any) -> int:
         count = 0
-        async for event in client.events(root, first, name, timeout=timeout):
+        async for event in client.events(root, first, name, timeout=timeout, lift=not raw):
             show.event(event, as_json)
             count += 1
         return count

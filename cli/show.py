@@ -140,6 +140,8 @@ def event(one: "Event", as_json: bool) -> None:
 
 def _event(one: "Event") -> dict[str, Any]:
     shown: dict[str, Any] = {"sequence": one.sequence, "type": one.type, "time": one.time}
+    if one.stored != (one.type, 1):
+        shown["stored"] = one.stored._asdict()
     if one.data is None:
         shown["raw"] = base64.b64encode(one.raw).decode()
     else:
@@ -149,7 +151,7 @@ def _event(one: "Event") -> dict[str, Any]:
 
 
 def _line(one: "Event") -> str:
-    data = "(a type that this program does not know)"
+    data = f"({one.stored}, which this program does not know)"
     if one.data is not None:
         data = json.dumps(as_data(one.data), ensure_ascii=False)
     return printable(f"{one.sequence:>4}  {one.time}  {one.type.rpartition('.')[2]}  {data}")

@@ -50,12 +50,15 @@ if TYPE_CHECKING:
     from headrace.topology import Topology as Topology
     from headrace.topology import TopologyError as TopologyError
     from headrace.topology import Transient as Transient
+    from headrace.topology import Upcaster as Upcaster
+    from headrace.topology import UpcastFailed as UpcastFailed
     from headrace.topology import applies as applies
     from headrace.topology import compensates as compensates
     from headrace.topology import handles as handles
     from headrace.topology import projects as projects
     from headrace.topology import reacts as reacts
     from headrace.topology import records as records
+    from headrace.topology import upcasts as upcasts
 
 __all__ = [
     "DELETED",
@@ -96,6 +99,8 @@ __all__ = [
     "Topology",
     "TopologyError",
     "Transient",
+    "UpcastFailed",
+    "Upcaster",
     "applies",
     "compensates",
     "field",
@@ -104,6 +109,7 @@ __all__ = [
     "projects",
     "reacts",
     "records",
+    "upcasts",
 ]
 _HOMES = {
     "Iceberg": "headrace.connectors.iceberg.declaration",

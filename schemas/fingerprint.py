@@ -11,15 +11,18 @@ from google.protobuf.message import Message
 _TYPES: dict[int, str] = {number: name for name, number in FieldDescriptorProto.Type.items()}
 
 
-def fingerprint(message_type: type[Message] | Descriptor, version: int = 1) -> str:
+def fingerprint(message_type: type[Message] | Descriptor, version: int = 1, upcasters: str = "") -> str:
     """16 hex digits that change with the fields of `message_type` and of all types that it uses.
 
     It depends on each field's number, name, type and oneof, on whether it is repeated, a map, or distinguishes unset
     from default; and on names and numbers of enums. Comments, order, files and unused types do not count.
-    With the same fields, it is another one for each `version`.
+    With the same fields, it is another one for each `version`, and for each text that describes `upcasters`.
     """
     found = _fingerprint(_descriptor(message_type))
-    return found if version == 1 else sha256(f"{found} version {version}".encode()).hexdigest()[:16]
+    if version == 1 and not upcasters:
+        return found
+    upcast = f"\n{upcasters}" if upcasters else ""
+    return sha256(f"{found} version {version}{upcast}".encode()).hexdigest()[:16]
 
 
 def canonical(message_type: type[Message] | Descriptor) -> str:

@@ -34,6 +34,10 @@ DISCARD = "ce_discard"
 ORIGIN = "ce_origintopic"
 """The topic that the input of a replayed dead letter was on; the record counts as if it came from there."""
 CONTENT_TYPE = "content-type"
+DATA_CONTENT_TYPE = "ce_datacontenttype"
+"""Read in commands and facts where there is no `content-type`, since some programs write it so."""
+DATA_SCHEMA = "ce_dataschema"
+"""On an event: the version of its type, if there have been others: see `event_schema`."""
 UNREADABLE = "\0unreadable"
 """In place of all headers of a record that cannot be read: what is wrong with it.
 

@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Event(_message.Message):
-    __slots__ = ("type", "sequence", "data", "content_type", "time", "correlation_id", "causation_id", "fact_id")
+    __slots__ = ("type", "sequence", "data", "content_type", "time", "correlation_id", "causation_id", "fact_id", "version")
     TYPE_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
@@ -17,6 +17,7 @@ class Event(_message.Message):
     CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
     CAUSATION_ID_FIELD_NUMBER: _ClassVar[int]
     FACT_ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
     type: str
     sequence: int
     data: bytes
@@ -25,7 +26,8 @@ class Event(_message.Message):
     correlation_id: str
     causation_id: str
     fact_id: str
-    def __init__(self, type: _Optional[str] = ..., sequence: _Optional[int] = ..., data: _Optional[bytes] = ..., content_type: _Optional[str] = ..., time: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., fact_id: _Optional[str] = ...) -> None: ...
+    version: int
+    def __init__(self, type: _Optional[str] = ..., sequence: _Optional[int] = ..., data: _Optional[bytes] = ..., content_type: _Optional[str] = ..., time: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., fact_id: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
 
 class Snapshot(_message.Message):
     __slots__ = ("sequence", "state", "fingerprint", "recorded", "first")

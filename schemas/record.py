@@ -115,8 +115,19 @@ def check(headers: Mapping[str, bytes]) -> Mapping[str, bytes]:
         return headers
     for name in REQUIRED:
         if not get(name):
-            raise RecordError(f"header {name} is missing; a record needs {', '.join(REQUIRED)}")
+            raise RecordError(f"header {name} is missing; a record needs {', '.join(REQUIRED)}{_hint(headers, name)}")
     raise RecordError(f"ce_specversion is {headers[SPECVERSION]!r}; only 1.0 is understood")
+
+
+def _hint(headers: Mapping[str, bytes], name: str) -> str:
+    """What may have been meant: names in capitals, or as HTTP has them."""
+    meant = {name, name.replace("_", "-")}
+    found = next((one for one in headers if one.lower() in meant), None)
+    if found is not None:
+        return f". There is {found[:40]!r}: Kafka's names are in lower case, with an underscore"
+    if headers.get(CONTENT_TYPE, b"").lower().startswith(b"application/cloudevents"):
+        return ". Structured mode is read in commands and facts only"
+    return ""
 
 
 def rfc3339(milliseconds: int) -> str:

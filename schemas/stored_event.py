@@ -8,13 +8,15 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from headrace.schemas.codecs import PROTOBUF
+from headrace.schemas.event_schema import EventSchema, parse_key
 from headrace.schemas.headrace_v1_pb2 import Event
 
 
 class StoredEvent(NamedTuple):
     """Fields in the order in which they are stored; all but `data` are text without NUL."""
 
-    type: bytes
+    schema: bytes
+    """The type's name or, for another version than the first, the header `ce_dataschema`: see `event_schema`."""
     recorded: bytes
     """Recorded time: the timestamp of its record on the log, in milliseconds as decimal digits."""
     time: bytes
@@ -65,8 +67,9 @@ def root_of(key: bytes | None) -> bytes:
 def to_event(value: bytes, sequence: int) -> Event:
     """The event as it is in replies and query results."""
     stored = unpack(value)
+    schema = parse_key(stored.schema)
     return Event(
-        type=stored.type.decode(),
+        type=schema.type,
         sequence=sequence,
         data=stored.data,
         content_type=stored.content_type.decode(),
@@ -74,7 +77,13 @@ def to_event(value: bytes, sequence: int) -> Event:
         correlation_id=stored.correlation.decode(),
         causation_id=stored.causation.decode(),
         fact_id=stored.fact.decode(),
+        version=wire_version(schema),
     )
+
+
+def wire_version(schema: EventSchema) -> int:
+    """The version of an event in replies and query results, where 0 stands for the first."""
+    return 0 if schema.version == 1 else schema.version
 
 
 def to_events(values: Iterable[bytes], first: int) -> list[Event]:

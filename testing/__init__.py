@@ -3,5 +3,6 @@
 from headrace.testing.client import DriverClient
 from headrace.testing.driver import TopologyDriver
 from headrace.testing.given import given
+from headrace.testing.history import OfVersion
 
-__all__ = ["DriverClient", "TopologyDriver", "given"]
+__all__ = ["DriverClient", "OfVersion", "TopologyDriver", "given"]

@@ -1,6 +1,6 @@
 """One component, without its topology, in a test: its step, and what its methods yield."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,9 +20,12 @@ from headrace.testing.memory_store import MemoryStore
 from headrace.topology.context import RootState, StateOf
 from headrace.topology.inspection import ComponentSpec, inspect_component, type_name
 from headrace.topology.inspection.aggregate import AggregateSpec
+from headrace.topology.inspection.upcaster import chain_of, links_by_domain
 from headrace.topology.names import MAIN, Names
 from headrace.topology.saga import Send
 from headrace.topology.topology import Topology, TopologyError
+from headrace.topology.upcaster import Upcaster
+from headrace.topology.upcaster_chain import UpcasterChain
 
 NAMES = Names()
 CONTEXT = StepContext(NAMES, MAIN, 0, partitions=1, reply_partitions=1, check_purity=True)
@@ -38,6 +41,26 @@ def spec_of(component: type[Any]) -> ComponentSpec:
             raise TopologyError(mistakes)
         _SPECS[component] = spec
     return _SPECS[component]
+
+
+def with_upcasters(spec: ComponentSpec, upcasters: Iterable[type[Upcaster]]) -> ComponentSpec:
+    """The same component, reading its own events and those of others by upcasters; TopologyError for mistakes."""
+    mistakes: list[str] = []
+    chains: dict[str, UpcasterChain] = {}
+    for domain, links in links_by_domain(upcasters, mistakes).items():
+        if (chain := chain_of(domain, links, mistakes)) is not None:
+            chains[domain] = chain
+    if mistakes:
+        raise TopologyError(mistakes)
+    changes: dict[str, Any] = {"upcasters": chains.pop(spec.name, spec.upcasters), "source_upcasters": chains}
+    if hasattr(spec, "sources"):
+        changes["sources"] = {
+            name: domain
+            for domain, chain in chains.items()
+            for schema, _ in chain.old.values()
+            for name in chain.outcomes(schema)
+        }
+    return replace(spec, **changes)
 
 
 class Alone:

@@ -105,8 +105,8 @@ class DriverClient:
         return self._driver.state(root, domain)
 
     async def events(
-        self, root: str, from_sequence: int = 0, domain: Domain = None, *, timeout: float = 60.0
+        self, root: str, from_sequence: int = 0, domain: Domain = None, *, timeout: float = 60.0, lift: bool = True
     ) -> AsyncIterator[Event]:
-        """The root's events in order, from a sequence on."""
-        for event in self._driver.events(root, from_sequence, domain):
+        """The root's events in order, from a sequence on; without `lift`, as the log has them."""
+        for event in self._driver.events(root, from_sequence, domain, lift=lift):
             yield event

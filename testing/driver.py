@@ -13,15 +13,18 @@ from google.protobuf.message import Message
 
 from headrace.schemas.documents import DocumentCodec
 from headrace.schemas.headers import TYPE, Headers
-from headrace.schemas.headrace_v1_pb2 import DeadLetter, Handled, Projected, Settled, Snapshot
+from headrace.schemas.headrace_v1_pb2 import DeadLetter, Handled, Projected, Settled
 from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
 from headrace.schemas.ids import ReplyTarget
 from headrace.schemas.record import Record, split_headers
 from headrace.schemas.stored_event import to_events
+from headrace.streams.steps.batch import Batch
 from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.dead_letters import reference, settling, to_record
 from headrace.streams.steps.errors import SnapshotTooLarge
+from headrace.streams.steps.handlers import States
 from headrace.streams.steps.registry import make_step
+from headrace.streams.steps.state_cache import StateCache
 from headrace.streams.steps.step import Step
 from headrace.streams.waits.cascade import CascadeWait
 from headrace.streams.waits.projections import ProjectionWait, concerned, serving_versions
@@ -63,7 +66,7 @@ class TopologyDriver:
         """Escalations that a person would have been told of, in order."""
         self.counts: dict[str, Counter[str]] = defaultdict(Counter)
         """The outcomes of inputs, by component, as in a worker's metrics."""
-        self._topology, self._edition, self._partitions = topology, edition, partitions
+        self._edition, self._partitions = edition, partitions
         self._names = names or Names()
         self._log: dict[str, list[Record]] = defaultdict(list)
         self._offsets: dict[tuple[str, int], int] = defaultdict(int)
@@ -74,15 +77,25 @@ class TopologyDriver:
         self._stores: dict[str, list[MemoryStore]] = {}
         self._timed: list[Worker] = []
         self._running = False
+        self.deploy(topology)
+
+    def deploy(self, topology: Topology) -> None:
+        """Let another topology go on with the topics and stores that are there, as when a release is deployed.
+
+        A component that is new begins with what comes from now on.
+        """
+        self._topology = topology
+        self._workers.clear()
+        self._timed.clear()
         for name in topology.components:
-            workers = [self._worker(name, partition) for partition in range(partitions)]
-            self._stores[name] = [store for _, _, store in workers]
-            for topic in topology.inputs(name, self._names, edition):
+            stores = self._stores.setdefault(name, [MemoryStore() for _ in range(self._partitions)])
+            workers = [self._worker(name, partition, store) for partition, store in enumerate(stores)]
+            for topic in topology.inputs(name, self._names, self._edition):
                 self._workers[topic].append(workers)
             if topology.component(name).has_timers:
                 self._timed.extend(workers)
 
-    def _worker(self, name: str, partition: int) -> Worker:
+    def _worker(self, name: str, partition: int, store: MemoryStore) -> Worker:
         context = StepContext(
             self._names,
             self._edition,
@@ -92,7 +105,6 @@ class TopologyDriver:
             check_purity=True,
             pause=lambda seconds: self.clock.advance(timedelta(seconds=seconds)),
         )
-        store = MemoryStore()
         return name, make_step(self._topology, name, store, context), store
 
     def topic(self, component: str, kind: str) -> str:
@@ -192,14 +204,20 @@ class TopologyDriver:
     def state(self, root: str, domain: str | type[Any] | None = None) -> Any:
         """A copy of the root's state; None if it has no events. `domain` may also name a process manager."""
         spec = self._folded(domain)
-        stored = self._store(spec, root).snapshot(root.encode())
-        return None if stored is None else spec.state_type.FromString(Snapshot.FromString(stored).state)
+        store = self._store(spec, root)
+        found = StateCache(States(spec), store, live_states=1).use(root.encode(), Batch(store))
+        return None if found.sequence < 0 else found.state
 
-    def events(self, root: str, from_sequence: int = 0, domain: str | type[Any] | None = None) -> list[Event]:
-        """The root's events in order, from a sequence on. `domain` may also name a process manager."""
+    def events(
+        self, root: str, from_sequence: int = 0, domain: str | type[Any] | None = None, *, lift: bool = True
+    ) -> list[Event]:
+        """The root's events in order, from a sequence on; without `lift`, as the log has them.
+
+        `domain` may also name a process manager.
+        """
         spec = self._folded(domain)
         stored = self._store(spec, root).history(root.encode(), from_sequence, 1 << 62)
-        return [Event.read(event, spec) for event in to_events(stored, from_sequence)]
+        return [one for event in to_events(stored, from_sequence) for one in Event.read(event, spec, root, lift=lift)]
 
     def messages(self, root: str, domain: str | type[Any] | None = None) -> list[Any]:
         """The messages of the root's events, in order."""

@@ -1,12 +1,14 @@
 """Given, when, then: tests of one component, without Kafka and without a clock."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, TypeVar, overload
 
 from google.protobuf.message import Message
 
-from headrace.testing.alone import Alone, spec_of
+from headrace.testing.alone import Alone, spec_of, with_upcasters
 from headrace.testing.clock import Y2K
+from headrace.testing.history import PastEvent
 from headrace.testing.projections import ProjectionScenario
 from headrace.testing.reactions import ProcessScenario, SagaScenario
 from headrace.testing.scenario import Scenario
@@ -18,6 +20,7 @@ from headrace.topology.inspection.saga import SagaSpec
 from headrace.topology.process_manager import ProcessManager
 from headrace.topology.projector import Projector
 from headrace.topology.saga import Saga
+from headrace.topology.upcaster import Upcaster
 
 S = TypeVar("S", bound=Message)
 D = TypeVar("D")
@@ -25,26 +28,47 @@ D = TypeVar("D")
 
 @overload
 def given(
-    component: type[Aggregate[S]], *events: Message, root: str = "root-1", now: datetime = Y2K
+    component: type[Aggregate[S]],
+    *events: PastEvent,
+    root: str = "root-1",
+    now: datetime = Y2K,
+    upcasters: Iterable[type[Upcaster]] = (),
 ) -> Scenario[S]: ...
 @overload
 def given(
-    component: type[ProcessManager[S]], *events: Message, root: str = "root-1", now: datetime = Y2K
+    component: type[ProcessManager[S]],
+    *events: PastEvent,
+    root: str = "root-1",
+    now: datetime = Y2K,
+    upcasters: Iterable[type[Upcaster]] = (),
 ) -> ProcessScenario[S]: ...
 @overload
 def given(
-    component: type[Projector[D]], *events: Message, root: str = "root-1", now: datetime = Y2K
+    component: type[Projector[D]],
+    *events: PastEvent,
+    root: str = "root-1",
+    now: datetime = Y2K,
+    upcasters: Iterable[type[Upcaster]] = (),
 ) -> ProjectionScenario[D]: ...
 @overload
-def given(component: type[Saga], *, root: str = "root-1", now: datetime = Y2K) -> SagaScenario: ...
-def given(component: type[Any], *events: Message, root: str = "root-1", now: datetime = Y2K) -> Any:
+def given(
+    component: type[Saga], *, root: str = "root-1", now: datetime = Y2K, upcasters: Iterable[type[Upcaster]] = ()
+) -> SagaScenario: ...
+def given(
+    component: type[Any],
+    *events: PastEvent,
+    root: str = "root-1",
+    now: datetime = Y2K,
+    upcasters: Iterable[type[Upcaster]] = (),
+) -> Any:
     """A root of an aggregate or process manager that has these events in its history; a saga; or a projector, which
     projects these events of `root`.
 
-    A process manager's root is the correlation id. `now` is the time of inputs until the test sets another.
-    Raises TopologyError if the declaration of the component is wrong, LookupError if it does not apply an event.
+    A process manager's root is the correlation id. `now` is the time of inputs until the test sets another. With
+    `upcasters`, events may be of types of older releases or, as `OfVersion`, of older versions. Raises TopologyError
+    if a declaration is wrong, LookupError if the component does not apply an event.
     """
-    spec = spec_of(component)
+    spec = with_upcasters(spec_of(component), upcasters)
     alone = Alone(spec)
     match spec:
         case AggregateSpec():

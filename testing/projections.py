@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, Self, TypeVar
 
-from google.protobuf.message import Message
-
 from headrace.schemas.codecs import PROTOBUF
 from headrace.schemas.documents import DocumentCodec
 from headrace.schemas.headers import CORRELATION, SEQUENCE
@@ -24,8 +22,8 @@ from headrace.streams.steps.handlers import Projections
 from headrace.streams.steps.step import Step
 from headrace.testing.alone import NAMES, Alone
 from headrace.testing.comparison import comparison
+from headrace.testing.history import PastEvent, lifted, written
 from headrace.testing.request import raw, since_epoch
-from headrace.topology.inspection import type_name
 from headrace.topology.inspection.projector import ProjectorSpec
 from headrace.topology.names import MAIN, source
 
@@ -35,7 +33,7 @@ _DOMAIN = "source"
 
 class _Happened(NamedTuple):
     root: str
-    event: Message
+    event: PastEvent
     sequence: int
     now: datetime
 
@@ -43,7 +41,7 @@ class _Happened(NamedTuple):
 class ProjectionScenario(Generic[D]):
     """Events of some roots, one after another, and the documents that they lead to."""
 
-    def __init__(self, spec: ProjectorSpec, events: Sequence[Message], root: str, now: datetime) -> None:
+    def __init__(self, spec: ProjectorSpec, events: Sequence[PastEvent], root: str, now: datetime) -> None:
         self._spec, self._root, self._now = spec, root, now
         self._codec = DocumentCodec(spec.document)
         self._projections = Projections(spec, MAIN)
@@ -53,15 +51,16 @@ class ProjectionScenario(Generic[D]):
         for event in events:
             self.when(event)
 
-    def when(self, event: Message, *, root: str | None = None, now: datetime | None = None) -> Self:
+    def when(self, event: PastEvent, *, root: str | None = None, now: datetime | None = None) -> Self:
         """An event of `root` happens; `root` and `now` are also those of later ones.
 
         Raises what would otherwise become a dead letter, and LookupError for an event that the projector does not read.
         """
         self._root, self._now = root or self._root, now or self._now
-        if (name := type_name(type(event))) not in self._spec.projections:
+        schema, _, _ = written(event, self._spec, _DOMAIN)
+        if schema.type not in self._spec.projections and not lifted(schema, self._spec):
             known = ", ".join(self._spec.projections)
-            raise LookupError(f"{self._spec.class_name} projects no {name}; it projects: {known}")
+            raise LookupError(f"{self._spec.class_name} projects no {schema}; it projects: {known}")
         happened = _Happened(self._root, event, self._sequences[self._root], self._now)
         self._project(self._alone, happened)
         self._sequences[self._root] += 1
@@ -113,22 +112,26 @@ class ProjectionScenario(Generic[D]):
     def _project(self, alone: Alone, happened: _Happened) -> None:
         """Handle an event in each of its documents, as the feed and the projector do."""
         root, event, sequence, now = happened
+        schema, message, domain = written(event, self._spec, _DOMAIN)
         about = CloudEvent(
             id=EventRef("", root, sequence).id,
-            source=source(MAIN, _DOMAIN),
-            type=type_name(type(event)),
-            data=event.SerializeToString(),
+            source=source(MAIN, domain),
+            type=schema.type,
+            data=message.SerializeToString(),
             subject=root,
             time=rfc3339(since_epoch(now)),
             content_type=PROTOBUF,
-            extensions={SEQUENCE[3:]: str(sequence), CORRELATION[3:]: "correlation-1"},
+            extensions={SEQUENCE[3:]: str(sequence), CORRELATION[3:]: "correlation-1", **schema.extension},
         )
-        topic = NAMES.topic(MAIN, *((self._spec.name, "inbox") if self._spec.fed else (_DOMAIN, "events")))
+        topic = NAMES.topic(MAIN, *((self._spec.name, "inbox") if self._spec.fed else (domain, "events")))
         key, time = event_key(root, sequence).encode(), since_epoch(now)
         record = Record(topic, 0, len(self._happened), time, key, about.data, raw(about.headers()))
+        if not self._projections.reads(record.headers):  # an old event that becomes none of those it projects
+            return
         documents = self._projections.keys(record, root.encode())
         if documents != self._projections.keys(record, root.encode()):
-            where = self._spec.projections[about.type].where
+            known = self._spec.projections.get(schema.type)
+            where = known.where if known else f"{self._spec.class_name} for {schema}"
             raise HandlerError(f"key= of {where} names other documents each time; let it depend on the event alone")
         for document_id in documents:
             one = record._replace(key=document_id) if self._spec.fed else record

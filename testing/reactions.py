@@ -24,7 +24,7 @@ from headrace.streams.steps.step import Step
 from headrace.testing.alone import NAMES, Alone, rejection
 from headrace.testing.clock import due_next
 from headrace.testing.comparison import check_state, comparison
-from headrace.testing.history import history
+from headrace.testing.history import PastEvent, history, lifted, written
 from headrace.testing.request import raw, since_epoch
 from headrace.topology.aggregate import Flag
 from headrace.topology.context import RootState, StateOf
@@ -65,21 +65,22 @@ class _Yields:
         __tracebackhide__ = True
         return self.then()
 
-    def _event(self, event: Message, domain: str, root: str, correlation_id: str) -> CloudEvent:
-        spec, name = self._alone.spec, type_name(type(event))
+    def _event(self, event: PastEvent, domain: str, root: str, correlation_id: str) -> CloudEvent:
+        spec = self._alone.spec
+        schema, message, domain = written(event, spec, domain)
         reactions: Iterable[str] = getattr(spec, "reactions", ())
-        if name not in reactions:
-            raise LookupError(f"{spec.class_name} reacts to no {name}; it reacts to: {', '.join(reactions)}")
+        if schema.type not in reactions and not lifted(schema, spec):
+            raise LookupError(f"{spec.class_name} reacts to no {schema}; it reacts to: {', '.join(reactions)}")
         sequence, self._inputs = self._inputs, self._inputs + 1
         return CloudEvent(
             id=EventRef("", root, sequence).id,
             source=source(MAIN, domain),
-            type=name,
-            data=event.SerializeToString(),
+            type=schema.type,
+            data=message.SerializeToString(),
             subject=root,
             time=rfc3339(since_epoch(self._now)),
             content_type=PROTOBUF,
-            extensions={SEQUENCE[3:]: str(sequence), CORRELATION[3:]: correlation_id},
+            extensions={SEQUENCE[3:]: str(sequence), CORRELATION[3:]: correlation_id, **schema.extension},
         )
 
     def _record(self, kind: str, domain: str, key: str, event: CloudEvent) -> Record:
@@ -98,7 +99,7 @@ class SagaScenario(_Yields):
 
     def when(
         self,
-        event: Message,
+        event: PastEvent,
         *,
         root: str | None = None,
         correlation_id: str = "correlation-1",
@@ -121,7 +122,7 @@ class ProcessScenario(_Yields, Generic[S]):
     """One process: events of other domains, rejected commands and time-outs, one after another."""
 
     def __init__(
-        self, alone: Alone, spec: ProcessManagerSpec, events: Iterable[Message], root: str, now: datetime
+        self, alone: Alone, spec: ProcessManagerSpec, events: Iterable[PastEvent], root: str, now: datetime
     ) -> None:
         super().__init__(alone, now)
         self._spec, self._root, self._key = spec, root, checked_root(root.encode())
@@ -144,7 +145,7 @@ class ProcessScenario(_Yields, Generic[S]):
         check_state(self.state, fields)
         return self
 
-    def when(self, event: Message, *, root: str = "source-1", domain: str = "source") -> Self:
+    def when(self, event: PastEvent, *, root: str = "source-1", domain: str = "source") -> Self:
         """An event of another domain's `root` reaches this process. Time passes only by `after`.
 
         Raises what would otherwise become a dead letter: errors of reactions unchanged, HandlerError if a reaction

@@ -23,7 +23,7 @@ from headrace.streams.steps.checks import checked_root
 from headrace.streams.steps.errors import HandlerError
 from headrace.testing.alone import NAMES, Alone, rejection
 from headrace.testing.comparison import check_state, comparison
-from headrace.testing.history import history
+from headrace.testing.history import PastEvent, history
 from headrace.testing.request import raw, request, since_epoch
 from headrace.topology.aggregate import Flag
 from headrace.topology.inspection import type_name
@@ -35,7 +35,7 @@ S = TypeVar("S", bound=Message)
 class Scenario(Generic[S]):
     """One root. Commands follow each other: `.when(a).then(...).when(b).then_rejected(...)`."""
 
-    def __init__(self, alone: Alone, events: Iterable[Message], root: str, now: datetime) -> None:
+    def __init__(self, alone: Alone, events: Iterable[PastEvent], root: str, now: datetime) -> None:
         self._alone, self._spec, self._root, self._now, self._sent = alone, alone.spec, root, now, 0
         self._key = checked_root(root.encode())
         self._reply: Reply | None = None

@@ -23,6 +23,7 @@ from headrace.topology.reply import Event, Reply, Status
 from headrace.topology.saga import Cascade, Saga, Send, Transient, reacts
 from headrace.topology.snapshots import Snapshots
 from headrace.topology.topology import Topology, TopologyError
+from headrace.topology.upcaster import Upcaster, UpcastFailed, upcasts
 
 __all__ = [
     "DELETED",
@@ -54,12 +55,15 @@ __all__ = [
     "Topology",
     "TopologyError",
     "Transient",
+    "UpcastFailed",
+    "Upcaster",
     "applies",
     "compensates",
     "handles",
     "projects",
     "reacts",
     "records",
+    "upcasts",
 ]
 
 

@@ -19,6 +19,8 @@ class Mark:
     reads: Callable[..., Iterable[StateOf]] | None = None
     from_inbox: bool = False
     key: Callable[..., Any] | None = None
+    version: int | None = None
+    makes: int | None = None
 
 
 def mark(method: F, found: Mark) -> F:

@@ -7,9 +7,11 @@ from typing import Any, Literal, Self
 from google.protobuf.message import Message
 
 from headrace.schemas import codecs
+from headrace.schemas.event_schema import EventSchema
 from headrace.schemas.headrace_v1_pb2 import Event as WireEvent
 from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
-from headrace.topology.inspection import ComponentSpec
+from headrace.topology.inspection import ComponentSpec, type_name
+from headrace.topology.upcaster import UpcastFailed
 
 Sync = Literal["decision", "simple", "cascade", "isolated"]
 """How long `execute` waits: until the command is decided (as `isolated` does, whose events nothing reacts to), until
@@ -32,32 +34,60 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event of a root. `data` is None if this program does not know its type; `raw` always has its bytes."""
+    """One event of a root. `data` is None if this program does not know its type, or the version of it.
+
+    Where an upcaster has lifted it, `type` and `data` are those of today, and there may be several of one sequence.
+    """
 
     sequence: int
     type: str
     data: Message | None
     raw: bytes
+    """Its bytes on the log, which are of the type and version in `stored`."""
     time: str
     causation_id: str
     correlation_id: str
     fact_id: str
+    stored: EventSchema
 
     @classmethod
-    def read(cls, event: WireEvent, spec: ComponentSpec) -> Self:
-        """The event, with its message decoded if `spec` applies messages of this type."""
-        known = spec.appliers.get(event.type)
-        data = None if known is None else codecs.decode(event.data, known[0], event.content_type or None)
+    def read(cls, event: WireEvent, spec: ComponentSpec, root: str, *, lift: bool = True) -> list[Self]:
+        """What an event of a root is today; without `lift`, the event as it is on the log.
+
+        Raises UpcastFailed.
+        """
+        stored = EventSchema(event.type, event.version or 1)
+        message = _message(stored, spec)
+        if message is None:
+            return [cls._of(event, stored, event.type, None)]
+        data = codecs.decode(event.data, message, event.content_type or None)
+        try:
+            lifted = spec.upcasters.lift(stored, data) if lift else [data]
+        except UpcastFailed as failed:
+            raise failed.at(root, event.sequence) from failed.__cause__
+        return [cls._of(event, stored, type_name(type(one)), one) for one in lifted]
+
+    @classmethod
+    def _of(cls, event: WireEvent, stored: EventSchema, type_of_data: str, data: Message | None) -> Self:
         return cls(
             sequence=event.sequence,
-            type=event.type,
+            type=type_of_data,
             data=data,
             raw=event.data,
             time=event.time,
             causation_id=event.causation_id,
             correlation_id=event.correlation_id,
             fact_id=event.fact_id,
+            stored=stored,
         )
+
+
+def _message(schema: EventSchema, spec: ComponentSpec) -> type[Message] | None:
+    """The type of an event's bytes; None if this program does not know it."""
+    if (old := spec.upcasters.old.get(schema.key)) is not None:
+        return old[1].message
+    known = spec.appliers.get(schema.type)
+    return None if known is None or schema != spec.upcasters.newest(schema.type) else known.message
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +149,7 @@ class Reply:
             status=Status(WireReply.Status.Name(reply.status).lower()),
             root=reply.root,
             sequence=reply.sequence,
-            events=tuple(Event.read(event, spec) for event in reply.events),
+            events=tuple(one for event in reply.events for one in Event.read(event, spec, reply.root)),
             reason=reply.reason,
             code=reply.code,
             retryable=reply.retryable,

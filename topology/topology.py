@@ -10,7 +10,9 @@ from headrace.topology import describe
 from headrace.topology.aggregate import Aggregate
 from headrace.topology.inspection import ComponentSpec, inspect_component, type_name
 from headrace.topology.inspection.projector import ProjectorSpec
+from headrace.topology.inspection.upcaster import add_upcasters
 from headrace.topology.names import MAIN, Names
+from headrace.topology.upcaster import Upcaster
 
 Domain = str | type[Aggregate[Any]] | None
 """How a caller names an aggregate: by its domain or its class, or not at all if only one is possible."""
@@ -63,14 +65,23 @@ def projections_topic(names: Names) -> TopicSpec:
 
 
 class Topology:
-    """What a deployment runs. Raises TopologyError, with all mistakes, if the declarations are wrong."""
+    """What a deployment runs. Raises TopologyError, with all mistakes, if the declarations are wrong.
+
+    `components` are aggregates, sagas, process managers and projectors, and upcasters of their events.
+    """
 
     def __init__(self, *components: type[Any]) -> None:
         self.components: dict[str, ComponentSpec] = {}
         """By name, parts of others last."""
         mistakes: list[str] = []
-        specs = [spec for component in components if (spec := inspect_component(component, mistakes)) is not None]
+        upcasters = [one for one in components if isinstance(one, type) and issubclass(one, Upcaster)]
+        specs = [
+            spec
+            for component in components
+            if component not in upcasters and (spec := inspect_component(component, mistakes)) is not None
+        ]
         self._add(specs, "domain {!r} is {}'s already; keep one of them", mistakes)
+        add_upcasters(upcasters, self.components, mistakes)
         for spec in specs:
             spec.resolve(self.components, mistakes)
         parts = [part for whole in specs for part in whole.parts]

@@ -182,14 +182,18 @@ class Client:
         return None if result.sequence < 0 else spec.state_type.FromString(result.state)
 
     async def events(
-        self, root: str, from_sequence: int = 0, domain: Domain = None, *, timeout: float = 60.0
+        self, root: str, from_sequence: int = 0, domain: Domain = None, *, timeout: float = 60.0, lift: bool = True
     ) -> AsyncIterator[Event]:
-        """The root's events in order, from a sequence on; `timeout` is in seconds, for each thousand events."""
+        """The root's events in order, from a sequence on; `timeout` is in seconds, for each thousand events.
+
+        Old ones are what upcasters make of them; without `lift`, all are as the log has them. Raises UpcastFailed.
+        """
         spec = self._read_from(domain)
         while True:
             result = await self._query(root, spec, Query(from_sequence=from_sequence, limit=_PAGE), timeout)
             for event in result.events:
-                yield Event.read(event, spec)
+                for one in Event.read(event, spec, root, lift=lift):
+                    yield one
             from_sequence += len(result.events)
             if from_sequence > result.sequence:
                 return

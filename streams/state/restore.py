@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import structlog
 from confluent_kafka import Message
 
-from headrace.schemas.headers import CAUSATION, CONTENT_TYPE, CORRELATION, FACT, TIME, TYPE
+from headrace.schemas.event_schema import schema_key
+from headrace.schemas.headers import CAUSATION, CONTENT_TYPE, CORRELATION, FACT, TIME
 from headrace.schemas.stored_event import StoredEvent, split_event_key, stored_content_type
 from headrace.streams.settings import Settings
 from headrace.streams.state.edition_part import EditionPart
@@ -143,7 +144,7 @@ def _stored(message: Message, recorded: int) -> tuple[bytes, int, bytes | None]:
     headers = headers_of(message)
     get = headers.get
     stored = StoredEvent(
-        headers[TYPE],
+        schema_key(headers),
         b"%d" % recorded,
         get(TIME, b""),
         get(CAUSATION, b""),

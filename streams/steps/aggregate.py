@@ -4,6 +4,7 @@ The code follows the data: record → decode → decide → apply → stage.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from google.protobuf.message import Message
 
@@ -27,16 +28,18 @@ from headrace.schemas.headers import (
 from headrace.schemas.headrace_v1_pb2 import Follows, Query, Reply
 from headrace.schemas.headrace_v1_pb2 import Rejection as WireRejection
 from headrace.schemas.ids import ReplyTarget
-from headrace.schemas.record import Record, RecordError, check
+from headrace.schemas.record import Record, RecordError
 from headrace.schemas.stored_event import to_events
+from headrace.schemas.structured import understood
 from headrace.streams.steps import compensation, replies
 from headrace.streams.steps.batch import Written
 from headrace.streams.steps.checks import LONGEST, check_ids, checked_root, whole_number
 from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.deduplication import Deduplication, repeated_reply
 from headrace.streams.steps.errors import HandlerError, InvalidArgument
+from headrace.streams.steps.event_reader import decode
 from headrace.streams.steps.event_writer import EventWriter
-from headrace.streams.steps.handlers import Deciders, NewEvent, States, decode
+from headrace.streams.steps.handlers import Deciders, NewEvent, States
 from headrace.streams.steps.registry import runs
 from headrace.streams.steps.state_cache import CachedState, StateCache
 from headrace.streams.steps.step import Step
@@ -90,7 +93,7 @@ class AggregateStep(Step):
         self._all_or_nothing(record, self.attempt)
 
     def attempt(self, record: Record) -> None:
-        check(record.headers)
+        record = understood(record)
         key = record.key
         if key is None or key not in self._cache.live:
             key = checked_root(key)
@@ -162,6 +165,7 @@ class AggregateStep(Step):
         check_ids(headers, external)
         if SYNC_MODE in headers:
             self._check_mode(headers)
+            record = tracked(record)
         known_fact = self.batch.entry(fact_key(key, external))
         if known_fact is not None:
             self._repeat(record, key, live, known_fact, answer_to)
@@ -345,6 +349,8 @@ class AggregateStep(Step):
 
     def _fail(self, record: Record, error: BaseException) -> None:
         self._fail_for_good(record, error)
+        with suppress(ValueError):  # it may be for that that it fails
+            record = understood(record)
         try:
             answer_to = self._replier.target(record.headers.get(REPLY_TO), inboxes=self._trust.in_inbox(record))
         except RecordError:

@@ -5,6 +5,23 @@ class HandlerError(Exception):
     """A handler broke its contract; the text says which handler, and how."""
 
 
+class UnknownEvent(LookupError):
+    """The log holds an event that this release cannot apply; `root` and `sequence` say which, where that is known."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.root, self.sequence = "", -1
+
+    def at(self, root: str, sequence: int) -> "UnknownEvent":
+        """The same error, which now says which event it is."""
+        self.root, self.sequence = root, sequence
+        return self
+
+    def __str__(self) -> str:
+        which = f" as event {self.sequence} of {self.root}" if self.root else ""
+        return f"{self.args[0]}{which}; apply it, or add an upcaster for it, unless a newer release has written it"
+
+
 class InvalidArgument(ValueError):
     """A message, domain or root that this deployment does not know; nothing is stored."""
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from headrace.schemas.headers import (
     CAUSATION,
     CORRELATION,
+    DATA_SCHEMA,
     FACT,
     ID,
     PATH,
@@ -16,7 +17,7 @@ from headrace.schemas.headers import (
 )
 from headrace.schemas.headrace_v1_pb2 import Reply
 from headrace.schemas.record import Record, rfc3339
-from headrace.schemas.stored_event import event_key
+from headrace.schemas.stored_event import event_key, wire_version
 from headrace.streams.steps.batch import Batch
 from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.envelope import Envelope
@@ -35,7 +36,8 @@ class EventWriter:
         self._partition, self._limit, self._room = context.partition, context.max_bytes, context.room
         self._events_topic = context.names.topic(context.edition, component, "events")
         self._snapshots_topic = context.names.topic(context.edition, component, "snapshots")
-        self._static: dict[str, tuple[bytes, Headers]] = {}
+        self._static: dict[str, tuple[bytes, Headers, int]] = {}
+        """By event type: schema key, the headers that all its events have, and version."""
         self._clock = (-1, "", b"")
 
     def write(
@@ -81,12 +83,12 @@ class EventWriter:
         root, sequence, recorded = key.decode(), live.sequence, self._batch.recorded_text
         outputs, history = self._batch.outputs, self._batch.staged.history
         for name, data, _ in events:
-            type_bytes, static = self._static.get(name) or self._headers(name)
+            schema, static, version = self._static.get(name) or self._headers(name)
             sequence += 1
             ids: Headers = [(ID, f"{root}:{sequence}"), (SEQUENCE, str(sequence))]
             log_key = event_key(root, sequence)
             outputs.append((self._events_topic, data, log_key, self._partition, [*static, *ids, *common]))
-            stored = b"\0".join((type_bytes, recorded, stamp, cause, correlation, fact, b"", data))  # see stored_event
+            stored = b"\0".join((schema, recorded, stamp, cause, correlation, fact, b"", data))  # see stored_event
             live.pending.append(stored)
             history.append((key, sequence, stored))
             if reply is not None:
@@ -98,12 +100,17 @@ class EventWriter:
                     correlation_id=reply.correlation_id,
                     causation_id=reply.command_id,
                     fact_id=fact.decode() if fact else "",
+                    version=version,
                 )
         live.sequence = sequence
         self._cache.touched[key] = live
 
-    def _headers(self, name: str) -> tuple[bytes, Headers]:
-        found = self._static[name] = name.encode(), self._envelope.headers(name)
+    def _headers(self, name: str) -> tuple[bytes, Headers, int]:
+        schema = self._states.schema(name)
+        headers = self._envelope.headers(name)
+        if schema.version > 1:
+            headers.append((DATA_SCHEMA, schema.key))
+        found = self._static[name] = schema.key, headers, wire_version(schema)
         return found
 
     def finish(self) -> None:

@@ -1,8 +1,9 @@
 """The feed of a process manager: writes events to its inbox, in the partition of their correlation id."""
 
-from headrace.schemas.headers import CORRELATION, ID, SYNC_MODE, TYPE
+from headrace.schemas.headers import CORRELATION, ID, SYNC_MODE
 from headrace.schemas.record import Record, check
 from headrace.streams.steps.context import StepContext
+from headrace.streams.steps.event_reader import EventReader
 from headrace.streams.steps.registry import runs
 from headrace.streams.steps.step import Step
 from headrace.streams.steps.store import Store
@@ -16,11 +17,13 @@ class FeedStep(Step):
 
     def __init__(self, spec: FeedSpec, store: Store, context: StepContext) -> None:
         super().__init__(f"feed:{spec.process.name}", spec.name, store, context)
-        self._types = {name.encode() for name in spec.process.sources}
+        process = spec.process
+        wanted = {name: process.reactions[name].message for name in process.sources}
+        self._events = EventReader(wanted, process.sources, process.source_upcasters)
         self._inbox = context.names.topic(context.edition, spec.process.name, "inbox")
 
     def attempt(self, record: Record) -> None:
-        if record.headers.get(TYPE) not in self._types:
+        if not self._events.reads(record.headers):
             return
         headers = check(record.headers)
         if headers.get(SYNC_MODE) == ISOLATED:

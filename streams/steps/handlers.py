@@ -4,14 +4,14 @@ To all other modules a state is opaque, and events, commands and reactions are i
 could later run in another process: only this module would change.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 from google.protobuf.message import DecodeError, Message
 
 from headrace.schemas import codecs
-from headrace.schemas.fingerprint import fingerprint
+from headrace.schemas.event_schema import EventSchema, parse_key
 from headrace.schemas.headers import CONTENT_TYPE, TYPE
 from headrace.schemas.headrace_v1_pb2 import Aborted, Revoked
 from headrace.schemas.headrace_v1_pb2 import Rejection as WireRejection
@@ -19,16 +19,16 @@ from headrace.schemas.record import Record
 from headrace.streams.steps import merge
 from headrace.streams.steps.context import LONGEST_ROOT
 from headrace.streams.steps.contexts import context, event_context, projection_context
-from headrace.streams.steps.errors import HandlerError
+from headrace.streams.steps.errors import HandlerError, UnknownEvent
+from headrace.streams.steps.event_reader import PROTOBUF, EventReader, decode
 from headrace.topology.aggregate import Flag, Rejection
 from headrace.topology.inspection import ComponentSpec, type_name
-from headrace.topology.inspection.projector import Projection, ProjectorSpec
-from headrace.topology.inspection.spec import AnyHandler, Applier, Reaction
+from headrace.topology.inspection.projector import ProjectorSpec
+from headrace.topology.inspection.spec import AnyHandler, Applier, MessageType, Reaction
 from headrace.topology.projector import DELETED
 from headrace.topology.saga import Transient
+from headrace.topology.upcaster import UpcastFailed
 
-M = TypeVar("M", bound=Message)
-PROTOBUF = codecs.PROTOBUF.encode()
 _CHUNK = 1000
 MOST = 100_000
 """The most events and commands that one record may lead to."""
@@ -40,6 +40,8 @@ _ENGINES_OWN = {type_name(message): Applier(message, lambda state, event: None) 
 
 State = Message
 """A root's state: opaque to all other modules."""
+_Parser = tuple[Callable[[bytes], object], Message, Callable[..., object]]
+"""Parses bytes into an event; the event; and what applies it to a state."""
 NewEvent = tuple[str, bytes, Message]
 """An event that an author's code has decided on: type, bytes, and an object that is opaque to all other modules."""
 
@@ -52,12 +54,14 @@ class States:
         self._new, self._class_name = spec.state, spec.class_name
         self._appliers = {**_ENGINES_OWN, **spec.appliers}
         self._calls = {name: applier.call for name, applier in self._appliers.items()}
+        self._upcasters = spec.upcasters
+        self._readers = self._lifting()
         self._names: dict[type, str] = {}
         """Names of event types seen before: asking the descriptor takes three times as long."""
         self._nest: set[type] = set()
         """Event types seen before whose messages may be nested too deeply."""
         self._state_nests = nests(spec.state)
-        self.type_name, self.fingerprint = type_name(spec.state), fingerprint(spec.state, spec.state_version)
+        self.type_name, self.fingerprint = type_name(spec.state), spec.state_fingerprint
 
     def new(self) -> State:
         """The state of a root without events."""
@@ -100,33 +104,57 @@ class States:
         if self._state_nests:
             _check_depth(state, state.SerializeToString(), self._class_name)
 
-    def fold(self, state: State, values: Iterable[bytes]) -> int:
+    def schema(self, name: str) -> EventSchema:
+        """The schema of the events of a type that are written today."""
+        return self._upcasters.newest(name)
+
+    def fold(self, state: State, values: Iterable[bytes], root: bytes = b"", first: int = 0) -> int:
         """Apply stored events to `state` in order, and return their number.
 
-        Event objects are reused for the next event, so an `@applies` method must not keep them; copying is fine.
-        Raises LookupError for an event type without an `@applies` method.
+        `root`, and the sequence of the `first` event, are for messages. Event objects are reused for the next event, so
+        an `@applies` or `@upcasts` method must not keep them; copying is fine. Raises UnknownEvent for an event without
+        an `@applies` method, UpcastFailed for one that cannot be lifted.
         """
         count, left = 0, iter(values)
         while chunk := list(islice(left, _CHUNK)):
             # parsing into one message per type takes a third of the time that new messages take; as a message keeps
             # the memory of everything it has held, each is used for one chunk only
-            parsers = {}
-            for name, applier in self._appliers.items():
-                event = applier.message()
-                parsers[name.encode()] = (event.ParseFromString, event, applier.call)
-            for value in chunk:
-                type_name, _, _, _, _, _, content_type, data = value.split(b"\0", 7)
-                try:
-                    parse, event, apply = parsers[type_name]
-                except KeyError:
-                    raise LookupError(f"no @applies method for {type_name.decode()}, which the log holds") from None
-                if content_type:
-                    apply(state, codecs.decode(data, event.__class__, content_type.decode()))
-                else:
-                    parse(data)
-                    apply(state, event)
+            parsers: dict[bytes, _Parser] = {}
+            try:
+                for value in chunk:
+                    key, _, _, _, _, _, content_type, data = value.split(b"\0", 7)
+                    try:
+                        parse, event, apply = parsers[key]
+                    except KeyError:
+                        parse, event, apply = parsers[key] = self._parser(key)
+                    if content_type:
+                        apply(state, codecs.decode(data, event.__class__, content_type.decode()))
+                    else:
+                        parse(data)
+                        apply(state, event)
+            except (UnknownEvent, UpcastFailed) as error:
+                place = next(place for place, one in enumerate(chunk) if one is value)
+                raise error.at(root.decode(errors="replace"), first + count + place) from error.__cause__
             count += len(chunk)
         return count
+
+    def _lifting(self) -> dict[bytes, tuple[MessageType, Callable[..., object]]]:
+        """By schema key, the message and what applies it; an old event is lifted on the way, so that others pay nothing
+        for it."""
+        chain = self._upcasters
+        found: dict[bytes, tuple[MessageType, Callable[..., object]]] = {
+            chain.newest(name).key: (applier.message, applier.call) for name, applier in self._appliers.items()
+        }
+        for key, (schema, link) in chain.old.items():
+            found[key] = link.message, chain.lifting(schema, self._calls.__getitem__)
+        return found
+
+    def _parser(self, key: bytes) -> "_Parser":
+        if (reader := self._readers.get(key)) is None:
+            raise UnknownEvent(f"no @applies method for {parse_key(key)}, which the log holds")
+        message, apply = reader
+        event = message()
+        return event.ParseFromString, event, apply
 
     def events(self, messages: tuple[Any, ...], by: str) -> tuple[NewEvent, ...]:
         """Messages that a handler returned, as events; HandlerError for one that is not declared or not to be read."""
@@ -227,18 +255,25 @@ class Projections:
     """The methods of a projector."""
 
     def __init__(self, spec: ProjectorSpec, edition: str) -> None:
-        self._spec, self._edition = spec, edition
-        self._methods = {
-            name.encode(): (projection, projection.message.FromString) for name, projection in spec.projections.items()
-        }
+        self._edition, self._fed = edition, spec.fed
+        self._methods = {projection.message: projection for projection in spec.projections.values()}
+        wanted = {name: projection.message for name, projection in spec.projections.items()}
+        self._events = EventReader(wanted, spec.sources, spec.source_upcasters)
 
-    def reads(self, event_type: bytes | None) -> bool:
-        """Whether it has a method for this type of event."""
-        return event_type in self._methods
+    def reads(self, headers: Mapping[str, bytes]) -> bool:
+        """Whether it has a method for an event with these headers, or for one that it becomes."""
+        return self._events.reads(headers)
 
-    def project(self, record: Record, root: bytes, document_id: bytes, document: object) -> bool:
+    def events(self, record: Record, root: bytes, document_id: bytes) -> Sequence[Message]:
+        """What an event of a root is today, as far as it concerns a document."""
+        events = self._events.read(record)
+        if len(events) > 1 and self._fed:  # one may concern this document, and another one another
+            return [event for event in events if document_id in self._keys(record, root, event)]
+        return events
+
+    def project(self, event: Message, record: Record, root: bytes, document_id: bytes, document: object) -> bool:
         """Change a document because of an event of a root; False if the document is to be removed."""
-        projection, event = self._event(record)
+        projection = self._methods[event.__class__]
         if projection.wants_context:
             result = projection.call(document, event, projection_context(record, root, self._edition, document_id))
         else:
@@ -252,21 +287,17 @@ class Projections:
 
     def keys(self, record: Record, root: bytes) -> list[bytes]:
         """Ids of the documents that an event of a root concerns, each once."""
-        projection = self._methods[record.headers[TYPE]][0]
+        events = self._events.read(record)
+        return list(dict.fromkeys(key for event in events for key in self._keys(record, root, event)))
+
+    def _keys(self, record: Record, root: bytes, event: Message) -> list[bytes]:
+        projection = self._methods[event.__class__]
         if projection.key is None:
             return [root]
-        _, event = self._event(record)
         context = (event_context(record, root, self._edition),) if projection.key_wants_context else ()
         named = projection.key(event, *context)
         found = [named] if isinstance(named, str | bytes) else dict.fromkeys(several(named))
         return [_document_id(one, projection.where) for one in found]
-
-    def _event(self, record: Record) -> tuple[Projection, Message]:
-        projection, parse = self._methods[record.headers[TYPE]]
-        content_type = record.headers.get(CONTENT_TYPE)
-        if content_type is None or content_type == PROTOBUF:
-            return projection, parse(record.value or b"")
-        return projection, decode(record, projection.message)
 
 
 def _document_id(name: object, where: str) -> bytes:
@@ -289,11 +320,6 @@ def react(reaction: Reaction, arguments: tuple[object, ...], pause: Callable[[fl
         except Transient:
             pause(wait)
     return several(reaction.call(*arguments))
-
-
-def decode(record: Record, message: type[M]) -> M:
-    """The message in a record, by its content type; DecodeError for wrong bytes."""
-    return codecs.decode(record.value, message, (record.headers.get(CONTENT_TYPE) or PROTOBUF).decode())
 
 
 def several(result: object) -> tuple[object, ...]:

@@ -4,6 +4,8 @@ Its inbox has events by correlation id. Each is handled once, in order; behind a
 behind one that waits for states that its reaction reads.
 """
 
+from collections.abc import Sequence
+
 from google.protobuf.message import Message
 
 from headrace.schemas.changelog import inbox_result_key
@@ -30,8 +32,9 @@ from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.contexts import process_context
 from headrace.streams.steps.deduplication import Deduplication
 from headrace.streams.steps.errors import HandlerError
+from headrace.streams.steps.event_reader import EventReader, decode
 from headrace.streams.steps.event_writer import EventWriter
-from headrace.streams.steps.handlers import Deciders, States, decode, react
+from headrace.streams.steps.handlers import Deciders, States, react
 from headrace.streams.steps.ordered_queue import OrderedQueue
 from headrace.streams.steps.registry import runs
 from headrace.streams.steps.sender import Sender, event_id
@@ -45,7 +48,6 @@ from headrace.topology.aggregate import Flag
 from headrace.topology.context import RootState, StateOf
 from headrace.topology.inspection import type_name
 from headrace.topology.inspection.process_manager import ProcessManagerSpec
-from headrace.topology.inspection.spec import Reaction
 from headrace.topology.partitioner import partition_of
 from headrace.topology.process_manager import Cancel, Schedule
 from headrace.topology.topology import Topology
@@ -59,6 +61,9 @@ class ProcessManagerStep(Step):
     def __init__(self, spec: ProcessManagerSpec, topology: Topology, store: Store, context: StepContext) -> None:
         super().__init__(f"process:{spec.name}", spec.name, store, context)
         self._spec, self._aggregates = spec, topology.aggregates
+        self._reactions = {reaction.message: reaction for reaction in spec.reactions.values()}
+        wanted = {name: reaction.message for name, reaction in spec.reactions.items()}
+        self._events = EventReader(wanted, spec.sources, spec.source_upcasters)
         self._states = States(spec)
         self._cache = StateCache(self._states, store, context.live_states)
         self._deciders = Deciders(spec, self._states, context.edition, check_purity=context.check_purity)
@@ -106,7 +111,7 @@ class ProcessManagerStep(Step):
         if record.offset < 0:
             self._timers.cancel(record.key or b"", timer_name(record))
         super().refuse(record, error, whole=whole)
-        event = record.offset >= 0 and record.headers.get(TYPE, b"").decode(errors="replace") in self._spec.reactions
+        event = record.offset >= 0 and self._events.reads(record.headers)
         if whole and record.key and event:  # nothing of its root overtakes it, as behind any other dead event
             self._queue.add(record, record.key)
 
@@ -138,27 +143,32 @@ class ProcessManagerStep(Step):
             self.batch.count("repeated")
             self._reports.add(record)
             return True
-        kept, follows = False, list[Follows]()
+        kept, follows, sends = False, list[Follows](), list[object]()
         if record.headers[TYPE] == REJECTION:
             where, items, kept, follows = self._compensate(record, root, live)
-        elif (reaction := self._spec.reactions.get(record.headers[TYPE].decode())) is not None:
-            if reaction.from_inbox and record.offset >= 0 and PATH not in record.headers:  # a time-out is its own
+            follows += self._stage(record, root, live, where, items, sends)
+        elif self._events.reads(record.headers):
+            events = self._meant(record, self._events.read(record))
+            if not events:
                 self.batch.count("ignored")
                 self._reports.add(record)
                 return True
-            where = reaction.where
             try:
-                items = self._items(record, root, live, reaction)
+                states = self._read_states(record, root, live, events)
             except Waiting:  # the queries for the states are staged, and stay so
                 return False
+            for event in events:
+                where, items = self._items(record, root, live, event, states)
+                follows += self._stage(record, root, live, where, items, sends)
         else:
             kinds = ", ".join(self._spec.reactions)
             name_of = record.headers[TYPE].decode()
-            where, items, kept = "", (), True
+            kept = True
             self._fail_for_good(
                 record, LookupError(f"{self._spec.class_name} reacts to no {name_of} any more; it reacts to: {kinds}")
             )
-        follows += self._stage(record, root, live, where, items)
+        self.batch.count("accepted")
+        follows += self._sender.follows(record, sends)
         if kept:  # handled again if its dead letter is replayed; nothing waits for it
             self._deduplication.rejected(name, record, Reply())
         else:
@@ -166,30 +176,53 @@ class ProcessManagerStep(Step):
             self._reports.add(record, follows=follows)
         return True
 
-    def _items(self, record: Record, root: bytes, live: CachedState, reaction: Reaction) -> tuple[object, ...]:
-        """What a reaction yields: events, commands and time-outs."""
-        event = decode(record, reaction.message)
-        states: dict[StateOf, RootState] = {}
-        if reaction.reads is not None:
-            states = self._reads.take(root, event_id(record), reaction.reads(live.state, event))
+    def _meant(self, record: Record, events: Sequence[Message]) -> Sequence[Message]:
+        """Those of the messages of an event that are for this process: some only if a saga or process manager sent the
+        command that led to them."""
+        if record.offset < 0 or PATH in record.headers:  # a time-out is its own
+            return events
+        return [event for event in events if not self._reactions[event.__class__].from_inbox]
+
+    def _read_states(
+        self, record: Record, root: bytes, live: CachedState, events: Sequence[Message]
+    ) -> dict[StateOf, RootState]:
+        """The states of other roots that the reactions to an event read; raises Waiting until all are there."""
+        reading = [(reads, event) for event in events if (reads := self._reactions[event.__class__].reads) is not None]
+        if not reading:
+            return {}
+        return self._reads.take(root, event_id(record), [one for reads, e in reading for one in reads(live.state, e)])
+
+    def _items(
+        self, record: Record, root: bytes, live: CachedState, event: Message, states: dict[StateOf, RootState]
+    ) -> tuple[str, tuple[object, ...]]:
+        """The reaction to an event, and what it yields: events, commands and time-outs."""
+        reaction = self._reactions[event.__class__]
         context = (process_context(record, root, self._context.edition, states),) if reaction.wants_context else ()
         before = self._states.content(live.state) if self._context.check_purity else b""
         items = react(reaction, (live.state, event, *context), self._context.pause)
         if self._context.check_purity and before != self._states.content(live.state):
             raise HandlerError(f"{reaction.where} changed the state it was given")
-        return items
+        return reaction.where, items
 
     def _stage(
-        self, record: Record, root: bytes, live: CachedState, where: str, items: tuple[object, ...]
+        self,
+        record: Record,
+        root: bytes,
+        live: CachedState,
+        where: str,
+        items: tuple[object, ...],
+        sends: list[object],
     ) -> list[Follows]:
-        """Apply and stage what a reaction has yielded, in that order; returns what follows, for a report."""
+        """Apply and stage what a reaction has yielded, in that order; returns the events that follow, for a report.
+
+        `sends` has all commands that the record has led to so far; those of this reaction are added.
+        """
         events = self._states.events(tuple(item for item in items if isinstance(item, Message)), where)
         cause = event_id(record)
         first = live.sequence + 1
         self._writer.write(record, root, live, events, cause.encode(), root, waits=reported_to(record))
         sent = _of_root(record, root)
         reject_to = IssuerRef(self._spec.name, root.decode())
-        sends: list[object] = []
         for item in items:
             if isinstance(item, Schedule):
                 self._timers.start(root, item, record, cause)
@@ -199,11 +232,9 @@ class ProcessManagerStep(Step):
                 self.outputs.append(self._sender.command(where, sent, item, len(sends), reject_to))
                 self.batch.count("sends")
                 sends.append(item)
-        self.batch.count("accepted")
         if REPORT_TO not in record.headers:
             return []
-        written = self._reports.events(root.decode(), first, [name for name, _, _ in events])
-        return [*written, *self._sender.follows(record, sends)]
+        return self._reports.events(root.decode(), first, [name for name, _, _ in events])
 
     # ---- rejected commands
 

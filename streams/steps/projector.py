@@ -62,7 +62,7 @@ class ProjectorStep(Step):
             self._queue.settle(record, self._document_id(record), self._handled, self._dead_letters)
         elif in_inbox and not self._fed:
             return  # only replays are read there
-        elif not self._projections.reads(record.headers.get(TYPE)):
+        elif not self._projections.reads(record.headers):
             self._acknowledgements.add(record)
         else:
             check(record.headers)
@@ -82,7 +82,7 @@ class ProjectorStep(Step):
         super().refuse(record, error, whole=whole)
         # nothing of its document overtakes it, as behind any other dead event
         is_event = self._fed or record.topic != self._inbox
-        if whole and is_event and REPLAY_OF not in record.headers and self._projections.reads(record.headers.get(TYPE)):
+        if whole and is_event and REPLAY_OF not in record.headers and self._projections.reads(record.headers):
             self._queue.add(record, self._document_id(record))
 
     def finish(self, now: int) -> Staged:
@@ -120,10 +120,12 @@ class ProjectorStep(Step):
         return self._all_or_nothing(record, self._project, document_id)
 
     def _project(self, record: Record, document_id: bytes) -> None:
-        live = self._cache.use(document_id, self.batch)
-        exists = self._projections.project(record, event_root(record), document_id, live.document)
-        self._cache.keep(document_id, live, self.batch, exists=exists)
-        self._causes[document_id] = record
+        root = event_root(record)
+        for event in self._projections.events(record, root, document_id):
+            live = self._cache.use(document_id, self.batch)
+            exists = self._projections.project(event, record, root, document_id, live.document)
+            self._cache.keep(document_id, live, self.batch, exists=exists)
+            self._causes[document_id] = record
         self.batch.count("accepted")
 
     def _headers(self, document_id: bytes, event: Record) -> Headers:

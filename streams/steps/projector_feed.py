@@ -1,6 +1,6 @@
 """The feed of a projector: writes each event to the projector's inbox, once for each document that it concerns."""
 
-from headrace.schemas.headers import REPLAY_OF, SUBJECT, TYPE, Headers
+from headrace.schemas.headers import REPLAY_OF, SUBJECT, Headers
 from headrace.schemas.headrace_v1_pb2 import Reply
 from headrace.schemas.record import Record, check
 from headrace.streams.steps.acknowledgements import Acknowledgements
@@ -32,7 +32,7 @@ class ProjectorFeedStep(Step):
         if record.topic == self._own_inbox:
             if REPLAY_OF in record.headers:
                 self._queue.settle(record, event_root(record), self._handled, self._dead_letters)
-        elif not self._projections.reads(record.headers.get(TYPE)):
+        elif not self._projections.reads(record.headers):
             self._acknowledgements.add(record)
         else:
             check(record.headers)
@@ -44,7 +44,7 @@ class ProjectorFeedStep(Step):
 
     def refuse(self, record: Record, error: Exception, *, whole: bool = True) -> None:
         super().refuse(record, error, whole=whole)
-        if whole and record.topic != self._own_inbox and self._projections.reads(record.headers.get(TYPE)):
+        if whole and record.topic != self._own_inbox and self._projections.reads(record.headers):
             self._queue.add(record, event_root(record))
 
     def finish(self, now: int) -> Staged:

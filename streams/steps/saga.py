@@ -8,7 +8,8 @@ from headrace.streams.steps.batch import Written
 from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.contexts import event_context
 from headrace.streams.steps.errors import WorkflowAborted
-from headrace.streams.steps.handlers import decode, react
+from headrace.streams.steps.event_reader import EventReader
+from headrace.streams.steps.handlers import react
 from headrace.streams.steps.ordered_queue import OrderedQueue
 from headrace.streams.steps.registry import runs
 from headrace.streams.steps.sender import Sender, event_root
@@ -29,7 +30,9 @@ class SagaStep(Step):
         super().__init__(f"saga:{spec.name}", spec.name, store, context)
         self._spec = spec
         self._inbox = context.names.topic(context.edition, spec.name, "inbox")
-        self._reactions = {name.encode(): reaction for name, reaction in spec.reactions.items()}
+        self._reactions = {reaction.message: reaction for reaction in spec.reactions.values()}
+        wanted = {name: reaction.message for name, reaction in spec.reactions.items()}
+        self._events = EventReader(wanted, dict.fromkeys(wanted, spec.source), spec.source_upcasters)
         self._queue = OrderedQueue(self.batch, self._component)
         self._sender = Sender(spec.name, context, self._envelope, topology.command_routes, spec.on_rejection)
 
@@ -38,8 +41,7 @@ class SagaStep(Step):
             root = record.headers.get(SUBJECT) or record.key or b""
             self._queue.settle(record, root, self._handled, self._dead_letters)
             return
-        event_type = record.headers.get(TYPE)
-        if event_type not in self._reactions and event_type != ABORTED:
+        if not self._events.reads(record.headers) and record.headers.get(TYPE) != ABORTED:
             return
         check(record.headers)
         if record.headers.get(SYNC_MODE) == ISOLATED:
@@ -53,7 +55,7 @@ class SagaStep(Step):
     def refuse(self, record: Record, error: Exception, *, whole: bool = True) -> None:
         super().refuse(record, error, whole=whole)
         # nothing of its root overtakes it, as behind any other dead event
-        if whole and record.topic != self._inbox and record.headers.get(TYPE) in self._reactions:
+        if whole and record.topic != self._inbox and self._events.reads(record.headers):
             self._queue.add(record, event_root(record))
 
     def committed(self) -> Written:
@@ -73,14 +75,14 @@ class SagaStep(Step):
     def _react(self, record: Record, root: bytes) -> None:
         if record.headers[TYPE] == ABORTED:
             raise WorkflowAborted(f"{root.decode()} was aborted: {Aborted.FromString(record.value or b'').reason}")
-        reaction = self._reactions[record.headers[TYPE]]
-        event = decode(record, reaction.message)
-        context = (event_context(record, root, self._context.edition),) if reaction.wants_context else ()
-        reject_to = IssuerRef(self._spec.source, root.decode())
-        sends = react(reaction, (event, *context), self._context.pause)
-        for index, send in enumerate(sends):
-            self.outputs.append(self._sender.command(reaction.where, record, send, index, reject_to))
-            self.batch.count("sends")
+        reject_to, sends = IssuerRef(self._spec.source, root.decode()), list[object]()
+        for event in self._events.read(record):
+            reaction = self._reactions[event.__class__]
+            context = (event_context(record, root, self._context.edition),) if reaction.wants_context else ()
+            for send in react(reaction, (event, *context), self._context.pause):
+                self.outputs.append(self._sender.command(reaction.where, record, send, len(sends), reject_to))
+                self.batch.count("sends")
+                sends.append(send)
         self.batch.count("accepted")
         self._reports.add(record, follows=self._sender.follows(record, sends))
 

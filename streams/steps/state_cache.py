@@ -60,7 +60,7 @@ class StateCache:
         else:
             state, sequence = self._states.new(), -1
         if sequence < last:
-            count = self._states.fold(state, self._store.history(key, sequence + 1, last))
+            count = self._states.fold(state, self._store.history(key, sequence + 1, last), key, sequence + 1)
             if count != last - sequence:
                 raise LookupError(f"{key.decode()} has {last + 1} events, the log yields {sequence + 1 + count}")
         return CachedState(state, last, first)
@@ -73,7 +73,7 @@ class StateCache:
         if not live.pending:
             self.touched.pop(key, None)
         live.state = self._load(key).state
-        self._states.fold(live.state, live.pending)
+        self._states.fold(live.state, live.pending, key, sequence - pending + 1)
 
     def events(self, key: bytes, live: CachedState, first: int, count: int | None = None) -> list[bytes]:
         """Events from `first` on, at most `count`: those in the store, then those of this batch."""
@@ -98,7 +98,7 @@ class StateCache:
         state = self._states.copy(marks[at]) if at >= 0 else self._states.new()
         while at < sequence:
             end = min(sequence, (at + 1) // _MARK_EVERY * _MARK_EVERY + _MARK_EVERY - 1)
-            self._states.fold(state, self.events(key, live, at + 1, end - at))
+            self._states.fold(state, self.events(key, live, at + 1, end - at), key, at + 1)
             at = end
             if (at + 1) % _MARK_EVERY == 0 and at <= stored and len(marks) < _MARKS:
                 marks[at] = self._states.copy(state)

@@ -35,6 +35,7 @@ from headrace.topology.inspection.spec import (
     inspects,
     type_name,
 )
+from headrace.topology.inspection.upcaster import resolve_sources
 from headrace.topology.merge import Merge
 from headrace.topology.process_manager import ProcessManager
 from headrace.topology.saga import Cascade
@@ -80,6 +81,7 @@ class ProcessManagerSpec(ComponentSpec):
                 mistakes.append(f"{reaction.where}: {event} is written by {both}; a reaction needs one source")
             for name in writers[:1]:
                 self.sources[event] = name
+        resolve_sources(self, [components[name] for name in sorted(set(self.sources.values()))])
         check_sends(self.reactions, components, mistakes)
         if not self.sources and self.reactions:
             mistakes.append(f"{self.class_name}: reacts to no event that a domain of this topology writes")

@@ -21,6 +21,7 @@ from headrace.topology.inspection.signatures import (
     members,
 )
 from headrace.topology.inspection.spec import ComponentSpec, MessageType, Replay, inspects, type_name
+from headrace.topology.inspection.upcaster import resolve_sources
 from headrace.topology.projector import Deleted, Projector, version_name
 
 
@@ -99,6 +100,7 @@ class ProjectorSpec(ComponentSpec):
                 mistakes.append(f"{projection.where}: {event} is written by {both}; a projection needs one source")
             else:
                 mistakes.append(f"{projection.where}: no component of this topology writes {event}")
+        resolve_sources(self, [components[name] for name in sorted(set(self.sources.values()))])
 
     def describe(self) -> Description:
         by_source: dict[str, list[Route]] = {}

@@ -16,6 +16,7 @@ from headrace.topology.inspection.signatures import (
     marked_methods,
 )
 from headrace.topology.inspection.spec import ComponentSpec, Reaction, Replay, inspects, type_name
+from headrace.topology.inspection.upcaster import resolve_sources
 from headrace.topology.saga import Cascade, Saga
 
 
@@ -50,6 +51,7 @@ class SagaSpec(ComponentSpec):
         for event, reaction in self.reactions.items():
             if event not in source.appliers:
                 mistakes.append(f"{reaction.where}: {self.source} writes no {event}")
+        resolve_sources(self, [source])
         check_sends(self.reactions, components, mistakes)
 
     def describe(self) -> Description:

@@ -158,7 +158,7 @@ def add_handler(
 def check_returns_events(method: Method, mistakes: list[str]) -> None:
     """Adds a mistake unless a handler returns an event, several or none; a compensation may also return a Flag."""
     besides = (Flag,) if method.mark.role == "compensates" else ()
-    if _returns_others(method.returned, besides):
+    if returns_others(method.returned, besides):
         text = as_text(method.returned)
         mistakes.append(f"{method.where}: wrong return type {text}; return an event, a list of events or None")
 
@@ -275,7 +275,8 @@ def as_text(annotation: object) -> str:
     return str(annotation)
 
 
-def _returns_others(annotation: object, besides: tuple[type, ...]) -> bool:
+def returns_others(annotation: object, besides: tuple[type, ...] = ()) -> bool:
+    """Whether a return annotation names something else than messages, `besides` and None, alone or in lists."""
     for member in members(annotation):
         if _is_iterable(member):
             inner = [m for argument in typing.get_args(member) for m in members(argument) if m is not Ellipsis]

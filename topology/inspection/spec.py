@@ -11,9 +11,11 @@ from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 from google.protobuf.message import Message
 
+from headrace.schemas.fingerprint import fingerprint
 from headrace.topology.context import StateOf
 from headrace.topology.describe import Description
 from headrace.topology.merge import Merge
+from headrace.topology.upcaster_chain import NO_UPCASTERS, UpcasterChain
 
 MessageType = type[Message]
 S = TypeVar("S", bound=Message)
@@ -90,6 +92,10 @@ class ComponentSpec:
     """Of what its appliers do."""
     appliers: dict[str, Applier] = field(default_factory=dict)
     """By event type name: the events that it writes."""
+    upcasters: UpcasterChain = NO_UPCASTERS
+    """Of the events that it has written."""
+    source_upcasters: Mapping[str, UpcasterChain] = field(default_factory=dict)
+    """Of the events that it reads, by the component that has written them."""
     begin: str = ""
     """Where it begins to read other components' events the first time: oldest, now, or empty if not declared."""
     commands: dict[str, AnyHandler] = field(default_factory=dict)
@@ -121,6 +127,11 @@ class ComponentSpec:
         if self.state is None:
             raise LookupError(f"{self.name} has no state of its own")
         return self.state
+
+    @property
+    def state_fingerprint(self) -> str:
+        """What must not change while snapshots of its states are in use."""
+        return fingerprint(self.state_type, self.state_version, self.upcasters.text)
 
     @property
     def takes_commands(self) -> bool:

@@ -11,6 +11,7 @@ from headrace.cli.errors import Failure
 from headrace.cli.main import app
 from headrace.examples.poker import poker_pb2 as pb
 from headrace.examples.poker import topology
+from headrace.schemas.event_schema import EventSchema
 from headrace.streams.client import Event
 
 
@@ -89,10 +90,12 @@ def test_json_from_a_file_and_from_stdin(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_events_are_shown_on_one_line_each(capsys: pytest.CaptureFixture[str]) -> None:
-    known = Event(3, "poker.v1.FundsDeposited", pb.FundsDeposited(amount=5, new_balance=5), b"", "now", "c", "c", "")
+    deposited, strange = EventSchema("poker.v1.FundsDeposited"), EventSchema("poker.v2.Strange")
+    data = pb.FundsDeposited(amount=5, new_balance=5)
+    known = Event(3, deposited.type, data, b"", "now", "c", "c", "", deposited)
     show.event(known, False)
     show.event(known, True)
-    show.event(Event(4, "poker.v2.Strange", None, b"\0", "now", "c", "c", ""), True)
+    show.event(Event(4, strange.type, None, b"\0", "now", "c", "c", "", strange), True)
     text, line, raw = capsys.readouterr().out.splitlines()
     assert text == '   3  now  FundsDeposited  {"amount": "5", "newBalance": "5"}  (request)'
     assert '"data": {"amount": "5", "newBalance": "5"}' in line

@@ -6,6 +6,7 @@ import pytest
 
 from headrace.cli import show
 from headrace.examples.poker import poker_pb2 as pb
+from headrace.schemas.event_schema import EventSchema
 from headrace.streams.client import Event
 
 
@@ -20,6 +21,7 @@ def event(fact_id: str) -> Event:
         causation_id="c",
         correlation_id="d",
         fact_id=fact_id,
+        stored=EventSchema("poker.v1.FundsDeposited"),
     )
 
 

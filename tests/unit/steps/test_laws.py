@@ -202,7 +202,10 @@ def test_an_event_that_is_applied_no_more_is_named() -> None:
     fixture = StepFixture()
     fixture.tell(pb.Open(owner="x"))
     outcome = StepFixture(Before, store=fixture.store).tell(pb.Deposit(amount=1))
-    assert outcome.dead[0].error == "no @applies method for bank.v1.Opened, which the log holds"
+    assert outcome.dead[0].error == (
+        "no @applies method for bank.v1.Opened, which the log holds as event 0 of r; apply it, or add an upcaster for "
+        "it, unless a newer release has written it"
+    )
 
 
 @pytest.mark.parametrize("sequence", [-1, 0, 1])

@@ -210,7 +210,7 @@ def test_history_is_kept_as_it_was_written() -> None:
     fixture = StepFixture()
     fixture.tell(pb.Annotate(note="a\0b\0c"), id="one", headers={CORRELATION: b"visit"})
     (stored,) = map(unpack, fixture.store.history(b"r", 0, 0))
-    assert (stored.type, stored.causation, stored.correlation) == (b"bank.v1.Annotated", b"one", b"visit")
+    assert (stored.schema, stored.causation, stored.correlation) == (b"bank.v1.Annotated", b"one", b"visit")
     assert (stored.time, stored.fact, stored.content_type) == (b"2023-11-14T22:13:20.000Z", b"", b"")
     assert pb.Annotated.FromString(stored.data).note == "a\0b\0c"
 

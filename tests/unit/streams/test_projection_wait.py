@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from headrace.schemas.event_schema import EventSchema
 from headrace.schemas.headrace_v1_pb2 import Projected
 from headrace.streams.client.connection import Watch
 from headrace.streams.waits.projections import ProjectionWait, concerned
@@ -11,7 +12,7 @@ from headrace.topology.reply import Event, Reply, Status
 from headrace.topology.reply_errors import ProjectionUnknown
 from tests.support.bank.reactions import projected, versions
 
-EVENT = Event(3, "bank.v1.Deposited", None, b"", "", "", "", "")
+EVENT = Event(3, "bank.v1.Deposited", None, b"", "", "", "", "", EventSchema("bank.v1.Deposited"))
 
 
 def wait() -> ProjectionWait:

@@ -26,6 +26,7 @@ from headrace import (
     StateOf,
     Topology,
     TopologyError,
+    Upcaster,
     reacts,
 )
 from headrace.topology.inspection import spec
@@ -55,6 +56,7 @@ PROCESS_REACTION = Form("reacts", "state: pb.Account, event: pb.Opened", "Iterat
 FINISHED = Form("", "state: pb.Account", "bool", False)
 READS = Form("reads", "state: pb.Account, event: pb.Opened", "Iterator[StateOf]", False)
 PROJECTION = Form("projects", "document: Card, event: pb.Annotated", "Deleted | None", True)
+UPCAST = Form("upcasts", "event: pb.Touch", "pb.Opened | list[pb.Deposited] | None", False)
 KEY = Form("key", "event: pb.Annotated", "str", True)
 BESIDE = {"reads": READS, "key": KEY}
 """Functions beside the class, which a decorator names."""
@@ -70,20 +72,22 @@ KINDS: dict[Any, dict[str, Form]] = {
         "reads": READS,
     },
     Projector: {"project": PROJECTION, "key": KEY},
+    Upcaster: {"upcast": UPCAST},
 }
 BASES: dict[Any, tuple[str, str]] = {
     Aggregate: ("Aggregate[pb.Account]", "domain = 'notes'"),
     Saga: ("Saga", "name = 'notes'\n    source = 'account'"),
     ProcessManager: ("ProcessManager[pb.Account]", "name = 'notes'"),
     Projector: ("Projector[Card]", "name = 'notes'"),
+    Upcaster: ("Upcaster", "domain = 'account'"),
 }
-MARKS = ("handles", "applies", "records", "compensates", "reacts", "projects")
+MARKS = ("handles", "applies", "records", "compensates", "reacts", "projects", "upcasts")
 NAMES = {
     **{name: getattr(headrace, name) for name in MARKS},
     **{"pb": pb, "Iterator": Iterator, "Aggregate": Aggregate, "Saga": Saga, "ProcessManager": ProcessManager},
     **{"Context": Context, "Flag": Flag, "Rejection": Rejection, "Send": Send, "StateOf": StateOf},
     **{"Projector": Projector, "Card": Card, "Deleted": Deleted, "ProjectionContext": ProjectionContext},
-    **{"EventContext": EventContext, "ProcessContext": ProcessContext},
+    **{"Upcaster": Upcaster, "EventContext": EventContext, "ProcessContext": ProcessContext},
 }
 
 
@@ -174,7 +178,7 @@ def test_reads_mean_nothing_in_a_saga() -> None:
 
 def test_every_kind_and_every_mark_is_tried() -> None:
     """A new kind, or a new decorator for authors, belongs into the table above."""
-    assert set(KINDS) == set(spec._KINDS) - {CascadeCompensation}  # which has nothing to declare
+    assert set(KINDS) - {Upcaster} == set(spec._KINDS) - {CascadeCompensation}  # which has nothing to declare
     tried = {
         form.decorator for forms in KINDS.values() for form in forms.values() if form not in (FINISHED, READS, KEY)
     }
