@@ -105,7 +105,11 @@ def test_a_cut_is_at_a_sequence_at_a_moment_or_moves_with_the_parent(bank: Deplo
             branched(bank, "now"),
             branched(bank, "moving", Cut()),
         )
-        async with client_of(bank, "exact") as exact, client_of(bank, "now") as now, client_of(bank, "moving") as moving:
+        async with (
+            client_of(bank, "exact") as exact,
+            client_of(bank, "now") as now,
+            client_of(bank, "moving") as moving,
+        ):
             clients = {"exact": exact, "now": now, "moving": moving}
             assert await balances(clients, "a") == {"exact": 3, "now": 7, "moving": 7}
             await deposit(main, "a", 8)

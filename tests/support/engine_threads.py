@@ -1,10 +1,11 @@
-"""The components of a worker in threads of the test's process, so that a test can hold and change what they are given."""
+"""The components of a worker in threads of the test's process, so that a test can change what they are given."""
 
 import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from headrace.streams.admin import topics
 from headrace.streams.observability.metrics import Metrics
 from headrace.streams.observability.tracing import Tracing
 from headrace.streams.runtime import worker
@@ -21,7 +22,7 @@ class EngineThreads:
     def __init__(self, settings: Settings, topology: Topology, names: list[str], folder: Path) -> None:
         self.editions: dict[str, Edition] = {}
         settings = settings.model_copy(update={"state_dir": folder})
-        found = worker.topics.fit(settings, topology, names)
+        found = topics.fit(settings, topology, names)
         self._slot = worker.Slot(folder)
         self.metrics = Metrics()
         self.failure: BaseException | None = None

@@ -11,7 +11,6 @@ from headrace.schemas.headrace_v1_pb2 import Positions
 from headrace.schemas.record import Record
 from headrace.streams.observability.metrics import Metrics
 from headrace.streams.observability.tracing import Tracing
-from headrace.streams.runtime import processor as module
 from headrace.streams.runtime.config import ComponentConfig
 from headrace.streams.runtime.partition import Partition
 from headrace.streams.runtime.processor import Processor

@@ -10,7 +10,6 @@ import pytest
 from headrace.schemas.record import Record
 from headrace.streams.observability.metrics import Metrics
 from headrace.streams.observability.tracing import Tracing
-from headrace.streams.runtime import processor as processor_module
 from headrace.streams.runtime.config import ComponentConfig
 from headrace.streams.runtime.partition import Partition
 from headrace.streams.runtime.processor import Processor
