@@ -308,9 +308,47 @@ class Settled(_message.Message):
     def __init__(self, dead_letter_id: _Optional[str] = ..., outcome: _Optional[str] = ...) -> None: ...
 
 class EditionRecord(_message.Message):
-    __slots__ = ("name", "deleted")
+    __slots__ = ("name", "deleted", "id", "parent", "follow", "moment", "sequences", "created", "expires", "note", "projections", "deleting")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DELETED_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    MOMENT_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCES_FIELD_NUMBER: _ClassVar[int]
+    CREATED_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    PROJECTIONS_FIELD_NUMBER: _ClassVar[int]
+    DELETING_FIELD_NUMBER: _ClassVar[int]
     name: str
     deleted: bool
-    def __init__(self, name: _Optional[str] = ..., deleted: _Optional[bool] = ...) -> None: ...
+    id: str
+    parent: str
+    follow: bool
+    moment: int
+    sequences: _containers.RepeatedCompositeFieldContainer[CutSequence]
+    created: int
+    expires: int
+    note: str
+    projections: _containers.RepeatedScalarFieldContainer[str]
+    deleting: bool
+    def __init__(self, name: _Optional[str] = ..., deleted: _Optional[bool] = ..., id: _Optional[str] = ..., parent: _Optional[str] = ..., follow: _Optional[bool] = ..., moment: _Optional[int] = ..., sequences: _Optional[_Iterable[_Union[CutSequence, _Mapping]]] = ..., created: _Optional[int] = ..., expires: _Optional[int] = ..., note: _Optional[str] = ..., projections: _Optional[_Iterable[str]] = ..., deleting: _Optional[bool] = ...) -> None: ...
+
+class CutSequence(_message.Message):
+    __slots__ = ("component", "root", "sequence")
+    COMPONENT_FIELD_NUMBER: _ClassVar[int]
+    ROOT_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    component: str
+    root: str
+    sequence: int
+    def __init__(self, component: _Optional[str] = ..., root: _Optional[str] = ..., sequence: _Optional[int] = ...) -> None: ...
+
+class WorkerRecord(_message.Message):
+    __slots__ = ("editions", "written")
+    EDITIONS_FIELD_NUMBER: _ClassVar[int]
+    WRITTEN_FIELD_NUMBER: _ClassVar[int]
+    editions: _containers.RepeatedScalarFieldContainer[str]
+    written: int
+    def __init__(self, editions: _Optional[_Iterable[str]] = ..., written: _Optional[int] = ...) -> None: ...
