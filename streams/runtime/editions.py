@@ -15,12 +15,13 @@ from confluent_kafka import Consumer, KafkaException, Message
 
 from headrace.schemas.record import Record
 from headrace.streams.clock import backoff
+from headrace.streams.editions.record import Edition
 from headrace.streams.observability.metrics import Metrics
 from headrace.streams.observability.tracing import Tracing
 from headrace.streams.runtime.assignment import Assignment
 from headrace.streams.runtime.config import ComponentConfig
 from headrace.streams.runtime.inputs import Inputs
-from headrace.streams.runtime.lanes import Edition, Lanes, RunningEdition
+from headrace.streams.runtime.lanes import Lanes, RunningEdition
 from headrace.streams.runtime.membership import Membership
 from headrace.streams.runtime.partition import Interrupted, Partition
 from headrace.streams.runtime.positions import PositionsUnfit

@@ -4,8 +4,8 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
 
+from headrace.streams.editions.record import Edition
 from headrace.streams.observability.metrics import Metrics
 from headrace.streams.runtime.assignment import Assignment
 from headrace.streams.runtime.config import ComponentConfig
@@ -15,31 +15,6 @@ from headrace.streams.runtime.partitions import Partitions
 from headrace.streams.runtime.processor import Processor
 from headrace.streams.runtime.timers import Timers
 from headrace.streams.steps.store import StoreFailed
-from headrace.topology.cut import Cut
-
-
-class Edition(Protocol):
-    """What the registry says of an edition, as far as it matters for running it."""
-
-    @property
-    def id(self) -> str:
-        """Never used again, unlike the name."""
-
-    @property
-    def name(self) -> str:
-        """Begins the names of its topics."""
-
-    @property
-    def parent(self) -> str:
-        """Name of the edition from which it was branched."""
-
-    @property
-    def cut(self) -> Cut:
-        """Up to where it sees its parent."""
-
-    @property
-    def created(self) -> int:
-        """When it was made, in milliseconds."""
 
 
 class Lanes(Partitions):

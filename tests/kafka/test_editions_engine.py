@@ -1,9 +1,7 @@
 """Editions beside main, on real Kafka: what the engine does with those that it is told of."""
 
 import asyncio
-import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,8 @@ import pytest
 from headrace.streams.admin import topics
 from headrace.streams.client import Client
 from headrace.streams.clock import now_ms
+from headrace.streams.editions.record import Edition
+from headrace.streams.editions.registry import new_id
 from headrace.topology.cut import Cut
 from tests.support.bank import messages_pb2 as pb
 from tests.support.bank.accounts import topology
@@ -20,29 +20,18 @@ from tests.support.engine_threads import EngineThreads
 pytestmark = pytest.mark.kafka
 
 
-@dataclass(frozen=True)
-class Branch:
-    """An edition as a registry would name it."""
-
-    id: str
-    name: str
-    parent: str
-    cut: Cut
-    created: int
-
-
-def branched(bank: Deployment, name: str, cut: Cut | None = None, parent: str = "main") -> Branch:
+def branched(bank: Deployment, name: str, cut: Cut | None = None, parent: str = "main") -> Edition:
     """A new edition with its topics; cut now, if nothing else is said."""
     names, partitions = bank.settings.names, bank.settings.partitions
     topics.create(bank.settings, topology.topics(names, partitions, name, ["account"]))
-    return Branch(uuid.uuid4().hex[:12], name, parent, Cut(now_ms()) if cut is None else cut, now_ms())
+    return Edition(name, new_id(), parent, Cut(now_ms()) if cut is None else cut, now_ms())
 
 
 def client_of(bank: Deployment, name: str) -> Client:
     return Client(topology, bank.settings.model_copy(update={"edition": name}))
 
 
-def begin(engine: EngineThreads, *branches: Branch) -> None:
+def begin(engine: EngineThreads, *branches: Edition) -> None:
     """Run these editions, and no others."""
     engine.editions = {one.id: one for one in branches}
     wanted = {one.name: "ready" for one in branches}
@@ -124,7 +113,7 @@ def test_a_cut_is_at_a_sequence_at_a_moment_or_moves_with_the_parent(bank: Deplo
 
 
 def test_an_edition_of_an_edition_and_a_restart_with_and_without_the_disk(bank: Deployment, tmp_path: Path) -> None:
-    branches: list[Branch] = []
+    branches: list[Edition] = []
 
     async def first(engine: EngineThreads, main: Client) -> None:
         await deposit(main, "a", 1, 2)

@@ -6,11 +6,11 @@ from types import TracebackType
 from typing import Self
 
 from headrace.streams.admin import topics
+from headrace.streams.editions.record import Edition
 from headrace.streams.observability.metrics import Metrics
 from headrace.streams.observability.tracing import Tracing
 from headrace.streams.runtime import worker
 from headrace.streams.runtime.component import Component
-from headrace.streams.runtime.lanes import Edition
 from headrace.streams.settings import Settings
 from headrace.topology.topology import Topology
 from tests.support.deployment import until
