@@ -6,6 +6,7 @@ import typer
 
 from headrace.cli import (
     acls,
+    check,
     connect,
     dead_letters,
     dev,
@@ -68,6 +69,7 @@ app.command()(gateway.gateway)
 app.command()(roots.send)
 app.command()(roots.state)
 app.command()(roots.events)
+app.command()(check.check)
 app.add_typer(topics.app, name="topics")
 app.command("topology")(topology.topology)
 app.command()(acls.acls)

@@ -61,6 +61,16 @@ class Names:
         """The one topic that says which version of each projector serves."""
         return f"{self.prefix}headrace.projections"
 
+    @property
+    def editions(self) -> str:
+        """The one topic that says which editions there are."""
+        return f"{self.prefix}headrace.editions"
+
+    @property
+    def workers(self) -> str:
+        """The one topic that says which editions each worker holds."""
+        return f"{self.prefix}headrace.workers"
+
 
 def source(edition: str, domain: str) -> str:
     """The `ce_source` of the records that a domain writes."""

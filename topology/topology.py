@@ -64,6 +64,11 @@ def projections_topic(names: Names) -> TopicSpec:
     return TopicSpec(names.projections, 1, _COMPACT)
 
 
+def editions_topics(names: Names) -> list[TopicSpec]:
+    """The deployment's topics of editions, and of the workers that hold some."""
+    return [TopicSpec(name, 1, _COMPACT) for name in (names.editions, names.workers)]
+
+
 class Topology:
     """What a deployment runs. Raises TopologyError, with all mistakes, if the declarations are wrong.
 

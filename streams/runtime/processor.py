@@ -83,8 +83,11 @@ class Processor:
         Records that are committed already are skipped, whatever position the consumer had.
         """
         partitions = self._partitions
-        if fresh := [r for r in records if r.offset >= partitions[r.partition].offsets[r.topic]]:
-            self.process(fresh)
+        first = {record[:2]: record for record in reversed(records)}
+        if any(record.offset < partitions[number].offsets[topic] for (topic, number), record in first.items()):
+            records = [r for r in records if r.offset >= partitions[r.partition].offsets[r.topic]]
+        if records:
+            self.process(records)
 
     def process(self, records: Sequence[Record]) -> bool:
         """Process records: those of inputs, or time-outs, which have negative offsets; in one transaction, if possible.
@@ -336,4 +339,5 @@ class Processor:
 
 def _ends(records: Sequence[Record]) -> dict[tuple[str, int], int]:
     """By topic and partition, the offset behind the last of these records; 0 for time-outs."""
-    return {(record.topic, record.partition): record.offset + 1 for record in records}
+    last = {record[:2]: record for record in records}
+    return {place: record.offset + 1 for place, record in last.items()}

@@ -69,7 +69,7 @@ def take_history(store: EditionStore, messages: list[Message], checkpoints: dict
     recorded, records = store.history_recorded, []
     for message in messages:
         recorded = max(recorded, message.timestamp()[1])
-        records.append(_stored(message, recorded))
+        records.append(stored_event(message, recorded))
     store.restore_history(records, recorded, checkpoints)
 
 
@@ -134,7 +134,7 @@ class Restorer:
         return count
 
 
-def _stored(message: Message, recorded: int) -> tuple[bytes, int, bytes | None]:
+def stored_event(message: Message, recorded: int) -> tuple[bytes, int, bytes | None]:
     """A record of an events topic as the history table holds it."""
     root, sequence = split_event_key(message.key() or b"")
     value = message.value()

@@ -105,14 +105,6 @@ class Batch:
         self.undo.append((setitem, table, key, table[key]) if key in table else (delitem, table, key))
         table[key] = value
 
-    def set_document(self, document_id: bytes, data: bytes | None) -> None:
-        """Keep a document, as JSON; None removes it."""
-        table = self.staged.documents
-        self.undo.append(
-            (setitem, table, document_id, table[document_id]) if document_id in table else (delitem, table, document_id)
-        )
-        table[document_id] = data
-
     def set_entry(self, key: bytes, value: bytes | None) -> None:
         """Keep an entry of one of the store's tables, by changelog key; None removes it."""
         table = self.staged.entries

@@ -47,7 +47,7 @@ class RecordTooLarge(TooLarge):
 
 
 class SnapshotTooLarge(Exception):
-    """A root's state is above the broker's limit, or cannot be written at all.
+    """A root's state, or a document, is above the broker's limit, or cannot be written at all.
 
     The batch is to be handled again with `enforce_state_size`.
     """

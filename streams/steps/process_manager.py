@@ -83,12 +83,14 @@ class ProcessManagerStep(Step):
     def attempt(self, record: Record) -> None:
         if REPLAY_OF in record.headers and self._replay(record, record.key or b""):
             return
-        check(record.headers)
+        if not record.headers.get(TYPE):
+            check(record.headers)  # raises: whether it is an event cannot be told, so nothing waits for it
         root = checked_root(record.key)
         right = partition_of(root, self._context.partitions)
         if right != self._context.partition:
             self._forward(record, right)
         elif self._reads.is_answer(record):
+            check(record.headers)
             if self._reads.keep(record, root):
                 self._queue.drain(root, self._handled)
             else:
@@ -137,6 +139,7 @@ class ProcessManagerStep(Step):
 
     def _react(self, record: Record, root: bytes) -> bool:
         """React to one event; False if it waits for states that the reaction reads."""
+        check(record.headers)
         live = self._cache.use(root, self.batch)
         name = inbox_result_key(root, event_id(record).encode())
         if self._deduplication.known(name, record) is not None:

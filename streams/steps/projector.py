@@ -1,5 +1,7 @@
 """The step of a projector: events change documents. No event overtakes a dead one of its document."""
 
+from google.protobuf.message import Message
+
 from headrace.schemas.documents import DOCUMENTS, DocumentCodec
 from headrace.schemas.headers import (
     CAUSATION,
@@ -25,7 +27,7 @@ from headrace.streams.steps.document_cache import DocumentCache
 from headrace.streams.steps.handlers import Projections
 from headrace.streams.steps.ordered_queue import OrderedQueue
 from headrace.streams.steps.registry import runs
-from headrace.streams.steps.sender import event_id, event_root
+from headrace.streams.steps.sender import event_root
 from headrace.streams.steps.step import Step
 from headrace.streams.steps.store import Staged, Store
 from headrace.topology.inspection.projector import ProjectorSpec
@@ -44,7 +46,9 @@ class ProjectorStep(Step):
         self._inbox = context.names.topic(context.edition, spec.name, "inbox")
         self._documents_topic = context.names.topic(context.edition, spec.name, "documents")
         self._projections = Projections(spec, context.edition)
-        self._cache = DocumentCache(DocumentCodec(spec.document), store, context.room, context.live_states)
+        self._cache = DocumentCache(
+            DocumentCodec(spec.document), self._change, store, context.room, context.live_states
+        )
         self._queue = OrderedQueue(self.batch, self._component)
         self._acknowledgements = Acknowledgements(spec.name, self.batch, context, self._envelope)
         self._static: Headers = [
@@ -53,8 +57,6 @@ class ProjectorStep(Step):
             (TYPE, f"{spec.projector}.v{spec.version}"),
             (CONTENT_TYPE, JSON),
         ]
-        self._causes: dict[bytes, Record] = {}
-        """The last event of each document that the batch has changed."""
 
     def attempt(self, record: Record) -> None:
         in_inbox = record.topic == self._inbox
@@ -65,7 +67,6 @@ class ProjectorStep(Step):
         elif not self._projections.reads(record.headers):
             self._acknowledgements.add(record)
         else:
-            check(record.headers)
             document_id = checked_root(self._document_id(record))
             if self._fed and (right := partition_of(document_id, self._context.partitions)) != self._context.partition:
                 self._forward(record, right)
@@ -80,33 +81,38 @@ class ProjectorStep(Step):
 
     def refuse(self, record: Record, error: Exception, *, whole: bool = True) -> None:
         super().refuse(record, error, whole=whole)
+        if REPLAY_OF in record.headers or (record.topic == self._inbox and not self._fed):
+            return
+        self._acknowledgements.add(record, failed=True)
         # nothing of its document overtakes it, as behind any other dead event
-        is_event = self._fed or record.topic != self._inbox
-        if whole and is_event and REPLAY_OF not in record.headers and self._projections.reads(record.headers):
+        if whole and self._projections.reads(record.headers):
             self._queue.add(record, self._document_id(record))
+
+    def record_positions(self, positions: bytes) -> None:
+        super().record_positions(positions)
+        # also where there is no document: with a changed class, another release would begin to write some there
+        if self.batch.entry(DOCUMENTS) != self._fingerprint:
+            self.batch.set_entry(DOCUMENTS, self._fingerprint)
 
     def finish(self, now: int) -> Staged:
         staged, partition = self.batch.staged, self._context.partition
-        for document_id, data in staged.documents.items():
-            headers = self._headers(document_id, self._causes[document_id])
+        for document_id, data, last in self._cache.changed():
+            staged.documents[document_id] = data
+            headers = self._headers(document_id, last)
             self.outputs.append((self._documents_topic, data, document_id, partition, headers))
-        if staged.documents and self.batch.entry(DOCUMENTS) != self._fingerprint:
-            self.batch.set_entry(DOCUMENTS, self._fingerprint)
         self._acknowledgements.finish(now)
         return super().finish(now)
 
     def committed(self) -> Written:
         self._acknowledgements.clear()
-        self._cache.committed(self.batch.staged.documents)
+        self._cache.committed()
         self._queue.committed()
-        self._causes.clear()
         return super().committed()
 
     def rolled_back(self) -> None:
         self._acknowledgements.clear()
         self._cache.rolled_back()
         self._queue.rolled_back()
-        self._causes.clear()
         super().rolled_back()
 
     # ---- one event
@@ -120,25 +126,31 @@ class ProjectorStep(Step):
         return self._all_or_nothing(record, self._project, document_id)
 
     def _project(self, record: Record, document_id: bytes) -> None:
-        root = event_root(record)
-        for event in self._projections.events(record, root, document_id):
+        check(record.headers)
+        for event in self._projections.events(record, event_root(record), document_id):
             live = self._cache.use(document_id, self.batch)
-            exists = self._projections.project(event, record, root, document_id, live.document)
-            self._cache.keep(document_id, live, self.batch, exists=exists)
-            self._causes[document_id] = record
+            exists = self._change(event, record, document_id, live.document)
+            self._cache.keep(document_id, live, event, record, self.batch, exists=exists)
         self.batch.count("accepted")
+
+    def _change(self, event: Message, record: Record, document_id: bytes, document: object) -> bool:
+        """Change a document because of an event; False if it is to be removed."""
+        return self._projections.project(event, record, event_root(record), document_id, document)
 
     def _headers(self, document_id: bytes, event: Record) -> Headers:
         """Of a document that is as it is because of this event, and those before it."""
-        cause = event_id(event)
+        known = event.headers
+        cause = known[SOURCE] + b"/" + known[ID]  # bytes, since text would be written as bytes again
         headers: Headers = [
             *self._static,
-            (ID, f"{cause}>{document_id.decode()}"),
+            (ID, cause + b">" + document_id),
             (SUBJECT, document_id),
-            (TIME, event.headers.get(TIME) or rfc3339(event.timestamp)),
+            (TIME, known.get(TIME) or rfc3339(event.timestamp)),
             (CAUSATION, cause),
         ]
-        headers += [(name, value) for name in (CORRELATION, TRACEPARENT) if (value := event.headers.get(name))]
+        for name in (CORRELATION, TRACEPARENT):
+            if value := known.get(name):
+                headers.append((name, value))
         return headers
 
 

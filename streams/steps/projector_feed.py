@@ -35,7 +35,6 @@ class ProjectorFeedStep(Step):
         elif not self._projections.reads(record.headers):
             self._acknowledgements.add(record)
         else:
-            check(record.headers)
             root = event_root(record)
             if self._queue.holds(root):
                 self._reports.add(record, status=Reply.FAILED, reason=f"{root.decode()} has a dead event")
@@ -44,7 +43,10 @@ class ProjectorFeedStep(Step):
 
     def refuse(self, record: Record, error: Exception, *, whole: bool = True) -> None:
         super().refuse(record, error, whole=whole)
-        if whole and record.topic != self._own_inbox and self._projections.reads(record.headers):
+        if record.topic == self._own_inbox:
+            return
+        self._acknowledgements.add(record, failed=True)
+        if whole and self._projections.reads(record.headers):
             self._queue.add(record, event_root(record))
 
     def finish(self, now: int) -> Staged:
@@ -66,6 +68,7 @@ class ProjectorFeedStep(Step):
         return self._all_or_nothing(record, lambda record: self._write(record, root))
 
     def _write(self, record: Record, root: bytes) -> None:
+        check(record.headers)
         headers: Headers = [*{**record.headers, SUBJECT: root}.items()]
         documents = self._projections.keys(record, root)
         for document_id in documents:

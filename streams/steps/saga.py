@@ -43,7 +43,6 @@ class SagaStep(Step):
             return
         if not self._events.reads(record.headers) and record.headers.get(TYPE) != ABORTED:
             return
-        check(record.headers)
         if record.headers.get(SYNC_MODE) == ISOLATED:
             self.batch.count("ignored")
             return
@@ -73,6 +72,7 @@ class SagaStep(Step):
         return self._all_or_nothing(record, lambda record: self._react(record, root))
 
     def _react(self, record: Record, root: bytes) -> None:
+        check(record.headers)
         if record.headers[TYPE] == ABORTED:
             raise WorkflowAborted(f"{root.decode()} was aborted: {Aborted.FromString(record.value or b'').reason}")
         reject_to, sends = IssuerRef(self._spec.source, root.decode()), list[object]()

@@ -13,6 +13,7 @@ from headrace.schemas.record import CloudEvent, Record
 from headrace.streams.steps.batch import Output
 from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.dead_letters import settling
+from headrace.streams.steps.errors import SnapshotTooLarge
 from headrace.streams.steps.registry import make_step
 from headrace.streams.steps.step import Step
 from headrace.streams.steps.store import Staged
@@ -120,7 +121,16 @@ class StepUnderTest:
         """A batch, committed; returns what it wrote."""
         for record in records:
             self.step.handle(record)
-        return self.commit()
+        try:
+            return self.commit()
+        except SnapshotTooLarge:
+            self.step.rolled_back()
+            self.step.enforce_state_size = True
+            for record in records:
+                self.step.handle(record)
+            found = self.commit()
+            self.step.enforce_state_size = False
+            return found
 
     def commit(self) -> Log:
         """End the batch; returns what it wrote."""

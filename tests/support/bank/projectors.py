@@ -39,7 +39,7 @@ class Cards(Projector[Card]):
         if event.note == "poison" and not os.environ.get("BANK_HEALED"):
             raise ZeroDivisionError("as noted")
         if event.note == "type":
-            document.balance = "much"  # type: ignore[assignment]
+            document.notes.append(7)  # type: ignore[arg-type]
         if event.note == "return":
             return document  # type: ignore[return-value]
         if event.note.startswith("large"):

@@ -7,10 +7,11 @@ import pytest
 from google.protobuf.message import Message
 
 from headrace import Aggregate, Names
-from headrace.schemas.headers import REPLY_TO, SEQUENCE, SYNC_MODE, TYPE, Headers
+from headrace.schemas.headers import ID, REPLY_TO, SEQUENCE, SYNC_MODE, TYPE, Headers
 from headrace.schemas.headrace_v1_pb2 import Projected
 from headrace.schemas.record import Record
 from headrace.streams.steps.context import StepContext
+from headrace.streams.steps.errors import HandlerError
 from headrace.streams.steps.registry import make_step
 from headrace.streams.steps.step import Step
 from headrace.testing.memory_store import MemoryStore
@@ -105,6 +106,22 @@ def test_a_dead_event_and_those_behind_it_are_acknowledged_as_failed() -> None:
     fixture = list(events(pb.Annotate(note="poison")))
     assert acknowledged(one, *fixture) == [("cards-v1", 0, 0, True)]
     assert acknowledged(one, *events(pb.Deposit(amount=1))) == [("cards-v1", 0, 0, True)]
+
+
+@pytest.mark.parametrize("component", ["cards-v1", "pockets-v1-feed"])
+def test_a_record_that_is_refused_unhandled_is_acknowledged_as_failed(component: str) -> None:
+    """As one that has ended its worker: whoever waits for it would wait in vain."""
+    one = step(component)
+    (read,) = events(pb.Stash(pocket="x", amount=1) if "pockets" in component else pb.Deposit(amount=1))
+    one.refuse(read, HandlerError("the worker has ended"))
+    assert acknowledged(one, *events(pb.Swell(bytes=1))) == [(component, 0, 0, True), (component, 0, 0, False)]
+
+
+@pytest.mark.parametrize("component", ["cards-v1", "pockets-v1-feed"])
+def test_an_event_with_an_incomplete_envelope_is_acknowledged_as_failed(component: str) -> None:
+    (read,) = events(pb.Stash(pocket="x", amount=1) if "pockets" in component else pb.Deposit(amount=1))
+    incomplete = read._replace(headers={name: value for name, value in read.headers.items() if name != ID})
+    assert acknowledged(step(component), incomplete) == [(component, 0, 0, True)]
 
 
 def test_a_feed_says_how_many_documents_an_event_concerns() -> None:

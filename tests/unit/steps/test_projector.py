@@ -15,7 +15,9 @@ from headrace.schemas.headers import (
     CORRELATION,
     ID,
     REPLAY_OF,
+    REQUIRED,
     SOURCE,
+    SPECVERSION,
     SUBJECT,
     TYPE,
 )
@@ -76,9 +78,11 @@ def test_a_document_says_what_it_is_and_why(cards: StepUnderTest) -> None:
     assert (found[CAUSATION], found[CORRELATION]) == (b"/main/account/a:3", b"trip")
 
 
-def test_the_fingerprint_of_the_type_is_written_once(cards: StepUnderTest) -> None:
-    cards.run(deposited(1, 1))
+def test_the_fingerprint_of_the_type_is_written_once_also_where_there_is_no_document(cards: StepUnderTest) -> None:
+    cards.step.record_positions(b"where it begins")
+    cards.commit()
     assert cards.store.entry(DOCUMENTS) == f"{DocumentCodec(Card).fingerprint} account".encode()
+    cards.step.record_positions(b"further")
     again = cards.run(deposited(1, 2, number=1))
     assert DOCUMENTS not in [key for _, _, key, _, _ in again.outputs]
 
@@ -119,11 +123,55 @@ def test_deleting_what_is_not_there_harms_nothing(cards: StepUnderTest) -> None:
 # ---- what goes wrong
 
 
+@pytest.mark.parametrize("missing", [ID, SOURCE, SPECVERSION])
+def test_an_event_with_an_incomplete_envelope_is_not_overtaken(cards: StepUnderTest, missing: str) -> None:
+    """It is dead as any other one: its document waits, and a replay of what is still incomplete changes nothing."""
+    written = cards.run(deposited(1, 1), without_header(deposited(1, 2, number=1), missing), deposited(1, 3, number=2))
+    assert written.errors == [f"RecordError: header {missing} is missing; a record needs {', '.join(REQUIRED)}"]
+    assert written.documents()["r"] == {"owner": "", "balance": 1, "deposits": 1, "notes": []}
+    assert cards.count(QUEUED) == 2
+    assert len(cards.run(cards.settling()).dead) == 1
+    assert cards.run(cards.settling(1, discard=True)).documents()["r"]["balance"] == 3
+
+
+def test_events_before_a_bad_one_of_the_same_batch_stay(cards: StepUnderTest) -> None:
+    """The document is made again from the latest that was written, by the events since then: also after a deletion."""
+    cards.run(deposited(5, 5))
+    written = cards.run(
+        deposited(1, 6, number=1),
+        noted("poison", number=2),
+        noted("poison", "other"),
+        noted("close", "third"),
+        deposited(1, 1, "third"),
+        noted("poison", "third"),
+    )
+    assert len(written.errors) == 3
+    assert written.documents() == {
+        "r": {"owner": "", "balance": 6, "deposits": 2, "notes": []},
+        "third": {"owner": "", "balance": 1, "deposits": 1, "notes": []},
+    }
+
+
+def test_a_document_is_written_once_a_batch_however_many_events_it_has(
+    cards: StepUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded: list[Any] = []
+    encode = DocumentCodec[Any].encode
+
+    def counted(codec: DocumentCodec[Any], one: Any) -> bytes:
+        encoded.append(one)
+        return encode(codec, one)
+
+    monkeypatch.setattr(DocumentCodec, "encode", counted)
+    written = cards.run(*[deposited(1, number, number=number) for number in range(50)])
+    assert (len(encoded), len(written.on("documents"))) == (1, 1)
+
+
 @pytest.mark.parametrize(
     ("note", "error"),
     [
         ("poison", "ZeroDivisionError: as noted"),
-        ("type", 'DocumentError: b\'{"owner":"","balance":"much"'),
+        ("type", 'DocumentError: b\'{"owner":"","balance":6,"deposits":2,"notes":["type",7]'),
         ("return", "HandlerError: Cards.annotated returned Card; it changes the document that it is given"),
         ("large", "TooLarge: document bad of 11000"),
     ],

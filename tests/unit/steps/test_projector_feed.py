@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from headrace import DELETED, Deleted, ProjectionContext, Projector, Topology, projects
-from headrace.schemas.headers import ATTEMPTS, SUBJECT
+from headrace.schemas.headers import ATTEMPTS, ID, SUBJECT
 from headrace.schemas.record import RecordError
 from tests.support.bank import messages_pb2 as pb
 from tests.support.bank import reactions
@@ -148,3 +148,12 @@ def test_events_of_a_root_that_were_tried_again_are_not_taken_for_tried_by_the_p
     feed = tags.feed.run(tags.feed.settling(discard=True))
     (record,) = tags.inbox(feed)
     assert ATTEMPTS not in record.headers
+
+
+def test_an_event_with_an_incomplete_envelope_is_not_overtaken(tags: FedProjector) -> None:
+    incomplete = without_header(noted("x", "a"), ID)
+    written = tags.run(incomplete, noted("y", "a", 1), noted("y", "b"))
+    assert written.documents() == {"y": {"uses": 1, "last": "y of b"}}
+    (error,) = tags.feed.log.errors
+    assert error.startswith(f"RecordError: header {ID} is missing")
+    assert tags.run(tags.feed.settling(discard=True)).documents() == {"y": {"uses": 2, "last": "y of a"}}

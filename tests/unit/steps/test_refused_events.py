@@ -4,7 +4,7 @@ import pytest
 
 from headrace import Names
 from headrace.schemas.changelog import QUEUE
-from headrace.schemas.headers import ORIGIN, REPLAY_OF
+from headrace.schemas.headers import DISCARD, ID, ORIGIN, REPLAY_OF, SPECVERSION
 from headrace.schemas.headrace_v1_pb2 import DeadLetter
 from headrace.schemas.record import CloudEvent, Record
 from headrace.streams.steps.context import StepContext
@@ -69,6 +69,23 @@ def test_those_behind_a_refused_event_wait_for_it(topology: Topology, name: str,
     again = first._replace(topic=f"main.{name}.inbox", key=b"root", offset=99, headers={**first.headers, **replay})
     played.step.handle(again)
     assert played.commit(written) == 3
+
+
+@pytest.mark.parametrize("missing", [ID, SPECVERSION])
+@pytest.mark.parametrize(("topology", "name", "source", "written"), CASES, ids=IDS)
+def test_those_behind_an_event_with_an_incomplete_envelope_wait_for_it(
+    topology: Topology, name: str, source: str, written: str, missing: str
+) -> None:
+    played = Played(topology, name)
+    first = event(source, 0)
+    incomplete = first._replace(headers={key: value for key, value in first.headers.items() if key != missing})
+    played.step.handle(incomplete)
+    played.step.handle(event(source, 1))
+    assert played.commit(written) == 0, "it overtook it"
+    replay = {REPLAY_OF: f"{source}/0/0".encode(), ORIGIN: source.encode(), DISCARD: b"1"}
+    again = first._replace(topic=f"main.{name}.inbox", key=b"root", offset=99, headers={**first.headers, **replay})
+    played.step.handle(again)
+    assert played.commit(written) == 1
 
 
 @pytest.mark.parametrize(("topology", "name", "source", "written"), CASES, ids=IDS)

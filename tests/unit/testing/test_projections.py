@@ -98,7 +98,7 @@ def test_what_would_be_a_dead_letter_is_raised_and_changes_nothing() -> None:
     cards = given(Cards, pb.Annotated(note="fine"), root="ann")
     with pytest.raises(ZeroDivisionError, match="as noted"):
         cards.when(pb.Annotated(note="poison"))
-    with pytest.raises(DocumentError, match=r"Expected `int`, got `str` - at `\$\.balance`"):
+    with pytest.raises(DocumentError, match=r"Expected `str`, got `int` - at `\$\.notes\[2\]`"):
         cards.when(pb.Annotated(note="type"))
     with pytest.raises(HandlerError, match=r"Cards\.annotated returned Card; it changes the document"):
         cards.when(pb.Annotated(note="return"))
