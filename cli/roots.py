@@ -1,6 +1,7 @@
 """`headrace send`, `state`, `events`: one command, one root's state, one root's history."""
 
 import asyncio
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +13,13 @@ from headrace.cli.errors import ENVIRONMENT, NO, UNKNOWN, USAGE, Failure
 Root = Annotated[str, typer.Argument(metavar="ROOT", help="The id of the aggregate that is meant.")]
 Domain = Annotated[
     str | None, typer.Option("--domain", help="The root's domain; needed when the topology has several.")
+]
+AsOf = Annotated[
+    str,
+    typer.Option(
+        metavar="SEQUENCE|TIME",
+        help="As it was after the event with this sequence, or at this time, such as 2026-01-31T12:00Z.",
+    ),
 ]
 Timeout = Annotated[float, typer.Option(min=0.001, help="Seconds to wait for the answer.")]
 
@@ -76,19 +84,20 @@ def state(
     deployment: Deployment,
     root: Root,
     domain: Domain = None,
+    as_of: AsOf = "",
     timeout: Timeout = 10.0,
     edition: InEdition = None,
     as_json: Json = False,
 ) -> None:
     """Print a root's state.
 
-    A running worker is asked. Exit code 1 when the root has no events.
+    A running worker is asked. Exit code 1 when the root has no events, or had none at that point.
     """
     _check_root(root)
-    name = deployment.domain(domain)
-    found = _read(deployment, name, edition, root, timeout, lambda c: c.state(root, name, timeout=timeout))
+    name, point = deployment.domain(domain), _point(as_of)
+    found = _read(deployment, name, edition, root, timeout, lambda c: c.state(root, name, as_of=point, timeout=timeout))
     if found is None and not as_json:
-        raise Failure(NO, f"{root} has no events in domain {name}")
+        raise Failure(NO, f"{root} has no events in domain {name}" + _up_to(as_of))
     show.state(name, root, found, as_json)
     if found is None:
         raise typer.Exit(NO)
@@ -100,6 +109,7 @@ def events(
     root: Root,
     first: Annotated[int, typer.Option("--from", min=0, metavar="N", help="Begin with this sequence.")] = 0,
     domain: Domain = None,
+    as_of: AsOf = "",
     timeout: Timeout = 10.0,
     raw: Annotated[bool, typer.Option("--raw", help="As the log has them: no upcaster lifts old ones.")] = False,
     edition: InEdition = None,
@@ -110,11 +120,11 @@ def events(
     A running worker is asked. Exit code 1 when there are none.
     """
     _check_root(root)
-    name = deployment.domain(domain)
+    name, point = deployment.domain(domain), _point(as_of)
 
     async def go(client: Any) -> int:
         count = 0
-        async for event in client.events(root, first, name, timeout=timeout, lift=not raw):
+        async for event in client.events(root, first, name, as_of=point, timeout=timeout, lift=not raw):
             show.event(event, as_json)
             count += 1
         return count
@@ -122,7 +132,28 @@ def events(
     if not _read(deployment, name, edition, root, timeout, go):
         if as_json:
             raise typer.Exit(NO)
-        raise Failure(NO, f"{root} has no events in domain {name}" + (f" from sequence {first} on" if first else ""))
+        begin = f" from sequence {first} on" if first else ""
+        raise Failure(NO, f"{root} has no events in domain {name}{begin}{_up_to(as_of)}")
+
+
+def _point(as_of: str) -> int | datetime | None:
+    """The point that `--as-of` names."""
+    from headrace.topology.as_of import point_of
+
+    if not as_of:
+        return None
+    try:
+        point = int(as_of) if as_of.lstrip("-").isdecimal() else datetime.fromisoformat(as_of)
+        point_of(point)
+    except ValueError as error:
+        raise Failure(
+            USAGE, f"--as-of {as_of}: {error}; give a sequence, or a time such as 2026-01-31T12:00Z"
+        ) from None
+    return point
+
+
+def _up_to(as_of: str) -> str:
+    return f" as of {as_of}" if as_of else ""
 
 
 def _check_root(root: str) -> None:

@@ -136,30 +136,38 @@ class Follows(_message.Message):
     def __init__(self, component: _Optional[str] = ..., record: _Optional[str] = ..., event_type: _Optional[str] = ...) -> None: ...
 
 class Query(_message.Message):
-    __slots__ = ("state", "from_sequence", "limit")
+    __slots__ = ("state", "from_sequence", "limit", "as_of_sequence", "as_of_time")
     STATE_FIELD_NUMBER: _ClassVar[int]
     FROM_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_TIME_FIELD_NUMBER: _ClassVar[int]
     state: bool
     from_sequence: int
     limit: int
-    def __init__(self, state: _Optional[bool] = ..., from_sequence: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
+    as_of_sequence: int
+    as_of_time: int
+    def __init__(self, state: _Optional[bool] = ..., from_sequence: _Optional[int] = ..., limit: _Optional[int] = ..., as_of_sequence: _Optional[int] = ..., as_of_time: _Optional[int] = ...) -> None: ...
 
 class QueryResult(_message.Message):
-    __slots__ = ("root", "sequence", "state_type", "state", "events", "reason")
+    __slots__ = ("root", "sequence", "state_type", "state", "events", "reason", "as_of", "unfinished")
     ROOT_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     STATE_TYPE_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_FIELD_NUMBER: _ClassVar[int]
+    UNFINISHED_FIELD_NUMBER: _ClassVar[int]
     root: str
     sequence: int
     state_type: str
     state: bytes
     events: _containers.RepeatedCompositeFieldContainer[Event]
     reason: str
-    def __init__(self, root: _Optional[str] = ..., sequence: _Optional[int] = ..., state_type: _Optional[str] = ..., state: _Optional[bytes] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., reason: _Optional[str] = ...) -> None: ...
+    as_of: bool
+    unfinished: bool
+    def __init__(self, root: _Optional[str] = ..., sequence: _Optional[int] = ..., state_type: _Optional[str] = ..., state: _Optional[bytes] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., reason: _Optional[str] = ..., as_of: _Optional[bool] = ..., unfinished: _Optional[bool] = ...) -> None: ...
 
 class Header(_message.Message):
     __slots__ = ("key", "value", "value_missing")

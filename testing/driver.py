@@ -31,6 +31,7 @@ from headrace.streams.waits.projections import ProjectionWait, concerned, servin
 from headrace.testing.clock import Y2K, Clock, due_next
 from headrace.testing.memory_store import MemoryStore
 from headrace.testing.request import request, sent
+from headrace.topology.as_of import AsOf, point_of
 from headrace.topology.inspection import ComponentSpec, type_name
 from headrace.topology.inspection.projector import ProjectorSpec
 from headrace.topology.names import MAIN, Names
@@ -201,22 +202,34 @@ class TopologyDriver:
         )
         return self._answer(record, spec)
 
-    def state(self, root: str, domain: str | type[Any] | None = None) -> Any:
-        """A copy of the root's state; None if it has no events. `domain` may also name a process manager."""
-        spec = self._folded(domain)
+    def state(self, root: str, domain: str | type[Any] | None = None, *, as_of: AsOf | None = None) -> Any:
+        """A copy of the root's state; None if it has no events. `domain` may also name a process manager.
+
+        With `as_of`, the state as it was after the event with this sequence, or at this time.
+        """
+        spec, key = self._folded(domain), root.encode()
         store = self._store(spec, root)
-        found = StateCache(States(spec), store, live_states=1).use(root.encode(), Batch(store))
-        return None if found.sequence < 0 else found.state
+        cache = StateCache(States(spec), store, live_states=1)
+        found, last = cache.use(key, Batch(store)), self._last(store, key, as_of)
+        return None if last < 0 else cache.state_at(key, found, last)
 
     def events(
-        self, root: str, from_sequence: int = 0, domain: str | type[Any] | None = None, *, lift: bool = True
+        self,
+        root: str,
+        from_sequence: int = 0,
+        domain: str | type[Any] | None = None,
+        *,
+        as_of: AsOf | None = None,
+        lift: bool = True,
     ) -> list[Event]:
         """The root's events in order, from a sequence on; without `lift`, as the log has them.
 
-        `domain` may also name a process manager.
+        With `as_of`, up to the event with this sequence, or those that were recorded by this time. `domain` may also
+        name a process manager.
         """
-        spec = self._folded(domain)
-        stored = self._store(spec, root).history(root.encode(), from_sequence, 1 << 62)
+        spec, key = self._folded(domain), root.encode()
+        store = self._store(spec, root)
+        stored = store.history(key, from_sequence, self._last(store, key, as_of))
         return [one for event in to_events(stored, from_sequence) for one in Event.read(event, spec, root, lift=lift)]
 
     def messages(self, root: str, domain: str | type[Any] | None = None) -> list[Any]:
@@ -341,6 +354,15 @@ class TopologyDriver:
 
     def _store(self, spec: ComponentSpec, root: str) -> MemoryStore:
         return self._stores[spec.name][partition_of(root.encode(), self._partitions)]
+
+    def _last(self, store: MemoryStore, root: bytes, as_of: AsOf | None) -> int:
+        """Sequence of a root's last event at a point."""
+        sequence, moment = point_of(as_of)
+        if sequence is not None:
+            return min(sequence, store.last(root))
+        # while the clock stands, each batch is recorded 1 ms after the one before, so that the present is ahead of it
+        past = moment is not None and moment < self.clock.milliseconds
+        return store.last_at(root, moment or 0) if past else store.last(root)
 
     def _append(
         self,
