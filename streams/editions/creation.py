@@ -10,7 +10,7 @@ from headrace.streams.clock import now_ms
 from headrace.streams.editions import topics
 from headrace.streams.editions.at import At, parse_at
 from headrace.streams.editions.history import EditionLogs
-from headrace.streams.editions.record import Edition
+from headrace.streams.editions.record import DELETED, Edition
 from headrace.streams.editions.registry import EditionRefused, Registry, new_id
 from headrace.streams.settings import Settings
 from headrace.topology.cut import Cut
@@ -89,7 +89,7 @@ def create(
 def _check_free(settings: Settings, name: str, editions: Mapping[str, Edition], edition_id: str) -> None:
     """Raise EditionRefused if topics with the edition's prefix are there that no recorded edition explains."""
     known = editions.get(name)
-    if known is not None and (known.live or known.id == edition_id):
+    if known is not None and (known.state != DELETED or known.id == edition_id):
         return  # the registry has its own answer to that
     begin = f"{settings.prefix}{name}."
     there = sorted(topic for topic in admin(settings).list_topics(timeout=10).topics if topic.startswith(begin))
