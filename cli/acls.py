@@ -6,13 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-<<<<<<< HEAD
-from headrace.cli.deployment import Deployment, Domains, InEdition, deployed
-=======
 from headrace.cli.connect import failures
 from headrace.cli.declared_sinks import declared
-from headrace.cli.deployment import Deployment, Domains, deployed
->>>>>>> origin/main
+from headrace.cli.deployment import Deployment, Domains, InEdition, deployed
 from headrace.cli.errors import USAGE, Failure
 
 if TYPE_CHECKING:

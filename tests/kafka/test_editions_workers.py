@@ -6,6 +6,7 @@ import os
 import random
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ KILLS = int(os.environ.get("CHAOS_KILLS", "3"))
 def ready(worker: Worker, *names: str) -> bool:
     """Whether a worker runs just these editions, all of them READY."""
     found = worker.readiness() or {}
-    return found.get("editions", {}).get("account", {}) == dict.fromkeys(names, "ready")
+    return bool(found.get("editions", {}).get("account", {}) == dict.fromkeys(names, "ready"))
 
 
 def test_an_edition_lives_from_its_creation_to_its_deletion_while_a_worker_runs(bank: Deployment) -> None:
@@ -42,7 +43,10 @@ def test_an_edition_lives_from_its_creation_to_its_deletion_while_a_worker_runs(
                 await main.editions.create("trial")
                 async with main.edition("trial") as trial:
                     reply = await trial.execute(pb.Deposit(amount=amount), root="a")
-                    assert (reply.sequence, reply.events[0].data.balance) == (1, 5 + amount)
+                    assert (reply.sequence, reply.events[0].data) == (
+                        1,
+                        pb.Deposited(amount=amount, balance=5 + amount),
+                    )
                     assert (await trial.state("a")).balance == 5 + amount
                 until(lambda: ready(worker, "trial"), "the edition is ready")
                 gone = await main.editions.delete("trial")
@@ -154,7 +158,7 @@ def check_edition(main: Client, edition: Edition, accepted: dict[str, int]) -> N
 
 
 @pytest.fixture
-def fragile(own_kafka: EmbeddedKafka, tmp_path: Path) -> object:
+def fragile(own_kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[Deployment]:
     with deployed(own_kafka.bootstrap, tmp_path) as deployment:
         yield deployment
 
@@ -176,7 +180,7 @@ def test_chaos_main_knows_nothing_of_editions_that_come_and_go(fragile: Deployme
                 worker.kill()
                 if kill == KILLS // 2:
                     await asyncio.to_thread(own_kafka.kill)
-                    await asyncio.to_thread(own_kafka.start)
+                    await asyncio.to_thread(own_kafka.restart)
                 worker.start()
                 await asyncio.to_thread(worker.await_ready, 60)
             stopping.set()

@@ -38,7 +38,9 @@ class EngineThreads:
             for name in names
         }
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(one,)) for one in self.components.values()]
+        self._threads = [
+            threading.Thread(target=self._run, args=(one,), daemon=True) for one in self.components.values()
+        ]
 
     def live(self) -> dict[str, Edition]:
         """As the registry would say."""
