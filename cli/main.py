@@ -11,6 +11,7 @@ from headrace.cli import (
     dead_letters,
     dev,
     editions,
+    gateway,
     new,
     plugins,
     positions,
@@ -65,6 +66,7 @@ def headrace(
 app.command()(new.new)
 app.command()(dev.dev)
 app.command()(worker.worker)
+app.command()(gateway.gateway)
 app.command()(roots.send)
 app.command()(roots.state)
 app.command()(roots.events)
