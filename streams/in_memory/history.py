@@ -94,6 +94,15 @@ class History:
         return found
 
 
+def check_history(domain: str, root: str, last: int, as_of: AsOf | None) -> None:
+    """LookupError unless a root has events, and those that were asked for; `last` is the sequence of its last one."""
+    if last < 0 and as_of != -1:
+        when = "" if as_of is None or isinstance(as_of, int) else f" by {as_of}"
+        raise LookupError(f"{domain} {root} has no events{when}, so that there is nothing to start a what-if from")
+    if isinstance(as_of, int) and as_of > last:
+        raise LookupError(f"{domain} {root}: as_of={as_of} is after its last event, which is {last}")
+
+
 def _stored(events: Sequence[WireEvent]) -> list[bytes]:
     found, recorded = [], 0
     for event in events:

@@ -39,12 +39,15 @@ class Consequences(NamedTuple):
     """What was rejected of them, and what could not be handled."""
 
 
+NO_CONSEQUENCES = Consequences()
+
+
 class Outcome:
     """What became of one command. It is decoded when it is looked at."""
 
-    def __init__(self, answer: bytes, spec: ComponentSpec, followed: Consequences = Consequences()) -> None:
+    def __init__(self, answer: bytes, spec: ComponentSpec, followed: Consequences | None = None) -> None:
         self._answer, self._spec = answer, spec
-        self.commands, self.failures = followed
+        self.commands, self.failures = followed or NO_CONSEQUENCES
 
     @cached_property
     def reply(self) -> Reply:
@@ -77,7 +80,10 @@ class Outcome:
     @property
     def error(self) -> str:
         """Why the command could not be handled, such as bytes that are not its message; empty otherwise."""
-        return self.reply.reason if self.reply.status is Status.FAILED else ""
+        if self.reply.status is not Status.FAILED:
+            return ""
+        reason, _, _ = self.reply.reason.rpartition("; the command lies in ")  # which is so on Kafka only
+        return f"{reason})"
 
     def __repr__(self) -> str:
         reply = self.reply
@@ -89,6 +95,7 @@ def consequences(written: Iterable[Entry], topology: Topology, names: Names, com
     """What records that were written tell of; the command with this id is not one of its own consequences."""
     commands: list[SentCommand] = []
     failures: list[Failure] = []
+    told: set[str] = set()
     for entry in written:
         parts = names.split(entry.topic)
         if parts is None or parts[2] not in ("inbox", "dead-letters"):
@@ -97,8 +104,10 @@ def consequences(written: Iterable[Entry], topology: Topology, names: Names, com
         kind, value = record.headers[TYPE], record.value or b""
         if kind == _REJECTION:
             notice = WireRejection.FromString(value)
-            command, who = notice.command_type, notice.component
-            failures.append(Failure(who, notice.root, command, notice.reason, notice.code, rejected=True))
+            if notice.command_id not in told:  # it goes on from one source to the one before
+                told.add(notice.command_id)
+                command, who = notice.command_type, notice.component
+                failures.append(Failure(who, notice.root, command, notice.reason, notice.code, rejected=True))
         elif kind == _DEAD_LETTER:
             letter = DeadLetter.FromString(value)
             headers = {header.key: header.value for header in letter.headers}
