@@ -18,6 +18,7 @@ from headrace.schemas.headrace_v1_pb2 import Query, QueryResult
 from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
 from headrace.schemas.record import CloudEvent
 from headrace.streams.client.connection import Connection, Request
+from headrace.streams.client.editions import Editions
 from headrace.streams.client.serving_cache import ServingCache
 from headrace.streams.in_memory.history import History, check_history
 from headrace.streams.settings import Settings
@@ -61,6 +62,18 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._connection.close()
+
+    # ---- editions
+
+    @property
+    def editions(self) -> Editions:
+        """The deployment's editions: to make, list and delete them."""
+        return Editions(self._settings, self._topology)
+
+    def edition(self, name: str) -> "Client":
+        """A client of an edition, to be opened and closed like this one."""
+        settings = self._settings.model_copy(update={"edition": Settings.checked_edition(name)})
+        return Client(self._topology, settings)
 
     # ---- commands and facts
 

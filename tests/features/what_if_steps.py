@@ -57,7 +57,7 @@ def asked() -> Asked:
 
 @given(parsers.re(rf"the history of {ROOT}(?: as of (?P<as_of>\d+))?"))
 def history(world: World, asked: Asked, domain: str, root: str, as_of: str | None) -> None:
-    asked.history = world.history(domain, root, None if as_of is None else int(as_of))
+    asked.history = world.history_up_to(domain, root, None if as_of is None else int(as_of))
 
 
 @when(parsers.re(rf"{IN} (?P<kind>\w+) (?P<data>{{.*}}) is sent to {ROOT}"))
