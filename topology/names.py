@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 MAIN = "main"
 KINDS = (
@@ -15,6 +16,9 @@ KINDS = (
     "sink-dead-letters",
     "sink-control",
 )
+_SINK_DEAD_LETTERS = "sink-dead-letters"
+_SINK_DOMAIN = re.compile(r"(.+-v[1-9][0-9]*)-([a-z][a-z0-9-]*)")
+_SINK = re.compile(r"([a-z][a-z0-9-]*-v[1-9][0-9]*)\.([a-z][a-z0-9-]*)")
 _WORD = re.compile(r"[a-z][a-z0-9-]*")
 _PREFIX = re.compile(r"([a-zA-Z0-9_-]+\.)*")
 
@@ -75,3 +79,34 @@ class Names:
 def source(edition: str, domain: str) -> str:
     """The `ce_source` of the records that a domain writes."""
     return f"/{edition}/{domain}"
+
+
+class SinkName(NamedTuple):
+    """A sink as people write it: `{component}.{kind}`, its connector's name without prefix and edition."""
+
+    component: str
+    """The projector's version."""
+    kind: str
+    """The system, such as `search`."""
+
+    def __str__(self) -> str:
+        return f"{self.component}.{self.kind}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """None for a text that names no sink; components have no dot in their names."""
+        found = _SINK.fullmatch(text)
+        return None if found is None else cls(*found.groups())
+
+    @classmethod
+    def of_topic(cls, names: Names, edition: str, topic: str) -> Self | None:
+        """The sink whose dead letters are in a topic; None for any other topic."""
+        split = names.split(topic)
+        if split is None or (split[0], split[2]) != (edition, _SINK_DEAD_LETTERS):
+            return None
+        found = _SINK_DOMAIN.fullmatch(split[1])
+        return None if found is None else cls(*found.groups())
+
+    def topic(self, names: Names, edition: str) -> str:
+        """Where its dead letters are."""
+        return names.topic(edition, f"{self.component}-{self.kind}", _SINK_DEAD_LETTERS)

@@ -1,11 +1,11 @@
 """ACLs for Kafka's authorizer: for each role of a deployment the rights that it needs, and no others."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from headrace.topology.names import Names
+from headrace.topology.names import Names, SinkName
 from headrace.topology.topology import Topology
 
 ROLES: Mapping[str, str] = {
@@ -14,6 +14,7 @@ ROLES: Mapping[str, str] = {
     "client": "sends commands and reads the answers to them",
     "facts": "states facts and reads the answers to them",
     "operator": "sees all topics, replays and discards dead letters, switches versions of projectors",
+    "connect": "runs sinks, in Kafka Connect; besides this, a Connect worker needs its own group and topics",
 }
 """What each role does."""
 
@@ -30,9 +31,15 @@ class Rule:
 
 
 def rules(
-    topology: Topology, names: Names, edition: str, components: Iterable[str] | None = None
+    topology: Topology,
+    names: Names,
+    edition: str,
+    components: Iterable[str] | None = None,
+    sinks: Mapping[SinkName, Sequence[str]] | None = None,
 ) -> dict[str, list[Rule]]:
     """Rules by role for a deployment, or for some of its components.
+
+    `sinks` are those that Kafka Connect runs, each with further topics that its connector needs.
 
     Only workers and operators may write to inboxes, because the engine trusts the records there.
     """
@@ -84,10 +91,32 @@ def rules(
                 for name in chosen
                 if "inbox" not in topology.component(name).topics
             ),
+            *(
+                rule
+                for sink in sinks or ()
+                for rule in (
+                    Rule("topic", sink.topic(names, edition), ("Write",)),
+                    Rule("group", _group(sink, names, edition), ("Describe",)),
+                )
+            ),
             groups,
             *switches,
         ],
+        "connect": [rule for sink, topics in (sinks or {}).items() for rule in _of_sink(sink, topics, names, edition)],
     }
+
+
+def _of_sink(sink: SinkName, topics: Sequence[str], names: Names, edition: str) -> Iterator[Rule]:
+    yield Rule("topic", names.topic(edition, sink.component, "documents"), ("Read",))
+    yield Rule("topic", sink.topic(names, edition), ("Write",))
+    for topic in topics:
+        yield Rule("topic", topic, ("Read", "Write"))
+    # a reset deletes the group's offsets
+    yield Rule("group", _group(sink, names, edition), ("Read", "Delete"))
+
+
+def _group(sink: SinkName, names: Names, edition: str) -> str:
+    return f"connect-{names.prefix}{edition}.{sink}"
 
 
 def _unprefixed(names: Names, operations: tuple[str, ...]) -> list[Rule]:
