@@ -356,9 +356,7 @@ class CutSequence(_message.Message):
     def __init__(self, component: _Optional[str] = ..., root: _Optional[str] = ..., sequence: _Optional[int] = ...) -> None: ...
 
 class WorkerRecord(_message.Message):
-    __slots__ = ("editions", "written")
+    __slots__ = ("editions",)
     EDITIONS_FIELD_NUMBER: _ClassVar[int]
-    WRITTEN_FIELD_NUMBER: _ClassVar[int]
     editions: _containers.RepeatedScalarFieldContainer[str]
-    written: int
-    def __init__(self, editions: _Optional[_Iterable[str]] = ..., written: _Optional[int] = ...) -> None: ...
+    def __init__(self, editions: _Optional[_Iterable[str]] = ...) -> None: ...
