@@ -4,7 +4,7 @@ The steps are those of production; topics are lists, and a command is handled be
 one edition. Ids are numbered, so that each run of a test writes the same records.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
 from headrace.schemas.ids import ReplyTarget
 from headrace.schemas.record import Record
 from headrace.streams.in_memory.clock import Y2K
+from headrace.streams.in_memory.history import History
 from headrace.streams.in_memory.reads import Reads
 from headrace.streams.in_memory.requests import request
 from headrace.streams.in_memory.runtime import MemoryRuntime
@@ -192,6 +193,13 @@ class TopologyDriver:
         name a process manager.
         """
         return self._reads.events(root, from_sequence, domain, as_of=as_of, lift=lift)
+
+    def history(self, roots: Mapping[str, Iterable[str]], *, as_of: AsOf | None = None) -> History:
+        """The events of roots, by component, for what-ifs; with `as_of` up to a point, as for `events`.
+
+        Raises LookupError for a root without events, and for a sequence that is after a root's last event.
+        """
+        return self._reads.history(roots, as_of)
 
     def messages(self, root: str, domain: str | type[Any] | None = None) -> list[Any]:
         """The messages of the root's events, in order."""

@@ -1,9 +1,11 @@
 """States, events and documents of a topology in memory."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from headrace.schemas.documents import DocumentCodec
 from headrace.schemas.stored_event import to_events
+from headrace.streams.in_memory.history import History, check_history
 from headrace.streams.in_memory.runtime import MemoryRuntime
 from headrace.streams.steps.batch import Batch
 from headrace.streams.steps.handlers import States
@@ -44,6 +46,17 @@ class Reads:
         store = self._runtime.store(spec.name, root)
         stored = store.history(key, from_sequence, self._last(store, key, as_of))
         return [one for event in to_events(stored, from_sequence) for one in Event.read(event, spec, root, lift=lift)]
+
+    def history(self, roots: Mapping[str, Iterable[str]], as_of: AsOf | None) -> History:
+        """The events of roots, by component, up to a point; LookupError if there are none, or not so many."""
+        found: dict[str, dict[str, list[bytes]]] = {}
+        for name, wanted in roots.items():
+            for root in wanted:
+                store, key = self._runtime.store(self._spec(name).name, root), root.encode()
+                events = [*store.history(key, 0, self._last(store, key, as_of))]
+                check_history(name, root, len(events) - 1, as_of)
+                found.setdefault(name, {})[root] = events
+        return History(found)
 
     def documents(self, projector: type[Projector[D]]) -> dict[str, D]:
         """All documents of a projector's version, by id."""

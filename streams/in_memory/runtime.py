@@ -4,7 +4,7 @@ Steps are made when a record comes for them, so that it costs nothing that a top
 """
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 
 from headrace.schemas.headers import Headers
@@ -39,9 +39,11 @@ class MemoryRuntime:
         edition: str,
         partitions: int = 1,
         check_purity: bool = False,
+        components: Collection[str] | None = None,
         view: View = lambda name, own: own,
     ) -> None:
-        """With `check_purity`, handlers that change the state which they are given fail."""
+        """With `check_purity`, handlers that change the state which they are given fail. Records are handled by these
+        `components`, or by all."""
         self.clock = Clock(start, self.run)
         self.log = Log()
         self.escalations: list[dict[str, str]] = []
@@ -50,7 +52,7 @@ class MemoryRuntime:
         """The outcomes of inputs, by component, as in a worker's metrics."""
         self.stores: dict[PartitionId, MemoryStore] = {}
         self.names, self.edition, self.partitions = names, edition, partitions
-        self._check_purity, self._view = check_purity, view
+        self._check_purity, self._components, self._view = check_purity, components, view
         self._due: deque[Record] = deque()  # records on input topics that are not handled yet
         self._running = False
         self.deploy(topology)
@@ -62,12 +64,29 @@ class MemoryRuntime:
         """The components that read a topic."""
         self._handlers: dict[PartitionId, MemoryPartition] = {}
         self._timed: list[tuple[str, MemoryPartition]] = []
-        for name in topology.components:
+        for name in topology.components if self._components is None else self._components:
             for topic in topology.inputs(name, self.names, self.edition):
                 self.readers[topic].append(name)
         for name, number in self.stores:
             if name in topology.components and topology.component(name).has_timers:
                 self.partition(name, number)
+
+    def reset(self, start: datetime) -> None:
+        """Forget all that has happened, and set the time."""
+        self.log = Log()
+        self.escalations.clear()
+        self.counts.clear()
+        self.stores.clear()
+        self._handlers.clear()
+        self._timed.clear()
+        self.clock.set(start)
+
+    def take_over(self, other: "MemoryRuntime") -> None:
+        """Begin with copies of the stores of another one, and with its time."""
+        self.reset(other.clock.now)
+        for place, store in other.stores.items():
+            self.stores[place] = store.copy()
+        self.deploy(self.topology)
 
     def topic(self, component: str, kind: str) -> str:
         """Name of a topic of this edition."""

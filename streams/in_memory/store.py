@@ -20,6 +20,21 @@ class MemoryStore:
         self._keys: list[bytes] = []
         self._events: dict[bytes, list[tuple[int, bytes]]] = {}
 
+    def copy(self) -> "MemoryStore":
+        """A store with the same content, and a life of its own."""
+        other = MemoryStore()
+        other.recorded = self.recorded
+        for name in ("snapshots", "results", "documents", "other"):
+            getattr(other, name).update(getattr(self, name))
+        other._keys = [*self._keys]
+        other._events = {root: [*events] for root, events in self._events.items()}
+        return other
+
+    @property
+    def roots(self) -> list[str]:
+        """The roots that it has events of."""
+        return [root.decode() for root in self._events]
+
     def head(self, root: bytes) -> Head:
         events = self._events.get(root, [])
         if (stored := self.snapshots.get(root)) is None:  # a test may put one without the other

@@ -7,6 +7,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from headrace import History
 from headrace.schemas.record import Record
 from headrace.streams.admin import dead_letters
 from headrace.streams.admin import trace as tracks
@@ -108,6 +109,10 @@ class World(ABC):
     @abstractmethod
     def records(self, component: str, kind: str) -> Sequence[Record]:
         """All records of a topic; those of one root in the order in which they were written."""
+
+    @abstractmethod
+    def history_up_to(self, domain: str, root: str, as_of: int | None) -> History:
+        """A root's events up to a sequence, for what-ifs."""
 
     @abstractmethod
     def figures(self) -> Mapping[tuple[str, str], int]:

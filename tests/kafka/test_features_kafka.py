@@ -33,6 +33,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_bdd import scenarios
 
+from headrace import History
 from headrace.embedded.broker import free_ports
 from headrace.schemas.headers import TYPE
 from headrace.schemas.headrace_v1_pb2 import Snapshot
@@ -49,7 +50,7 @@ from tests.support import deadlines
 from tests.support.deployment import until
 from tests.support.independent_reader import end_offsets
 
-pytest_plugins = ["tests.features.shop_steps", "tests.features.projection_steps"]
+pytest_plugins = ["tests.features.shop_steps", "tests.features.projection_steps", "tests.features.what_if_steps"]
 pytestmark = pytest.mark.kafka
 scenarios("../features")
 
@@ -272,6 +273,10 @@ class KafkaWorld(World):
     def trace(self, correlation_id: str) -> list[dict[str, Any]]:
         self._rest()
         return super().trace(correlation_id)
+
+    def history_up_to(self, domain: str, root: str, as_of: int | None) -> History:
+        self._rest()
+        return self._do(self._client.history({domain: [root]}, as_of=as_of))
 
     def figures(self) -> Mapping[tuple[str, str], int]:
         self._rest()

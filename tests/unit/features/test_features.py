@@ -11,6 +11,7 @@ import pytest
 from google.protobuf.message import Message
 from pytest_bdd import scenarios
 
+from headrace import History
 from headrace.schemas.headers import TIME, TRACEPARENT, TYPE
 from headrace.schemas.headrace_v1_pb2 import Reply
 from headrace.schemas.record import Record
@@ -28,7 +29,7 @@ from tests.features import past, shop
 from tests.features.faults import faults
 from tests.features.world import Answer, World, answer_of
 
-pytest_plugins = ["tests.features.shop_steps", "tests.features.projection_steps"]
+pytest_plugins = ["tests.features.shop_steps", "tests.features.projection_steps", "tests.features.what_if_steps"]
 scenarios("../../features")
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -130,6 +131,9 @@ class MemoryWorld(World):
 
     def records(self, component: str, kind: str) -> Sequence[Record]:
         return self.driver.records(self.topic(component, kind))
+
+    def history_up_to(self, domain: str, root: str, as_of: int | None) -> History:
+        return self.driver.history({domain: [root]}, as_of=as_of)
 
     def figures(self) -> Mapping[tuple[str, str], int]:
         counts = self.driver.counts.items()
