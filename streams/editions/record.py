@@ -31,7 +31,7 @@ class Edition:
     projections: tuple[str, ...] = ()
     """Projectors that run in it."""
     state: str = LIVE
-    """`creating` until its topics are there; `live`; `deleting` once nobody may use it; `deleted` when they are gone."""
+    """`creating` until its topics are there; `live`; `deleting` once nobody may use it; `deleted` without topics."""
 
     @property
     def live(self) -> bool:
