@@ -30,18 +30,20 @@ class Event(_message.Message):
     def __init__(self, type: _Optional[str] = ..., sequence: _Optional[int] = ..., data: _Optional[bytes] = ..., content_type: _Optional[str] = ..., time: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., fact_id: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
 
 class Snapshot(_message.Message):
-    __slots__ = ("sequence", "state", "fingerprint", "recorded", "first")
+    __slots__ = ("sequence", "state", "fingerprint", "recorded", "first", "every")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     RECORDED_FIELD_NUMBER: _ClassVar[int]
     FIRST_FIELD_NUMBER: _ClassVar[int]
+    EVERY_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     state: bytes
     fingerprint: str
     recorded: int
     first: int
-    def __init__(self, sequence: _Optional[int] = ..., state: _Optional[bytes] = ..., fingerprint: _Optional[str] = ..., recorded: _Optional[int] = ..., first: _Optional[int] = ...) -> None: ...
+    every: int
+    def __init__(self, sequence: _Optional[int] = ..., state: _Optional[bytes] = ..., fingerprint: _Optional[str] = ..., recorded: _Optional[int] = ..., first: _Optional[int] = ..., every: _Optional[int] = ...) -> None: ...
 
 class CommandResults(_message.Message):
     __slots__ = ("keys", "values")

@@ -9,6 +9,7 @@ import pytest
 from headrace.streams.admin import topics
 from headrace.streams.client import Client
 from headrace.streams.clock import now_ms
+from headrace.streams.editions import topics as edition_topics
 from headrace.streams.editions.record import Edition
 from headrace.streams.editions.registry import new_id
 from headrace.topology.cut import Cut
@@ -22,8 +23,7 @@ pytestmark = pytest.mark.kafka
 
 def branched(bank: Deployment, name: str, cut: Cut | None = None, parent: str = "main") -> Edition:
     """A new edition with its topics; cut now, if nothing else is said."""
-    names, partitions = bank.settings.names, bank.settings.partitions
-    topics.create(bank.settings, topology.topics(names, partitions, name, ["account"]))
+    edition_topics.make_first(bank.settings, topology, name)
     return Edition(name, new_id(), parent, Cut(now_ms()) if cut is None else cut, now_ms())
 
 
@@ -184,7 +184,6 @@ def test_an_edition_whose_topic_was_deleted_stops_alone_and_says_so(
 def remove(bank: Deployment, name: str) -> None:
     """Delete an edition's topics."""
     admin = topics.admin(bank.settings)
-    names = [spec.name for spec in topology.topics(bank.settings.names, 1, name, ["account"])]
-    for future in admin.delete_topics(names, request_timeout=20).values():
-        future.result()
+    names = edition_topics.owned(bank.settings, name)
+    edition_topics.delete(bank.settings, names)
     until(lambda: not set(names) & set(admin.list_topics(timeout=10).topics), "the topics are gone")
