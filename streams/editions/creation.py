@@ -1,6 +1,7 @@
 """Making an edition.
 
-Where it begins is found out and checked; it is recorded; its topics are made; that is recorded, and workers begin.
+Where it begins is found out and checked; it is recorded; its first topics are made; that is recorded, and workers
+begin.
 """
 
 import time
@@ -87,7 +88,7 @@ def create(
     began = time.perf_counter()
     registry.add(edition)
     took = (time.perf_counter() - began) * 1000
-    made = topics.make(settings, topology, edition)
+    made = topics.make_first(settings, topology, name)
     return Created(registry.open(edition), made, took)
 
 

@@ -1,22 +1,23 @@
-"""Topics of an edition."""
+"""Topics of an edition: those that are made with it, and those that workers make when they need them."""
 
 from collections.abc import Collection
 
 from headrace.streams.admin.topics import admin, create
-from headrace.streams.editions.record import Edition
 from headrace.streams.settings import Settings
 from headrace.topology.names import MAIN
 from headrace.topology.topology import TopicSpec, Topology
 
+_ALWAYS = ("commands", "events", "snapshots")
 
-def specs(settings: Settings, topology: Topology, edition: Edition) -> list[TopicSpec]:
-    """The topics that an edition needs, each with as many partitions as that of main, so that both lie together.
 
-    Those of projectors only if they run in it. Raises KafkaException.
+def specs(settings: Settings, topology: Topology, edition: str) -> list[TopicSpec]:
+    """All topics that an edition may need, each with as many partitions as that of main, so that both lie together.
+
+    Raises KafkaException.
     """
     there = admin(settings).list_topics(timeout=10).topics
     names, found = settings.names, []
-    for spec in topology.topics(names, settings.partitions, edition.name, components(topology, edition.projections)):
+    for spec in topology.topics(names, settings.partitions, edition):
         split = names.split(spec.name)
         assert split is not None
         main = there.get(names.topic(MAIN, split[1], split[2]))
@@ -25,21 +26,20 @@ def specs(settings: Settings, topology: Topology, edition: Edition) -> list[Topi
     return found
 
 
-def components(topology: Topology, projections: Collection[str]) -> list[str]:
-    """The components that run in an edition: all but projectors, and of these the ones that were asked for."""
-    left_out = {
-        part.name
-        for name, versions in topology.projectors.items()
-        if name not in projections
-        for spec in versions.values()
-        for part in (spec, *spec.parts)
-    }
-    return [name for name in topology.components if name not in left_out]
+def make_first(settings: Settings, topology: Topology, edition: str) -> list[str]:
+    """Make those that clients write to, and those that an aggregate uses as soon as it gets a command; name them."""
+    first = {settings.names.topic(edition, name, kind) for name in topology.aggregates for kind in _ALWAYS}
+    stated = {settings.names.topic(edition, name, "facts") for name, spec in topology.aggregates.items() if spec.facts}
+    return make(settings, topology, edition, first | stated)
 
 
-def make(settings: Settings, topology: Topology, edition: Edition) -> list[str]:
-    """Make the topics of an edition that are missing, in one request, and name them. Raises KafkaException."""
-    return create(settings, specs(settings, topology, edition))
+def make(settings: Settings, topology: Topology, edition: str, wanted: Collection[str]) -> list[str]:
+    """Make those of an edition's topics that are wanted and missing, in one request; the names of those made.
+
+    A worker says first that it holds the edition (`Holder`), so that none is made after the edition was deleted.
+    Raises KafkaException.
+    """
+    return create(settings, [spec for spec in specs(settings, topology, edition) if spec.name in wanted])
 
 
 def owned(settings: Settings, edition: str) -> list[str]:
