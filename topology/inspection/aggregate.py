@@ -66,7 +66,13 @@ class AggregateSpec(ComponentSpec):
             reads=reads,
             writes=("events", "snapshots", "dead-letters"),
             answers=True,
+            upcasts=upcast_routes(self),
         )
+
+
+def upcast_routes(spec: ComponentSpec) -> list[Route]:
+    """What upcasters make of the older events of a component, as a description shows it."""
+    return [Route(str(taken), tuple(map(str, made))) for taken, made in spec.upcasters.steps]
 
 
 def handler_route(name: str, handler: AnyHandler, note: str = "") -> Route:

@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 
 from headrace.topology.context import ProcessContext
 from headrace.topology.describe import Description, Reads, Route
-from headrace.topology.inspection.aggregate import handler_route
+from headrace.topology.inspection.aggregate import handler_route, upcast_routes
 from headrace.topology.inspection.saga import reaction_route, sent_types
 from headrace.topology.inspection.signatures import (
     add_applier,
@@ -104,6 +104,7 @@ class ProcessManagerSpec(ComponentSpec):
             reads=reads,
             writes=("events", "snapshots", "dead-letters"),
             sends=sent_types(self.reactions),
+            upcasts=upcast_routes(self),
         )
 
 
