@@ -8,7 +8,7 @@ import typer
 
 from headrace.cli.connect import failures
 from headrace.cli.declared_sinks import declared
-from headrace.cli.deployment import Deployment, Domains, deployed
+from headrace.cli.deployment import Deployment, Domains, InEdition, deployed
 from headrace.cli.errors import USAGE, Failure
 
 if TYPE_CHECKING:
@@ -37,11 +37,12 @@ def acls(
     ] = None,
     form: Annotated[Form, typer.Option("--format", help="How the rules are written.")] = Form.KAFKA_ACLS,
     cluster: Annotated[str, typer.Option(help="Name of the Kafka resource, for strimzi.")] = "kafka",
+    edition: InEdition = None,
 ) -> None:
     """Print what each role may do with which topics, groups and transactional ids; needs no Kafka."""
     from headrace.streams.admin import acls
 
-    settings = deployment.settings(own_kafka=False)
+    settings = deployment.settings(own_kafka=False, edition=edition)
     principals = {name: f"User:{name}" for name in acls.ROLES}
     for pair in principal or ():
         name, _, who = pair.partition("=")

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from headrace.schemas.message import has as has
     from headrace.streams.client import Client as Client
     from headrace.streams.client import OutcomeUnknown as OutcomeUnknown
+    from headrace.streams.in_memory.history import History as History
+    from headrace.streams.in_memory.what_if import WhatIf as WhatIf
     from headrace.topology import DELETED as DELETED
     from headrace.topology import Aggregate as Aggregate
     from headrace.topology import Cancel as Cancel
@@ -73,6 +75,7 @@ __all__ = [
     "Event",
     "EventContext",
     "Flag",
+    "History",
     "Iceberg",
     "Jdbc",
     "Merge",
@@ -101,6 +104,7 @@ __all__ = [
     "Transient",
     "UpcastFailed",
     "Upcaster",
+    "WhatIf",
     "applies",
     "compensates",
     "field",
@@ -119,6 +123,8 @@ _HOMES = {
     "Snowflake": "headrace.connectors.snowflake.declaration",
     "Client": "headrace.streams.client",
     "OutcomeUnknown": "headrace.streams.client",
+    "History": "headrace.streams.in_memory.history",
+    "WhatIf": "headrace.streams.in_memory.what_if",
     **dict.fromkeys(("Enum", "Message", "field", "has"), "headrace.schemas.message"),
 }
 """The module of a name, if it is not `headrace.topology`."""

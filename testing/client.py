@@ -7,12 +7,13 @@ async with DriverClient(TopologyDriver(topology)) as client:  # or: async with C
     await lend(client)
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
 from google.protobuf.message import Message
 
+from headrace.streams.in_memory.history import History
 from headrace.testing.driver import TopologyDriver
 from headrace.topology.as_of import AsOf
 from headrace.topology.reply import Event, OnError, Reply, SendSync, Sync
@@ -104,6 +105,12 @@ class DriverClient:
     async def state(self, root: str, domain: Domain = None, *, as_of: AsOf | None = None, timeout: float = 60.0) -> Any:
         """The root's state, now or at a point in the past; None if it has no events."""
         return self._driver.state(root, domain, as_of=as_of)
+
+    async def history(
+        self, roots: Mapping[str, Iterable[str]], *, as_of: AsOf | None = None, timeout: float = 60.0
+    ) -> History:
+        """The events of roots, by component, for what-ifs."""
+        return self._driver.history(roots, as_of=as_of)
 
     async def events(
         self,

@@ -1,6 +1,7 @@
 """Names of topics, and of what they are made from."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
@@ -16,6 +17,10 @@ KINDS = (
     "sink-dead-letters",
     "sink-control",
 )
+RESERVED = ("headrace", MAIN)
+"""Names that no edition may have: with the first one begin the topics of the deployment itself."""
+_LONGEST = 249
+"""Characters that the name of a topic may have."""
 _SINK_DEAD_LETTERS = "sink-dead-letters"
 _SINK_DOMAIN = re.compile(r"(.+-v[1-9][0-9]*)-([a-z][a-z0-9-]*)")
 _SINK = re.compile(r"([a-z][a-z0-9-]*-v[1-9][0-9]*)\.([a-z][a-z0-9-]*)")
@@ -54,6 +59,22 @@ class Names:
         if len(parts) != 3 or parts[2] not in KINDS or not (is_name(parts[0]) and is_name(parts[1])):
             return None
         return parts[0], parts[1], parts[2]
+
+    def edition_problem(self, edition: str, components: Iterable[str]) -> str:
+        """Why no edition can have this name, beside these components; empty if one can."""
+        if not is_name(edition):
+            return f"{edition!r} cannot name an edition: a lower-case letter, then such letters, digits and hyphens"
+        if edition in RESERVED:
+            return f"{edition!r} is reserved; take another name"
+        names = list(components)
+        if edition in names:
+            return f"{edition!r} is a component already, and its topics would read as if they were the edition's"
+        if edition in self.prefix.split("."):
+            return f"{edition!r} is a part of the prefix {self.prefix}; take another name"
+        longest = max((len(self.topic(edition, name, kind)) for name in names for kind in KINDS), default=0)
+        if longest > _LONGEST:
+            return f"{edition!r} is too long by {longest - _LONGEST} character(s): topics have {_LONGEST} at most"
+        return ""
 
     @property
     def replies(self) -> str:

@@ -66,7 +66,9 @@ def projections_topic(names: Names) -> TopicSpec:
 
 def editions_topics(names: Names) -> list[TopicSpec]:
     """The deployment's topics of editions, and of the workers that hold some."""
-    return [TopicSpec(name, 1, _COMPACT) for name in (names.editions, names.workers)]
+    # what a worker holds is old when its record is, whatever the worker's clock says
+    held = {**_COMPACT, "message.timestamp.type": "LogAppendTime"}
+    return [TopicSpec(names.editions, 1, _COMPACT), TopicSpec(names.workers, 1, held)]
 
 
 class Topology:

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from headrace.topology.names import Names, SinkName
+from headrace.topology.names import MAIN, Names, SinkName
 from headrace.topology.topology import Topology
 
 ROLES: Mapping[str, str] = {
-    "ops": "makes topics, changes their settings, and deletes those of a projector's version that is dropped",
+    "ops": "makes topics, changes their settings, makes and deletes editions, drops versions of projectors",
     "worker": "runs components",
     "client": "sends commands and reads the answers to them",
     "facts": "states facts and reads the answers to them",
@@ -63,9 +63,16 @@ def rules(
             Rule("transactional-id", f"{names.prefix}headrace.projections", ("Write",)),
         ]
     return {
-        "ops": [Rule("topic", names.prefix or f"{edition}.", ops, prefixed=True), *_unprefixed(names, ops), *drops],
+        "ops": [
+            Rule("topic", names.prefix or f"{edition}.", ops, prefixed=True),
+            *_unprefixed(names, ops),
+            *drops,
+            *_of_registry(topology, names, edition, chosen),
+        ],
         "worker": [
             *_of_workers(topology, names, edition, chosen),
+            Rule("topic", names.editions, ("Read",)),
+            Rule("topic", names.workers, ("Write",)),
             Rule("topic", names.replies, ("Write", "DescribeConfigs")),
             groups,
             Rule("transactional-id", f"{names.prefix}headrace.", ("Write",), prefixed=True),
@@ -120,14 +127,30 @@ def _group(sink: SinkName, names: Names, edition: str) -> str:
 
 
 def _unprefixed(names: Names, operations: tuple[str, ...]) -> list[Rule]:
-    """Without a prefix, the names of topics begin with the edition, except that of the replies topic."""
-    return [] if names.prefix else [Rule("topic", name, operations) for name in (names.replies, names.projections)]
+    """Without a prefix, the names of topics begin with the edition, except those of the deployment's own."""
+    own = (names.replies, names.projections, names.editions, names.workers)
+    return [] if names.prefix else [Rule("topic", name, operations) for name in own]
+
+
+def _of_registry(topology: Topology, names: Names, edition: str, chosen: list[str]) -> Iterator[Rule]:
+    """What it takes to make and to delete editions."""
+    if edition != MAIN:
+        yield Rule("topic", f"{names.prefix}{edition}.", ("Delete",), prefixed=True)
+    yield Rule("topic", names.editions, ("Read", "Write"))
+    yield Rule("topic", names.workers, ("Read",))
+    yield Rule("transactional-id", f"{names.prefix}headrace.editions", ("Write",))
+    yield Rule("group", f"{names.prefix}headrace.reader", ("Read",))
+    for name in chosen:  # where an edition begins is looked up there
+        if "events" in topology.component(name).topics:
+            yield Rule("topic", names.topic(edition, name, "events"), ("Read",))
 
 
 def _of_workers(topology: Topology, names: Names, edition: str, chosen: list[str]) -> Iterator[Rule]:
     for name in chosen:
         own = names.topic(edition, name, "events").removesuffix("events")
-        yield Rule("topic", own, ("Read", "Write", "DescribeConfigs"), prefixed=True)
+        # workers make those topics of an edition that are not always used
+        made = () if edition == MAIN else ("Create",)
+        yield Rule("topic", own, (*made, "Read", "Write", "DescribeConfigs"), prefixed=True)
     read = [pair for name in chosen for pair in topology.component(name).inputs if pair[0] not in chosen]
     for name, kind in dict.fromkeys(read):
         yield Rule("topic", names.topic(edition, name, kind), ("Read", "DescribeConfigs"))

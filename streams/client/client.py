@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
@@ -13,11 +13,14 @@ from opentelemetry import propagate, trace
 
 from headrace.schemas import codecs
 from headrace.schemas.headers import CORRELATION, EXPECTED, FACT, ON_ERROR, REPLY_TO, SYNC_MODE, TRACEPARENT
+from headrace.schemas.headrace_v1_pb2 import Event as WireEvent
 from headrace.schemas.headrace_v1_pb2 import Query, QueryResult
 from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
 from headrace.schemas.record import CloudEvent
 from headrace.streams.client.connection import Connection, Request
+from headrace.streams.client.editions import Editions
 from headrace.streams.client.serving_cache import ServingCache
+from headrace.streams.in_memory.history import History, check_history
 from headrace.streams.settings import Settings
 from headrace.streams.waits.cascade import CascadeWait
 from headrace.streams.waits.projections import ProjectionWait, concerned, serving_versions
@@ -59,6 +62,18 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._connection.close()
+
+    # ---- editions
+
+    @property
+    def editions(self) -> Editions:
+        """The deployment's editions: to make, list and delete them."""
+        return Editions(self._settings, self._topology)
+
+    def edition(self, name: str) -> "Client":
+        """A client of an edition, to be opened and closed like this one."""
+        settings = self._settings.model_copy(update={"edition": Settings.checked_edition(name)})
+        return Client(self._topology, settings)
 
     # ---- commands and facts
 
@@ -208,6 +223,34 @@ class Client:
         `state` raises.
         """
         spec = self._read_from(domain)
+        async for page in self._pages(root, spec, from_sequence, as_of, timeout):
+            for event in page.events:
+                for one in Event.read(event, spec, root, lift=lift):
+                    yield one
+
+    async def history(
+        self, roots: Mapping[str, Iterable[str]], *, as_of: AsOf | None = None, timeout: float = 60.0
+    ) -> History:
+        """The events of roots, by domain, for what-ifs; with `as_of` up to the event with this sequence, or to a time.
+
+        Raises LookupError for a root without events, and for a sequence that is after a root's last event; and what
+        `events` raises.
+        """
+        found: dict[str, dict[str, list[WireEvent]]] = {}
+        for domain, names in roots.items():
+            spec = self._read_from(domain)
+            if isinstance(names, str):
+                raise TypeError(f"history({{{domain!r}: {names!r}}}) names one root; put it into a list")
+            for root in names:
+                pages = self._pages(root, spec, 0, as_of, timeout)
+                events = found.setdefault(domain, {})[root] = [event async for page in pages for event in page.events]
+                check_history(domain, root, len(events) - 1, as_of)
+        return History.answered(found)
+
+    async def _pages(
+        self, root: str, spec: ComponentSpec, from_sequence: int, as_of: AsOf | None, timeout: float
+    ) -> AsyncIterator[QueryResult]:
+        """A root's events as the log has them, a thousand at a time."""
         sequence, moment = point_of(as_of)
         query = Query(limit=_PAGE, as_of_sequence=sequence, as_of_time=moment)
         while True:
@@ -215,9 +258,7 @@ class Client:
             result = await self._query(root, spec, query, asyncio.get_running_loop().time() + timeout)
             if as_of is not None:
                 query.as_of_sequence = result.sequence
-            for event in result.events:
-                for one in Event.read(event, spec, root, lift=lift):
-                    yield one
+            yield result
             from_sequence += len(result.events)
             if from_sequence > result.sequence:
                 return

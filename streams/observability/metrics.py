@@ -40,6 +40,9 @@ class Metrics:
             registry=self.registry,
         )
         self.lag = Gauge("headrace_lag_records", "Records not handled yet", domain, registry=self.registry)
+        self.editions_lag = Gauge(
+            "headrace_editions_lag_records", "Records of editions not handled yet", domain, registry=self.registry
+        )
         self.unread = Counter(
             "headrace_unread_records", "Records deleted before they were read", domain, registry=self.registry
         )
@@ -51,6 +54,9 @@ class Metrics:
         )
         self.to_restore = Gauge(
             "headrace_to_restore_records", "Changelog records left to read", domain, registry=self.registry
+        )
+        self.large_states = Counter(
+            "headrace_large_states", "Reports of states near the size limit", domain, registry=self.registry
         )
         self.ready = Gauge("headrace_ready", "1 when commands are handled", domain, registry=self.registry)
         self.partitions = Gauge("headrace_partitions", "Partitions held", domain, registry=self.registry)

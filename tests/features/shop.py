@@ -18,13 +18,16 @@ from headrace import (
     Saga,
     Schedule,
     Send,
+    Snapshots,
     StateOf,
     Topology,
+    Upcaster,
     applies,
     compensates,
     handles,
     reacts,
     records,
+    upcasts,
 )
 from tests.features import shop_pb2 as pb
 from tests.features.faults import faults as faults
@@ -97,6 +100,7 @@ class Orders(Aggregate[pb.Order]):
 
 class Stocks(Aggregate[pb.Stock]):
     domain = "stock"
+    snapshots = Snapshots(every=4, keep=(pb.ItemClosed,))
 
     @handles
     def restock(self, state: pb.Stock, command: pb.Restock) -> pb.Restocked:
@@ -335,7 +339,47 @@ class Fulfilments(ProcessManager[pb.Fulfilment]):
         return state.ended
 
 
-_shop = Orders, Stocks, Workshops, Parcels, Picking, Extras, Wrapping, Engraving, Insurance, Subscription, Fulfilments
+# ---- the past
+
+
+class OrdersPast(Upcaster):
+    domain = "order"
+
+    @upcasts
+    def gift(self, event: pb.GiftOrdered) -> pb.ExtraOrdered:
+        return pb.ExtraOrdered(extra="card", text=event.text)
+
+    @upcasts(version=1)
+    def coins(self, event: pb.OrderPaid) -> pb.OrderPaid:
+        return pb.OrderPaid(amount=event.amount * 100)
+
+
+class StocksPast(Upcaster):
+    domain = "stock"
+
+    @upcasts
+    def crates(self, event: pb.CratesDelivered) -> pb.BoxesUnloaded:
+        if event.crates < 0:
+            raise ValueError(f"nobody delivers {event.crates} crates")
+        return pb.BoxesUnloaded(boxes=event.crates * 4)
+
+    @upcasts
+    def boxes(self, event: pb.BoxesUnloaded) -> pb.Restocked:
+        return pb.Restocked(count=event.boxes * 6)
+
+    @upcasts
+    def counted(self, event: pb.ItemsCounted) -> None:
+        return None
+
+    @upcasts
+    def moved(self, event: pb.ItemsMoved) -> list[pb.BoxesUnloaded | pb.ItemClosed]:
+        return [pb.BoxesUnloaded(boxes=event.boxes), pb.ItemClosed(code=event.code, reason=f"it is in the {event.to}")]
+
+
+_shop = (
+    *(Orders, Stocks, Workshops, Parcels, OrdersPast, StocksPast, Fulfilments),
+    *(Picking, Extras, Wrapping, Engraving, Insurance, Subscription),
+)
 topology = Topology(*_shop, OrderPages, Demand, CascadeCompensation)
 widened = Topology(*_shop, WiderOrderPages, Demand, CascadeCompensation)
 """The same, but for the document of the order pages."""

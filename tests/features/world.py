@@ -7,12 +7,14 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from headrace import History
 from headrace.schemas.record import Record
 from headrace.streams.admin import dead_letters
 from headrace.streams.admin import trace as tracks
 from headrace.streams.admin.dead_letters import Filter, ListedDeadLetter
 from headrace.streams.settings import Settings
-from headrace.topology.reply import Failure, OnError, Reply, Sync
+from headrace.topology.as_of import AsOf
+from headrace.topology.reply import Event, Failure, OnError, Reply, Sync
 from headrace.topology.reply_errors import CascadeFailed, ProjectionFailed
 from tests.features import shop
 from tests.features.faults import faults
@@ -76,6 +78,14 @@ class World(ABC):
         """Write a record to its topic once more, as it is."""
 
     @abstractmethod
+    def has_written(self, domain: str, root: str, events: Sequence[tuple[str, bytes]]) -> None:
+        """Events of a root, by type name and bytes, that are on its log since before the deployment began."""
+
+    @abstractmethod
+    def history(self, domain: str, root: str) -> Sequence[Event]:
+        """A root's events, as a reader of today gets them."""
+
+    @abstractmethod
     def pass_time(self, seconds: float) -> None:
         """Let time pass, and what becomes due by then come."""
 
@@ -100,6 +110,18 @@ class World(ABC):
     @abstractmethod
     def records(self, component: str, kind: str) -> Sequence[Record]:
         """All records of a topic; those of one root in the order in which they were written."""
+
+    @abstractmethod
+    def history_up_to(self, domain: str, root: str, as_of: int | None) -> History:
+        """A root's events up to a sequence, for what-ifs."""
+
+    @abstractmethod
+    def state(self, domain: str, root: str, as_of: AsOf | None) -> Any:
+        """A root's state at a point, or now; None if it has no events."""
+
+    @abstractmethod
+    def events(self, domain: str, root: str, first: int, as_of: AsOf | None) -> Sequence[Event]:
+        """A root's events from a sequence on, up to a point."""
 
     @abstractmethod
     def figures(self) -> Mapping[tuple[str, str], int]:

@@ -1,6 +1,8 @@
 """Whether snapshots are what the log makes, as `headrace check --against-log` finds out."""
 
 from headrace import Topology
+from headrace.schemas.changelog import kept_key, kept_root
+from headrace.schemas.headrace_v1_pb2 import Snapshot
 from headrace.streams.steps.fold_check import Difference, FoldCheck, Unreadable
 from headrace.testing import TopologyDriver
 from tests.support.purse import Fill, Filled, Note, Spend, announced, before, forgetful, repaired, today
@@ -17,7 +19,7 @@ def written(release: Topology) -> TopologyDriver:
 
 def checked(driver: TopologyDriver, release: Topology, most: int = 100, chunk: int = 100) -> FoldCheck:
     """The log as it is read: all snapshots, then events in chunks."""
-    check, (store,) = FoldCheck(release.component("purse")), driver._stores["purse"]
+    check, (store,) = FoldCheck(release.component("purse")), driver._runtime.stores_of("purse")
     for root, value in store.snapshots.items():
         check.add_snapshot(root, value)
     for root in store.snapshots:
@@ -55,6 +57,20 @@ def test_with_another_version_they_would_not() -> None:
     assert check.outdated == 2
 
 
+def test_kept_snapshots_are_compared_too() -> None:
+    driver = written(today)
+    check, (store,) = FoldCheck(today.component("purse")), driver._runtime.stores_of("purse")
+    check.add_snapshot(b"anna", store.snapshots[b"anna"])
+    past = Snapshot.FromString(store.snapshots[b"anna"])
+    past.sequence = 0
+    key = kept_key(b"anna", 0)
+    check.add_kept(kept_root(key), past.SerializeToString())
+    check.add_events(b"anna", list(enumerate(store.history(b"anna", 0, 9))))
+    check.finish()
+    assert check.differences == [Difference("anna", 0, ("spent",), in_use=True)]
+    assert check.compared == 2
+
+
 def test_events_that_cannot_be_read_are_named() -> None:
     driver = written(before)
     driver.execute(Fill(coins=13), "bert", domain="purse")
@@ -70,7 +86,7 @@ def test_a_log_that_ends_too_early_or_has_a_gap_is_told() -> None:
     driver = written(today)
     short = checked(driver, today, most=0).unreadable
     assert short[0] == Unreadable("anna", "the snapshot is of event 1; the log ends with event 0")
-    gap, (store,) = FoldCheck(today.component("purse")), driver._stores["purse"]
+    gap, (store,) = FoldCheck(today.component("purse")), driver._runtime.stores_of("purse")
     (value,) = store.history(b"anna", 1, 1)
     gap.add_events(b"anna", [(1, value)])
     gap.add_events(b"bert", [(0, None)])
@@ -82,7 +98,7 @@ def test_a_log_that_ends_too_early_or_has_a_gap_is_told() -> None:
 
 def test_events_since_the_snapshot_must_be_readable_too() -> None:
     driver = written(today)
-    check, (store,) = FoldCheck(today.component("purse")), driver._stores["purse"]
+    check, (store,) = FoldCheck(today.component("purse")), driver._runtime.stores_of("purse")
     for root, value in store.snapshots.items():
         check.add_snapshot(root, value)
     driver.execute(Fill(coins=1), "anna", domain="purse")
