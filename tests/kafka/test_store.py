@@ -55,7 +55,9 @@ def contents(folder: Path) -> Contents:
     for path in sorted(folder.glob("*")):
         db: Any = Rdict(str(path), Options(raw_mode=True), access_type=AccessType.read_only())
         found[int(path.name)] = {
-            key: value for key, value in db.items() if key[:1] != b"\0" and not key.endswith(b"\0positions|")
+            key: value
+            for key, value in db.items()
+            if key[:1] != b"\0" and not key.endswith((b"\0positions|", b"main\0r"))
         }
         db.close()
     return found
