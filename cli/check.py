@@ -38,9 +38,13 @@ def check(
         return
     from headrace.cli import logs as log
     from headrace.streams.admin.log_check import check_log
+    from headrace.topology.names import MAIN
 
     log.be_quiet()
-    found = check_log(deployment.settings(), deployment.topology, components)
+    settings = deployment.settings()
+    if settings.edition != MAIN:
+        raise Failure(USAGE, f"edition {settings.edition} begins in the history of its parent; check {MAIN} instead")
+    found = check_log(settings, deployment.topology, components)
     failed = False
     for name, one in found.items():
         wrong = [difference for difference in one.differences if difference.in_use or not changes_meant]

@@ -77,7 +77,7 @@ def create(
         typer.echo(json.dumps({**row(made.edition), "topics": made.topics, "registry_ms": round(made.registry_ms, 1)}))
         return
     typer.echo(_text(made.edition))
-    typer.echo(f"{len(made.topics)} topic(s) made; the others come when they are needed")
+    typer.echo(f"{len(made.topics)} topic(s) made; workers make the others when they need them")
 
 
 @app.command("list")

@@ -21,11 +21,18 @@ FACTS = b"\0fact|"
 """Table of the events that record a fact, by root and external id."""
 CASCADES = b"\0cascade|"
 """Table of the reports on commands whose cascades may have to be undone, each a `headrace.v1.Handled`."""
+TAIL = b"\0tail|"
+"""Table of the events since a root's snapshot, where not each batch writes one: sequence (8 bytes, big endian) and
+stored event. An event's place is its sequence modulo the number of events between two snapshots, so that there are
+never more, and a later one takes the place of one that a snapshot covers."""
+KEPT = b"\0kept|"
+"""Table of snapshots that are kept for ever, each a `headrace.v1.Snapshot`, by root and sequence."""
 POSITIONS = b"\0positions|"
 """Key of a component's positions in its inputs: a `headrace.v1.Positions`."""
 LAST_DUE = 9_999_999_999_999
 """The largest number of milliseconds with 13 digits, in the year 2286: the latest time at which a time-out is due."""
 DIGEST_SIZE = 8
+_TAIL = struct.Struct(">q")
 _ACCEPTED = struct.Struct(f">c{DIGEST_SIZE}sqi")
 
 
@@ -62,6 +69,36 @@ def fact_key(root: bytes, external_id: bytes) -> bytes:
 def fact_root(key: bytes) -> bytes:
     """Root of a fact."""
     return key[len(FACTS) :].split(b"\0", 1)[0]
+
+
+def tail_key(root: bytes, place: int) -> bytes:
+    """Key of an event since a root's snapshot."""
+    return TAIL + root + b"\0%d" % place
+
+
+def pack_tail(sequence: int, stored: bytes) -> bytes:
+    """An event since a root's snapshot, as it is stored."""
+    return _TAIL.pack(sequence) + stored
+
+
+def unpack_tail(value: bytes) -> tuple[int, bytes]:
+    """Its sequence, and the stored event."""
+    return _TAIL.unpack_from(value)[0], value[_TAIL.size :]
+
+
+def kept_prefix(root: bytes) -> bytes:
+    """What the keys of a root's kept snapshots begin with."""
+    return KEPT + root + b"\0"
+
+
+def kept_key(root: bytes, sequence: int) -> bytes:
+    """Key of a snapshot that is kept for ever."""
+    return kept_prefix(root) + b"%020d" % sequence
+
+
+def kept_root(key: bytes) -> bytes:
+    """Root of a snapshot that is kept for ever."""
+    return key[len(KEPT) :].rpartition(b"\0")[0]
 
 
 def queue_key(root: bytes, number: int) -> bytes:

@@ -30,18 +30,20 @@ class Event(_message.Message):
     def __init__(self, type: _Optional[str] = ..., sequence: _Optional[int] = ..., data: _Optional[bytes] = ..., content_type: _Optional[str] = ..., time: _Optional[str] = ..., correlation_id: _Optional[str] = ..., causation_id: _Optional[str] = ..., fact_id: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
 
 class Snapshot(_message.Message):
-    __slots__ = ("sequence", "state", "fingerprint", "recorded", "first")
+    __slots__ = ("sequence", "state", "fingerprint", "recorded", "first", "every")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     RECORDED_FIELD_NUMBER: _ClassVar[int]
     FIRST_FIELD_NUMBER: _ClassVar[int]
+    EVERY_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     state: bytes
     fingerprint: str
     recorded: int
     first: int
-    def __init__(self, sequence: _Optional[int] = ..., state: _Optional[bytes] = ..., fingerprint: _Optional[str] = ..., recorded: _Optional[int] = ..., first: _Optional[int] = ...) -> None: ...
+    every: int
+    def __init__(self, sequence: _Optional[int] = ..., state: _Optional[bytes] = ..., fingerprint: _Optional[str] = ..., recorded: _Optional[int] = ..., first: _Optional[int] = ..., every: _Optional[int] = ...) -> None: ...
 
 class CommandResults(_message.Message):
     __slots__ = ("keys", "values")
@@ -316,7 +318,7 @@ class Settled(_message.Message):
     def __init__(self, dead_letter_id: _Optional[str] = ..., outcome: _Optional[str] = ...) -> None: ...
 
 class EditionRecord(_message.Message):
-    __slots__ = ("name", "deleted", "id", "parent", "follow", "moment", "sequences", "created", "expires", "note", "projections", "deleting")
+    __slots__ = ("name", "deleted", "id", "parent", "follow", "moment", "sequences", "created", "expires", "note", "projections", "deleting", "creating")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DELETED_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
@@ -329,6 +331,7 @@ class EditionRecord(_message.Message):
     NOTE_FIELD_NUMBER: _ClassVar[int]
     PROJECTIONS_FIELD_NUMBER: _ClassVar[int]
     DELETING_FIELD_NUMBER: _ClassVar[int]
+    CREATING_FIELD_NUMBER: _ClassVar[int]
     name: str
     deleted: bool
     id: str
@@ -341,7 +344,8 @@ class EditionRecord(_message.Message):
     note: str
     projections: _containers.RepeatedScalarFieldContainer[str]
     deleting: bool
-    def __init__(self, name: _Optional[str] = ..., deleted: _Optional[bool] = ..., id: _Optional[str] = ..., parent: _Optional[str] = ..., follow: _Optional[bool] = ..., moment: _Optional[int] = ..., sequences: _Optional[_Iterable[_Union[CutSequence, _Mapping]]] = ..., created: _Optional[int] = ..., expires: _Optional[int] = ..., note: _Optional[str] = ..., projections: _Optional[_Iterable[str]] = ..., deleting: _Optional[bool] = ...) -> None: ...
+    creating: bool
+    def __init__(self, name: _Optional[str] = ..., deleted: _Optional[bool] = ..., id: _Optional[str] = ..., parent: _Optional[str] = ..., follow: _Optional[bool] = ..., moment: _Optional[int] = ..., sequences: _Optional[_Iterable[_Union[CutSequence, _Mapping]]] = ..., created: _Optional[int] = ..., expires: _Optional[int] = ..., note: _Optional[str] = ..., projections: _Optional[_Iterable[str]] = ..., deleting: _Optional[bool] = ..., creating: _Optional[bool] = ...) -> None: ...
 
 class CutSequence(_message.Message):
     __slots__ = ("component", "root", "sequence")

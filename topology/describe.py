@@ -45,6 +45,8 @@ class Description:
     sends: frozenset[str] = frozenset()
     """Types of commands."""
     answers: bool = False
+    upcasts: Sequence[Route] = ()
+    """What upcasters make of its older events."""
 
     @property
     def title(self) -> str:
@@ -67,6 +69,8 @@ def text(components: Descriptions, names: Names, edition: str) -> Iterator[str]:
                 yield f"    {route.type} -> {', '.join(route.leads_to) or 'nothing'}{route.note}"
         for kind in component.writes:
             yield f"  writes  {names.topic(edition, name, kind)}"
+        for route in component.upcasts:
+            yield f"  upcasts {route.type} -> {', '.join(route.leads_to) or 'nothing'}"
         if component.answers:
             yield f"  answers {names.replies}"
 
@@ -119,6 +123,8 @@ def rows(components: Descriptions) -> dict[str, list[dict[str, Any]]]:
     """For JSON: `domains`, which take commands, and `workflows`, which react to events."""
     found: dict[str, list[dict[str, Any]]] = {"domains": [], "workflows": []}
     for name, component in components.items():
+        upcasts = [{"type": route.type, "events": list(route.leads_to)} for route in component.upcasts]
+        older: dict[str, Any] = {"upcasts": upcasts} if upcasts else {}
         if component.answers:
             commands = [
                 {"type": route.type, "events": list(route.leads_to), **dict(route.details)}
@@ -127,7 +133,13 @@ def rows(components: Descriptions) -> dict[str, list[dict[str, Any]]]:
                 for route in reads.routes
             ]
             found["domains"].append(
-                {"domain": name, "aggregate": component.class_name, "state": component.state, "commands": commands}
+                {
+                    "domain": name,
+                    "aggregate": component.class_name,
+                    "state": component.state,
+                    "commands": commands,
+                    **older,
+                }
             )
         else:
             events = [
@@ -136,6 +148,6 @@ def rows(components: Descriptions) -> dict[str, list[dict[str, Any]]]:
                 if reads.kind == "events"
                 for route in reads.routes
             ]
-            row = {"name": name, "kind": component.kind, "class": component.class_name, "events": events}
+            row = {"name": name, "kind": component.kind, "class": component.class_name, "events": events, **older}
             found["workflows"].append(row)
     return found

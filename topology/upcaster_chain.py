@@ -72,8 +72,12 @@ class UpcasterChain:
     @property
     def text(self) -> str:
         """What a fingerprint of states folded from the events depends on; empty without upcasters."""
-        steps = [(self.taken(link), [self.made(link, result) for result in link.results]) for link in self.links]
-        return "\n".join(sorted(f"{taken} -> {', '.join(map(str, made))}" for taken, made in steps))
+        return "\n".join(sorted(f"{taken} -> {', '.join(map(str, made))}" for taken, made in self.steps))
+
+    @property
+    def steps(self) -> list[tuple[EventSchema, list[EventSchema]]]:
+        """What each method takes and returns."""
+        return [(self.taken(link), [self.made(link, result) for result in link.results]) for link in self.links]
 
     # ---- lifting
 

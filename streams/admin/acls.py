@@ -148,7 +148,7 @@ def _of_registry(topology: Topology, names: Names, edition: str, chosen: list[st
 def _of_workers(topology: Topology, names: Names, edition: str, chosen: list[str]) -> Iterator[Rule]:
     for name in chosen:
         own = names.topic(edition, name, "events").removesuffix("events")
-        # topics that an edition does not always use are made when they are needed
+        # workers make those topics of an edition that are not always used
         made = () if edition == MAIN else ("Create",)
         yield Rule("topic", own, (*made, "Read", "Write", "DescribeConfigs"), prefixed=True)
     read = [pair for name in chosen for pair in topology.component(name).inputs if pair[0] not in chosen]

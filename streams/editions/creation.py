@@ -1,4 +1,8 @@
-"""Making an edition: where it begins is found out and checked, then it is recorded, then its first topics are made."""
+"""Making an edition.
+
+Where it begins is found out and checked; it is recorded; its first topics are made; that is recorded, and workers
+begin.
+"""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -10,7 +14,7 @@ from headrace.streams.clock import now_ms
 from headrace.streams.editions import topics
 from headrace.streams.editions.at import At, parse_at
 from headrace.streams.editions.history import EditionLogs
-from headrace.streams.editions.record import DELETED, Edition
+from headrace.streams.editions.record import CREATING, DELETED, Edition
 from headrace.streams.editions.registry import EditionRefused, Registry, new_id
 from headrace.streams.settings import Settings
 from headrace.topology.cut import Cut
@@ -27,7 +31,7 @@ class Created:
 
     edition: Edition
     topics: list[str]
-    """Those that were made at once."""
+    """Those that were made."""
     registry_ms: float
     """How long recording it took."""
 
@@ -79,11 +83,13 @@ def create(
         expires=None if expires is None else now + expires,
         note=note,
         projections=asked,
+        state=CREATING,
     )
     began = time.perf_counter()
     registry.add(edition)
     took = (time.perf_counter() - began) * 1000
-    return Created(edition, topics.make_first(settings, topology, name), took)
+    made = topics.make_first(settings, topology, name)
+    return Created(registry.open(edition), made, took)
 
 
 def _check_free(settings: Settings, name: str, editions: Mapping[str, Edition], edition_id: str) -> None:

@@ -9,7 +9,7 @@ from headrace.schemas.headrace_v1_pb2 import CutSequence, EditionRecord
 from headrace.topology.cut import Cut
 from headrace.topology.names import MAIN, is_name
 
-LIVE, DELETING, DELETED = "live", "deleting", "deleted"
+CREATING, LIVE, DELETING, DELETED = "creating", "live", "deleting", "deleted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Edition:
     projections: tuple[str, ...] = ()
     """Projectors that run in it."""
     state: str = LIVE
-    """`live`; `deleting` once nobody may use it, while its topics are there; `deleted` when they are gone."""
+    """`creating` until its topics are there; `live`; `deleting` once nobody may use it; `deleted` without topics."""
 
     @property
     def live(self) -> bool:
@@ -61,6 +61,7 @@ def to_bytes(edition: Edition) -> bytes:
         projections=edition.projections,
         deleting=edition.state == DELETING,
         deleted=edition.state == DELETED,
+        creating=edition.state == CREATING,
     ).SerializeToString()
 
 
@@ -81,8 +82,12 @@ def from_bytes(value: bytes) -> Edition:
         record.expires or None,
         record.note,
         tuple(record.projections),
-        DELETED if record.deleted else DELETING if record.deleting else LIVE,
+        _state(record),
     )
+
+
+def _state(record: EditionRecord) -> str:
+    return DELETED if record.deleted else DELETING if record.deleting else CREATING if record.creating else LIVE
 
 
 def parsed(values: Mapping[bytes, bytes]) -> dict[str, Edition]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from headrace.streams.admin.topics import admin, create, describe
 from headrace.streams.clock import backoff
 from headrace.streams.editions.follower import Follower
-from headrace.streams.editions.record import DELETED, DELETING, Edition, parsed, to_bytes
+from headrace.streams.editions.record import CREATING, DELETED, DELETING, LIVE, Edition, parsed, to_bytes
 from headrace.streams.settings import Settings
 from headrace.streams.state.compare_and_set import Latest, NotConfirmed, Rows, compare_and_set, latest
 from headrace.topology.names import MAIN
@@ -70,6 +70,19 @@ class Registry:
         self._write(decide, timeout)
         return edition
 
+    def open(self, edition: Edition, timeout: float = 60.0) -> Edition:
+        """Record that the topics of an edition are there, so that it is used. Raises EditionRefused if it is gone."""
+        opened = replace(edition, state=LIVE)
+
+        def decide(editions: Mapping[str, Edition]) -> Edition | None:
+            found = editions.get(edition.name)
+            if found is None or found.id != edition.id or found.state not in (CREATING, LIVE):
+                raise EditionRefused(f"{edition.name} was deleted while it was made")
+            return None if found.live else opened
+
+        self._write(decide, timeout)
+        return opened
+
     def begin_deletion(self, name: str, timeout: float = 60.0) -> Edition:
         """Record that nobody may use an edition any more; nothing new for one that is being deleted already.
 
@@ -85,7 +98,7 @@ class Registry:
             if children:
                 raise EditionRefused(f"{name} is continued by {', '.join(sorted(children))}; delete that first")
             found[:] = [replace(edition, state=DELETING)]
-            return found[0] if edition.live else None
+            return found[0] if edition.state != DELETING else None
 
         self._write(decide, timeout)
         return found[0]
@@ -145,6 +158,11 @@ def _unknown(name: str, known: Mapping[str, Edition]) -> str:
 def _taken(edition: Edition) -> str:
     if edition.live:
         return f"there is an edition {edition.name} already; take another name, or delete it first"
+    if edition.state == CREATING:
+        return (
+            f"somebody makes an edition {edition.name}, or was stopped while he did; "
+            f"if that is so, `headrace editions delete {edition.name}` clears up"
+        )
     return (
         f"the topics of an earlier edition {edition.name} are still being deleted; "
         f"`headrace editions delete {edition.name}` waits until they are gone, or goes on where it was stopped"

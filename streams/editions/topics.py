@@ -1,4 +1,4 @@
-"""Topics of an edition: those that are always used, which are made with it, and those that are made when needed."""
+"""Topics of an edition: those that are made with it, and those that workers make when they need them."""
 
 from collections.abc import Collection
 
@@ -8,7 +8,6 @@ from headrace.topology.names import MAIN
 from headrace.topology.topology import TopicSpec, Topology
 
 _ALWAYS = ("commands", "events", "snapshots")
-"""Kinds of topics that an aggregate uses as soon as it gets a command."""
 
 
 def specs(settings: Settings, topology: Topology, edition: str) -> list[TopicSpec]:
@@ -28,9 +27,10 @@ def specs(settings: Settings, topology: Topology, edition: str) -> list[TopicSpe
 
 
 def make_first(settings: Settings, topology: Topology, edition: str) -> list[str]:
-    """Make the topics of an edition that are always used; the names of those that were not there yet."""
+    """Make those that clients write to, and those that an aggregate uses as soon as it gets a command; name them."""
     first = {settings.names.topic(edition, name, kind) for name in topology.aggregates for kind in _ALWAYS}
-    return make(settings, topology, edition, first)
+    stated = {settings.names.topic(edition, name, "facts") for name, spec in topology.aggregates.items() if spec.facts}
+    return make(settings, topology, edition, first | stated)
 
 
 def make(settings: Settings, topology: Topology, edition: str, wanted: Collection[str]) -> list[str]:

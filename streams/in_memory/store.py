@@ -3,6 +3,7 @@
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable
 
+from headrace.schemas.changelog import kept_key, kept_prefix
 from headrace.schemas.headrace_v1_pb2 import Snapshot
 from headrace.schemas.stored_event import recorded_of
 from headrace.streams.steps.store import LATEST, NOTHING, Head, Staged
@@ -57,7 +58,12 @@ class MemoryStore:
         stored = self.snapshots.get(root)
         if stored is None or at == LATEST:
             return stored
-        return stored if Snapshot.FromString(stored).sequence <= at else None
+        return stored if Snapshot.FromString(stored).sequence <= at else self._kept(root, at)
+
+    def _kept(self, root: bytes, at: int) -> bytes | None:
+        """The newest of the snapshots that are kept for ever up to a sequence."""
+        place = bisect_right(self._keys, kept_key(root, at)) - 1
+        return self.other[self._keys[place]] if place >= 0 and self._keys[place].startswith(kept_prefix(root)) else None
 
     def result(self, key: bytes) -> bytes | None:
         return self.results.get(key)

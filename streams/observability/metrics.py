@@ -55,6 +55,9 @@ class Metrics:
         self.to_restore = Gauge(
             "headrace_to_restore_records", "Changelog records left to read", domain, registry=self.registry
         )
+        self.large_states = Counter(
+            "headrace_large_states", "Reports of states near the size limit", domain, registry=self.registry
+        )
         self.ready = Gauge("headrace_ready", "1 when commands are handled", domain, registry=self.registry)
         self.partitions = Gauge("headrace_partitions", "Partitions held", domain, registry=self.registry)
 

@@ -12,7 +12,7 @@ from headrace.streams.observability.metrics import Metrics
 from headrace.streams.observability.tracing import Tracing
 from headrace.streams.runtime.assignment import Assignment
 from headrace.streams.runtime.config import ComponentConfig
-from headrace.streams.runtime.editions import Editions, Found
+from headrace.streams.runtime.editions import Editions, Known, NoEditions
 from headrace.streams.runtime.inputs import Inputs
 from headrace.streams.runtime.membership import Membership
 from headrace.streams.runtime.positions import PositionsUnfit
@@ -36,9 +36,9 @@ class Component:
         metrics: Metrics,
         tracing: Tracing,
         alert: Alert,
-        found: Found = dict,
+        known: Known | None = None,
     ) -> None:
-        """`found` gives the editions that there are, by id."""
+        """`known` knows the editions that there are, if any are to be run."""
         self.name = config.name
         self._metrics = metrics
         self._stop = threading.Event()
@@ -60,7 +60,14 @@ class Component:
         )
         self._behind = False
         self._editions = Editions(
-            config, self._assignment, self._membership, found, lambda: self._behind, metrics, tracing, alert
+            config,
+            self._assignment,
+            self._membership,
+            known or NoEditions(),
+            lambda: self._behind,
+            metrics,
+            tracing,
+            alert,
         )
         timers = Timers(self._assignment, self._processor.process)
         self._fire_due = timers.fire_due if config.has_timers else lambda: None
@@ -174,6 +181,11 @@ class Component:
         """Stop waiting for anything; the worker is to end."""
         self._stop.set()
         self._editions.interrupt()
+
+    @property
+    def editions_held(self) -> set[str]:
+        """Ids of the editions that are run here."""
+        return self._editions.held
 
     @property
     def editions(self) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """The configuration of one component on this worker, which all its partitions share."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,15 +32,33 @@ class ComponentConfig:
     edition_id: str = ""
     """Begins the keys of an edition that was branched; empty for the one that the worker was started for."""
 
-    def branched(self, name: str, edition_id: str) -> "ComponentConfig":
-        """The same component in an edition that was branched, whose topics have as many partitions."""
+    absent: frozenset[str] = frozenset()
+    """Inputs that nobody has needed yet, so that they were not made."""
+
+    def branched(self, name: str, edition_id: str, there: Container[str]) -> "ComponentConfig":
+        """The same component in an edition that was branched, whose topics have as many partitions.
+
+        `there` are topics of the cluster; an edition's are made when they are first needed.
+        """
         names, edition = self.settings.names, self.settings.edition
         counts = dict(self.counts)
         for topic, count in self.counts.items():
             if (parts := names.split(topic)) is not None and parts[0] == edition:
                 counts[names.topic(name, *parts[1:])] = count
         settings = self.settings.model_copy(update={"edition": name})
-        return replace(self, settings=settings, editions=[name], counts=counts, edition_id=edition_id)
+        inputs = self.topology.inputs(self.name, names, name)
+        absent = frozenset(topic for topic in inputs if topic not in there)
+        return replace(self, settings=settings, editions=[name], counts=counts, edition_id=edition_id, absent=absent)
+
+    def needed(self, edition: str) -> set[str]:
+        """Topics without which an edition of this component cannot begin: those of its stores, and of commands."""
+        kinds = {*self.restored_kinds, "commands"} & set(self.topology.component(self.name).topics)
+        return {self.topic(edition, kind) for kind in kinds}
+
+    @property
+    def stored(self) -> list[str]:
+        """Topics that its stores are restored from."""
+        return [self.topic(edition, kind) for edition in self.editions for kind in self.restored_kinds]
 
     def topic(self, edition: str, kind: str) -> str:
         """A topic of this component."""
@@ -55,8 +73,7 @@ class ComponentConfig:
     @property
     def identified(self) -> list[str]:
         """Topics whose ids are compared with those in positions and stores."""
-        restored = [self.topic(edition, kind) for edition in self.editions for kind in self.restored_kinds]
-        return list(dict.fromkeys([*self.inputs, *restored]))
+        return list(dict.fromkeys([*self.inputs, *self.stored]))
 
     @property
     def restored_kinds(self) -> tuple[str, ...]:
@@ -66,6 +83,8 @@ class ComponentConfig:
     @property
     def written(self) -> list[str]:
         """Topics that the component may write to: its own, the replies, and all inboxes."""
+        if self.edition_id:
+            return []  # what is missing is made when it is needed
         own = {
             self.topic(edition, kind) for edition in self.editions for kind in self.topology.component(self.name).topics
         }
@@ -102,7 +121,8 @@ class ComponentConfig:
 
     def inputs_of(self, edition: str) -> list[str]:
         """Those of one edition."""
-        return self.topology.inputs(self.name, self.settings.names, edition)
+        found = self.topology.inputs(self.name, self.settings.names, edition)
+        return [topic for topic in found if topic not in self.absent]
 
     def step_context(self, edition: str, partition: int, pause: Callable[[float], object]) -> StepContext:
         """The names, partition and limits for the step of one edition and partition."""

@@ -6,15 +6,18 @@ comes or goes causes a rebalance; its transactions hold nothing of main's, so th
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
 from functools import partial
+from typing import Protocol
 
 import structlog
 from confluent_kafka import Consumer, KafkaException, Message
 
 from headrace.schemas.record import Record
 from headrace.streams.clock import backoff
+from headrace.streams.editions import topics as edition_topics
 from headrace.streams.editions.record import Edition
 from headrace.streams.observability.metrics import Metrics
 from headrace.streams.observability.tracing import Tracing
@@ -28,7 +31,7 @@ from headrace.streams.runtime.positions import PositionsUnfit
 from headrace.streams.runtime.processor import Alert, Processor, TopicsMissing
 from headrace.streams.runtime.suspects import Suspects, in_file
 from headrace.streams.runtime.timers import Timers
-from headrace.streams.runtime.transaction import Transaction
+from headrace.streams.runtime.transaction import CommitOutcomeUnknown, Transaction
 from headrace.streams.state.edition_part import editions_in, remove_edition
 from headrace.streams.state.messages import to_record
 from headrace.streams.state.rocksdb import PartitionStore
@@ -38,8 +41,26 @@ log = structlog.get_logger()
 _IDLE = 0.05  # seconds that a partition that is given back may have to wait, while nothing is handled
 _ENDS_INTERVAL = 1.0
 _LOOK_INTERVAL = 3.0
-Found = Callable[[], Mapping[str, Edition]]
-"""The editions that there are, by id."""
+
+
+class Known(Protocol):
+    """What the worker knows of editions; all components share it."""
+
+    def live(self) -> Mapping[str, Edition]:
+        """The editions that may be used, by id."""
+
+    def topics(self) -> Set[str]:
+        """Topics of the cluster, as of a second ago; empty until they were read."""
+
+
+class NoEditions:
+    """For components that run none."""
+
+    def live(self) -> Mapping[str, Edition]:
+        return {}
+
+    def topics(self) -> Set[str]:
+        return frozenset()
 
 
 class Editions:
@@ -50,7 +71,7 @@ class Editions:
         config: ComponentConfig,
         main: Assignment,
         membership: Membership,
-        found: Found,
+        known: Known,
         behind: Callable[[], bool],
         metrics: Metrics,
         tracing: Tracing,
@@ -58,7 +79,7 @@ class Editions:
     ) -> None:
         """`behind` says whether main has more to do than it can do at once; then editions wait."""
         self._config, self._main, self._membership = config, main, membership
-        self._found, self._behind = found, behind
+        self._known, self._behind = known, behind
         self._metrics, self._tracing, self._alert = metrics, tracing, alert
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -75,6 +96,8 @@ class Editions:
         self._next_ends = self._next_look = 0.0
         self._gone: set[str] = set()
         """Inputs that were not there when they were last looked for."""
+        self._written: set[str] = {config.settings.names.replies}
+        """Topics that are known to be there."""
         self._attempt = 0
         main.before_change = self.release
 
@@ -82,7 +105,7 @@ class Editions:
 
     def look(self) -> None:
         """Start, once there is an edition."""
-        if self._thread is None and self._found():
+        if self._thread is None and self._known.live():
             self._thread = threading.Thread(target=self._run, name=f"editions-{self._config.name}", daemon=True)
             self._thread.start()
 
@@ -117,6 +140,11 @@ class Editions:
             for lane in list(running.lanes.partitions.values()):
                 lane.stop.set()
 
+    @property
+    def held(self) -> set[str]:
+        """Ids of the editions that are run."""
+        return set(self._running)
+
     def states(self) -> dict[str, str]:
         """By name of the edition: ready, restoring or stopped."""
         return {one.edition.name: self._state(one) for one in list(self._running.values())}
@@ -139,7 +167,8 @@ class Editions:
     def _run(self) -> None:
         config = self._config
         self._inputs = Inputs(config, self._metrics, self._metrics.editions_lag)
-        self._transaction = Transaction(config.settings, f"{config.group}.{config.instance}.editions")
+        name = f"{config.group}.{config.instance}.editions"
+        self._transaction = Transaction(config.settings, name, self._make_written)
         attempt = 0
         while not self._stop.is_set():
             try:
@@ -210,10 +239,13 @@ class Editions:
                     remove_edition(partition.store, edition_id)  # deleted while this worker was away
 
     def _begin_and_end(self) -> None:
-        found = self._found()
+        found, there = self._known.live(), self._known.topics()
+        for one in [one for one in self._running.values() if one.lanes.config.absent & there]:
+            self._end(self._running.pop(one.edition.id))  # it begins anew with the input that was made
         for edition_id in self._running.keys() - found.keys():
             running = self._running.pop(edition_id)
             self._end(running, drop=True)
+            self._written -= {topic for topic in self._written if self._edition_of(topic) == running.edition.name}
             log.info("edition ended", domain=self._config.name, edition=running.edition.name)
         self._take(set(found))
         new = [edition for edition_id, edition in found.items() if edition_id not in self._running]
@@ -222,10 +254,16 @@ class Editions:
                 self._running[edition.id] = made
 
     def _made(self, edition: Edition) -> RunningEdition | None:
-        parent = self._parent(edition)
-        if parent is None:
+        parent, there = self._parent(edition), self._known.topics()
+        if parent is None or not there:
             return None
-        config, stop = self._config.branched(edition.name, edition.id), threading.Event()
+        needed = self._config.needed(edition.name)
+        try:
+            self._make(edition.name, needed - there)
+        except KafkaException as error:
+            self._inputs.report(error.args[0])
+            return None
+        config, stop = self._config.branched(edition.name, edition.id, there | needed), threading.Event()
         memory = in_file(config.folder.with_name(f"{config.folder.name}.{edition.id}.suspects"))
         suspects = Suspects(memory, config.inputs)
         lanes = Lanes(config, edition, parent, self._main, self._inputs, self._metrics, stop, suspects.waiting)
@@ -274,7 +312,7 @@ class Editions:
             by_topic[topic].lanes.restore({number})
         if not messages:
             self._record_ends()
-            self._look_for_topics()
+        self._look_for_topics()
 
     def _record_ends(self) -> None:
         """When idle, commit the ends of the inputs, so that lag does not count the markers of transactions."""
@@ -287,17 +325,41 @@ class Editions:
             if ends:
                 one.processor.record_positions([ready[number] for number in {n for _, n in ends}], ends)
 
+    # ---- topics, which are made when they are first needed
+
+    def _make(self, edition: str, topics: set[str]) -> None:
+        if topics:
+            made = edition_topics.make(self._config.settings, self._config.topology, edition, topics)
+            log.info("topics of an edition made", domain=self._config.name, edition=edition, topics=made)
+
+    def _make_written(self, topics: set[str]) -> None:
+        """Make topics that records are about to go to for the first time. Raises CommitOutcomeUnknown if it cannot."""
+        if not (new := topics - self._written):
+            return
+        there, by_edition = self._known.topics(), defaultdict[str, set[str]](set)
+        for topic in new - there:
+            by_edition[self._edition_of(topic)].add(topic)
+        try:
+            for edition, its in by_edition.items():
+                self._make(edition, its)
+        except KafkaException as error:
+            raise CommitOutcomeUnknown(f"topics {', '.join(sorted(new - there))} cannot be made: {error}") from error
+        self._written |= new
+
+    def _edition_of(self, topic: str) -> str:
+        parts = self._config.settings.names.split(topic)
+        return "" if parts is None else parts[0]
+
     def _look_for_topics(self) -> None:
         """Stop editions whose inputs were deleted. Twice, since a broker that begins does not know all topics yet."""
         if time.monotonic() < self._next_look:
             return
         self._next_look = time.monotonic() + _LOOK_INTERVAL
-        with suppress(KafkaException):
-            there, before = self._inputs.topics(), self._gone
-            needed = {topic: one for one in self._running.values() for topic in one.lanes.config.inputs}
-            self._gone = needed.keys() - there
-            for topic in self._gone & before:
-                self._stopped(needed[topic], f"its topic {topic} was deleted")
+        there, before = self._known.topics(), self._gone
+        needed = {topic: one for one in self._running.values() for topic in one.lanes.config.identified}
+        self._gone = needed.keys() - there
+        for topic in self._gone & before:
+            self._stopped(needed[topic], f"its topic {topic} was deleted")
 
     # ---- when something goes wrong
 

@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from headrace.schemas.headers import UNREADABLE
 from headrace.schemas.record import Record, RecordError
 from headrace.streams.clock import now_ms
+from headrace.streams.observability.large_states import LargeStates
 from headrace.streams.observability.metrics import Metrics
 from headrace.streams.observability.tracing import Tracing
 from headrace.streams.runtime.config import ComponentConfig
@@ -60,6 +61,7 @@ class Processor:
         self._name, self._assignment, self._membership = config.name, partitions, group
         self._partitions, self._suspects = partitions.partitions, suspects
         self._metrics, self._tracing, self._alert = metrics, tracing, alert
+        self._large_states = LargeStates(self._name, metrics)
         metrics.doubts.labels(self._name)  # so that the metric exists while it is zero
         self._transaction = transaction
         self._store_topics = {config.topic(e, kind): kind for e in config.editions for kind in config.restored_kinds}
@@ -249,6 +251,8 @@ class Processor:
         for step, partition, writes in staged:
             partition.stores[step].put(writes, self._checkpoints(partition))
             self._metrics.written(self._name, step.committed())
+            for root, size, limit in writes.large_states:
+                self._large_states.report(root, size, limit)
             for escalation in writes.escalations:
                 self._alert(escalation)
             step.enforce_state_size = False

@@ -79,7 +79,11 @@ class Transaction:
     group's coordinator, librdkafka waits for a connection that nobody opens (its issue 5511).
     """
 
-    def __init__(self, settings: Settings, transactional_id: str) -> None:
+    def __init__(
+        self, settings: Settings, transactional_id: str, before_send: Callable[[set[str]], None] | None = None
+    ) -> None:
+        """`before_send` is told of the topics that records are about to go to; it may make them."""
+        self._before_send = before_send
         self._ids = (f"{transactional_id}.0", f"{transactional_id}.1")
         self._config = settings.producer(
             transaction_timeout_ms=int(settings.transaction_timeout * 1000),
@@ -143,6 +147,8 @@ class Transaction:
 
         `track` has the kind of each topic. Records of events get the timestamp `recorded`, in milliseconds.
         """
+        if self._before_send is not None:
+            self._before_send({output[0] for output in outputs})
         produce: Callable[..., None] = self._producers[0].produce
         tracked = _last_of(outputs, track)
         timestamps = {topic: recorded for topic, kind in track.items() if kind == "events"}

@@ -78,11 +78,11 @@ def run(settings: Settings, topology: Topology, domains: Sequence[str] = ()) -> 
     found = _await_topics(settings, topology, None if sends else chosen)
     slot = Slot(settings.state_dir)
     metrics, tracing, alerts = Metrics(), Tracing(settings.otlp_endpoint), Alerts(settings.webhook)
-    editions = EditionList(settings)
+    editions = EditionList(settings, slot.instance)
     components = [
-        Component(_config(settings, topology, name, found, slot), metrics, tracing, alerts, editions.live)
-        for name in chosen
+        Component(_config(settings, topology, name, found, slot), metrics, tracing, alerts, editions) for name in chosen
     ]
+    editions.in_use = lambda: {held for component in components for held in component.editions_held}
     app = Host(settings, topology, components, metrics)
     log.info("worker starts", domains=chosen, instance=slot.instance, web=f"{settings.web_host}:{settings.web_port}")
     worker = faust.Worker(

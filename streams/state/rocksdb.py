@@ -17,7 +17,7 @@ Keys begin with the edition, because all editions of a partition are on one work
 import shutil
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -25,19 +25,18 @@ from struct import Struct
 from typing import Any
 
 import structlog
-from rocksdict import AccessType, BlockBasedOptions, Cache, Options, Rdict, WriteBatch
+from rocksdict import WriteBatch
 
 from headrace.schemas import changelog
 from headrace.schemas.headrace_v1_pb2 import CommandResults, Positions, Snapshot
 from headrace.schemas.stored_event import recorded_of
 from headrace.streams.clock import now_ms
+from headrace.streams.state.database import failed, items, naming, open_database
+from headrace.streams.steps import tail
 from headrace.streams.steps.store import LATEST, NOTHING, Head, Staged, StoreFailed
 
 log = structlog.get_logger()
-_AROUND = ("lock file", "lock hold", "No space left", "Permission denied", "Read-only", "Too many open files", "quota")
-"""Words in errors whose cause is not in a store's files, so that rebuilding it would not help."""
 _SEQUENCE = Struct(">Q")
-_CACHE = Cache(64 * 1024 * 1024)  # one for all stores of the process
 _FOR_EVER = 1 << 62
 ORIGIN, TIME = b"\0i", b"\0t"
 
@@ -51,16 +50,16 @@ class PartitionStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        with _naming(folder):
+        with naming(folder):
             folder.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._db = _open(folder)
+            self._db = open_database(folder)
         except StoreFailed as error:
             if not error.damaged:
                 raise
             log.error("a store is damaged, and made anew from the log", folder=str(folder), error=str(error))
             shutil.rmtree(folder)
-            self._db = _open(folder)
+            self._db = open_database(folder)
         self._editions: dict[str, EditionStore] = {}
 
     def edition(self, name: str) -> "EditionStore":
@@ -84,13 +83,13 @@ class PartitionStore:
 
     @origin.setter
     def origin(self, ids: bytes) -> None:
-        with _naming(self.folder):
+        with naming(self.folder):
             self._db.put(ORIGIN, ids)
 
     @property
     def is_new(self) -> bool:
         """Whether nothing was ever put into it."""
-        first, _ = next(_items(self._db, b"\0c"), (b"", b""))
+        first, _ = next(items(self._db, b"\0c"), (b"", b""))
         return not first.startswith(b"\0c")
 
     def away(self, now: int) -> int:
@@ -99,7 +98,7 @@ class PartitionStore:
 
     def flush(self) -> None:
         """Write what is only in memory to files."""
-        with _naming(self.folder):
+        with naming(self.folder):
             self._db.flush()
 
     def close(self) -> None:
@@ -116,12 +115,12 @@ class PartitionStore:
         with suppress(Exception):  # of a store that is damaged
             self._db.close()
         shutil.rmtree(self.folder, ignore_errors=True)
-        self._db = _open(self.folder)
+        self._db = open_database(self.folder)
         for edition in self._editions.values():
             edition.attach(self._db)
 
     def _get(self, key: bytes) -> bytes:
-        with _naming(self.folder):
+        with naming(self.folder):
             return self._db.get(key) or b""
 
     # ---- for parts that have notes of their own
@@ -132,16 +131,16 @@ class PartitionStore:
 
     def write(self, key: bytes, value: bytes) -> None:
         """Put a value."""
-        with _naming(self.folder):
+        with naming(self.folder):
             self._db.put(key, value)
 
     def first_key(self, start: bytes) -> bytes:
         """The first key that is not before `start`; empty if there is none."""
-        return next(_items(self._db, start), (b"", b""))[0]
+        return next(items(self._db, start), (b"", b""))[0]
 
     def remove_range(self, begin: bytes, end: bytes) -> None:
         """Delete the keys from `begin` up to, and without, `end`; that takes no time, however many they are."""
-        with _naming(self.folder):
+        with naming(self.folder):
             batch = WriteBatch(raw_mode=True)
             batch.delete_range(begin, end)
             self._db.write(batch)
@@ -189,7 +188,7 @@ class EditionStore:
         if (stored := self._read(self._snapshots + root)) is None:
             return NOTHING
         snapshot = Snapshot.FromString(stored)
-        return Head(snapshot.first, snapshot.sequence, snapshot)
+        return Head(snapshot.first, tail.last_of(root, snapshot, self.entry), snapshot)
 
     def last(self, root: bytes) -> int:
         return self.head(root).last
@@ -214,7 +213,15 @@ class EditionStore:
         stored = self._read(self._snapshots + root)
         if stored is None or at == LATEST:
             return stored
-        return stored if Snapshot.FromString(stored).sequence <= at else None
+        return stored if Snapshot.FromString(stored).sequence <= at else self._kept(root, at)
+
+    def _kept(self, root: bytes, at: int) -> bytes | None:
+        """The newest of the snapshots that are kept for ever up to a sequence."""
+        prefix = self._entries + changelog.kept_prefix(root)
+        with naming(self._db.path()):
+            before = self._db.items(backwards=True, from_key=self._entries + changelog.kept_key(root, at))
+            key, value = next(before, (b"", None))
+        return value if key.startswith(prefix) else None
 
     def result(self, key: bytes) -> bytes | None:
         try:  # the same as `_read`, without the call, because this runs for each command
@@ -226,6 +233,9 @@ class EditionStore:
     def history(self, root: bytes, first: int, last: int) -> Iterable[bytes]:
         if last < first:
             return ()
+        snapshot = Snapshot.FromString(self._read(self._snapshots + root) or b"")
+        if (recent := tail.events_of(root, snapshot, first, last, self.entry)) is not None:
+            return recent
         self.complete_history()
         start, end = self._history_key(root, first), self._history_key(root, last)
         if self._read(start) is None or self._read(end) is None:
@@ -235,7 +245,7 @@ class EditionStore:
 
     def _values(self, start: bytes, count: int) -> Iterator[bytes]:
         found = 0
-        with _naming(self._db.path()):
+        with naming(self._db.path()):
             for value in islice(self._db.values(from_key=start), count):
                 found += 1
                 yield value
@@ -367,7 +377,7 @@ class EditionStore:
             batch.delete(self._batches + key)
 
     def _scan(self, table: bytes, prefix: bytes = b"", start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        for key, value in _items(self._db, table + (start or prefix)):
+        for key, value in items(self._db, table + (start or prefix)):
             if not key.startswith(table + prefix):
                 return
             yield key[len(table) :], value
@@ -387,66 +397,3 @@ def _set(batch: WriteBatch, key: bytes, value: bytes | None) -> None:
 def checkpoint_key(topic: str) -> bytes:
     """Where the checkpoint of a topic is kept."""
     return b"\0c" + topic.encode()
-
-
-def _items(db: Any, start: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Keys and values from a key on.
-
-    rocksdict's iterator ends at a block that cannot be read just as it does behind the last key, without an error. So
-    the status is asked for at the end.
-    """
-    last = start
-    with _naming(db.path()):
-        for item in db.items(from_key=start):
-            last = item[0]
-            yield item
-    if why := _failure_behind(db, last):
-        raise failed(db.path(), why)
-
-
-def _failure_behind(db: Any, key: bytes) -> str:
-    """Why nothing can be read behind a key; empty if nothing is there."""
-    rest = db.iter()
-    try:
-        rest.seek(key)
-        while rest.valid():
-            rest.next()
-        rest.status()
-    except Exception as error:
-        return str(error)  # the error itself would keep the iterator, and that the files open
-    return ""
-
-
-@contextmanager
-def _naming(folder: Path | str) -> Iterator[None]:
-    """Turns any error into a StoreFailed that names this store."""
-    try:
-        yield
-    except Exception as error:
-        raise failed(str(folder), error) from error
-
-
-def _open(folder: Path) -> Rdict:
-    options = Options(raw_mode=True)
-    options.create_if_missing(True)
-    options.set_write_buffer_size(16 * 1024 * 1024)
-    options.set_keep_log_file_num(2)
-    options.set_max_total_wal_size(64 * 1024 * 1024)
-    table = BlockBasedOptions()
-    table.set_bloom_filter(10, False)
-    table.set_block_cache(_CACHE)
-    options.set_block_based_table_factory(table)
-    with _naming(folder):
-        return Rdict(str(folder), options, access_type=AccessType.read_write())
-
-
-def failed(folder: str, error: Exception | str) -> StoreFailed:
-    """What went wrong with a store: its files are damaged, or something around it is."""
-    text = str(error)
-    if any(word in text for word in _AROUND):
-        return StoreFailed(
-            f"the store {folder} cannot be used: {text}. Give it room and rights, and each worker a HEADRACE_STATE_DIR "
-            "of its own; what is in the folder may be deleted, it is restored from the changelog",
-            folder,
-        )
-    return StoreFailed(f"the store {folder} is damaged: {text}", folder, damaged=True)

@@ -23,6 +23,7 @@ from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.envelope import Envelope
 from headrace.streams.steps.errors import TooLarge
 from headrace.streams.steps.handlers import NewEvent, States
+from headrace.streams.steps.snapshot_writer import SnapshotWriter
 from headrace.streams.steps.state_cache import SNAPSHOT_EXTRA, CachedState, StateCache
 
 
@@ -35,7 +36,7 @@ class EventWriter:
         self._states, self._cache, self._batch, self._envelope = states, cache, batch, envelope
         self._partition, self._limit, self._room = context.partition, context.max_bytes, context.room
         self._events_topic = context.names.topic(context.edition, component, "events")
-        self._snapshots_topic = context.names.topic(context.edition, component, "snapshots")
+        self._snapshots = SnapshotWriter(component, states, cache, batch, context)
         self._static: dict[str, tuple[bytes, Headers, int]] = {}
         """By event type: schema key, the headers that all its events have, and version."""
         self._clock = (-1, "", b"")
@@ -58,10 +59,13 @@ class EventWriter:
 
         Raises TooLarge for an event, or a state, above the broker's limit; HandlerError for a state nobody can read.
         """
-        for event in events:
+        kept = self._snapshots.kept
+        for number, event in enumerate(events, 1):
             if len(event[1]) > self._room:
                 raise TooLarge(f"an event of {len(event[1])} bytes is above the limit of {self._limit}")
             self._states.apply(live.state, event)
+            if event[0] in kept:
+                self._snapshots.keep(key, live, live.sequence + number)
         self._states.check(live.state)
         if self._batch.enforce_state_size and (size := self._states.size(live.state) + SNAPSHOT_EXTRA) > self._room:
             raise TooLarge(f"a state of {size} bytes is above the limit of {self._limit}")
@@ -115,7 +119,5 @@ class EventWriter:
         return found
 
     def finish(self) -> None:
-        """Stage one snapshot for each root that the batch changed."""
-        for key, value in self._cache.snapshots(self._room, self._batch.recorded):
-            self._batch.staged.snapshots[key] = value
-            self._batch.outputs.append((self._snapshots_topic, value, key, self._partition, None))
+        """Stage a snapshot of each root that the batch changed, if it is due."""
+        self._snapshots.finish()

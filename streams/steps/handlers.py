@@ -62,6 +62,8 @@ class States:
         """Event types seen before whose messages may be nested too deeply."""
         self._state_nests = nests(spec.state)
         self.type_name, self.fingerprint = type_name(spec.state), spec.state_fingerprint
+        self.snapshots = spec.snapshots
+        """When snapshots are written."""
 
     def new(self) -> State:
         """The state of a root without events."""

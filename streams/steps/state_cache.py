@@ -1,12 +1,7 @@
 """The roots of one partition as a batch sees them: the stored state, plus the changes of the batch so far."""
 
-from collections.abc import Iterator
-
-from google.protobuf.message import EncodeError
-
 from headrace.schemas.headrace_v1_pb2 import Snapshot
 from headrace.streams.steps.batch import Batch
-from headrace.streams.steps.errors import SnapshotTooLarge
 from headrace.streams.steps.handlers import State, States
 from headrace.streams.steps.intermediate_states import EVERY, IntermediateStates
 from headrace.streams.steps.store import LATEST, Store
@@ -15,16 +10,22 @@ SNAPSHOT_EXTRA = 64
 """The most bytes by which a Snapshot is larger than the state in it."""
 
 
+NEVER = -1 << 62
+"""Before any sequence."""
+
+
 class CachedState:
     """A root's state after what this batch has done so far; `pending` are its events that are not in the store yet."""
 
-    __slots__ = ("first", "pending", "sequence", "state")
+    __slots__ = ("first", "pending", "sequence", "snapshot", "state")
 
-    def __init__(self, state: State, sequence: int, first: int = -1) -> None:
+    def __init__(self, state: State, sequence: int, first: int = -1, snapshot: int = NEVER) -> None:
         self.state = state
         self.sequence = sequence
         self.first = first
         """Sequence of its first event in this edition; -1 if the store has none."""
+        self.snapshot = snapshot
+        """Sequence of its newest snapshot, if others may follow by the policy of today; else NEVER."""
         self.pending: list[bytes] = []
 
 
@@ -54,13 +55,14 @@ class StateCache:
         first, last, snapshot = self._store.head(key)
         if snapshot is not None and snapshot.fingerprint == self._states.fingerprint:
             state, sequence = self._states.parse(snapshot.state), snapshot.sequence
+            newest = sequence if max(1, snapshot.every) == self._states.snapshots.every else NEVER
         else:
-            state, sequence = self._states.new(), -1
+            state, sequence, newest = self._states.new(), -1, NEVER
         if sequence < last:
             count = self._states.fold(state, self._store.history(key, sequence + 1, last), key, sequence + 1)
             if count != last - sequence:
                 raise LookupError(f"{key.decode()} has {last + 1} events, the log yields {sequence + 1 + count}")
-        return CachedState(state, last, first)
+        return CachedState(state, last, first, newest)
 
     def _restore(self, key: bytes, sequence: int, pending: int) -> None:
         """Restore a root as it was before a record. Its state is loaded again, since handlers may have changed it."""
@@ -113,29 +115,6 @@ class StateCache:
     def last_at(self, key: bytes, live: CachedState, moment: int, recorded: int) -> int:
         """Sequence of the root's last event at a moment; events of this batch are `recorded` at that time."""
         return live.sequence if recorded <= moment else self._store.last_at(key, moment)
-
-    def snapshots(self, room: int, recorded: int) -> Iterator[tuple[bytes, bytes]]:
-        """Roots that the batch changed, with their Snapshot messages; the batch's events are `recorded` at this time.
-
-        SnapshotTooLarge for one above `room` bytes, or that cannot be written.
-        """
-        for key, live in self.touched.items():
-            try:
-                state = self._states.serialise(live.state)
-            except EncodeError as error:
-                raise SnapshotTooLarge(key) from error
-            if live.first < 0:
-                live.first = live.sequence - len(live.pending) + 1
-            value = Snapshot(
-                sequence=live.sequence,
-                state=state,
-                fingerprint=self._states.fingerprint,
-                recorded=recorded,
-                first=live.first,
-            ).SerializeToString()
-            if len(value) > room:
-                raise SnapshotTooLarge(key)
-            yield key, value
 
     def committed(self) -> None:
         """The batch is committed: the store now has the pending events."""

@@ -43,6 +43,8 @@ class Staged:
     """Recorded time of the batch, in milliseconds."""
     entries: dict[bytes, bytes | None] = field(default_factory=dict)
     """Facts, queued records, states read and timers, by changelog key; None removes one."""
+    large_states: list[tuple[bytes, int, int]] = field(default_factory=list)
+    """Roots whose snapshots come near to the limit, with the bytes of both."""
     escalations: list[dict[str, str]] = field(default_factory=list)
     """What a person is to be told after the commit."""
     forgotten: list[bytes] = field(default_factory=list)
@@ -86,13 +88,16 @@ class Store(Protocol):
         """
 
     def snapshot(self, root: bytes, at: int = LATEST) -> bytes | None:
-        """The root's newest Snapshot message that is not after the sequence `at`; None if there is none."""
+        """The root's newest Snapshot message, of all that are there, that is not after the sequence `at`; else None."""
 
     def result(self, key: bytes) -> bytes | None:
         """The result of a command, by `changelog.result_key`; None if it is not known."""
 
     def history(self, root: bytes, first: int, last: int) -> Iterable[bytes]:
-        """The root's stored events from `first` to `last`, without a gap."""
+        """The root's stored events from `first` to `last`, without a gap.
+
+        Those since the newest snapshot are there before the history is restored.
+        """
 
     def document(self, document_id: bytes) -> bytes | None:
         """A document, as JSON; None if there is none."""

@@ -12,7 +12,9 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from headrace.schemas.stored_event import split_event_key
 from headrace.streams.editions import deletion
 from headrace.streams.editions.holders import Holder, holders
-from headrace.streams.editions.registry import Registry
+from headrace.streams.editions.record import CREATING, Edition
+from headrace.streams.editions.registry import EditionRefused, Registry, new_id
+from headrace.topology.cut import Cut
 from tests.support.bank import messages_pb2 as pb
 from tests.support.deployment import until
 from tests.support.workflow_deployment import WorkflowDeployment, run_on, workflow_of
@@ -76,7 +78,7 @@ def test_an_edition_is_made_and_deleted(bank: WorkflowDeployment, editions: Edit
     assert (made["parent"], made["follow"], made["note"], made["sequences"]) == ("main", False, "what if", {})
     first = topics_of(bank, "trial")
     assert first == {name: count for name, count in topics_of(bank, "main").items() if name in first}
-    assert {name.split(".")[1] for name in first} == {"commands", "events", "snapshots"}
+    assert {name.split(".")[1] for name in first} == {"commands", "facts", "events", "snapshots"}
     (listed,) = editions("list")
     assert listed == {name: value for name, value in made.items() if name not in ("topics", "registry_ms")}
     assert editions("prune") == []  # its time has not come
@@ -168,6 +170,18 @@ def test_a_deletion_that_was_stopped_goes_on(bank: WorkflowDeployment, editions:
     (gone,) = editions("delete", "trial")
     assert gone["topics"]
     assert Registry(bank.settings).all()["trial"].state == "deleted"
+
+
+def test_a_creation_that_was_stopped_is_cleared_up(bank: WorkflowDeployment, editions: Editions) -> None:
+    registry = Registry(bank.settings)
+    registry.prepare()
+    stopped = registry.add(Edition("trial", new_id(), cut=Cut(1), state=CREATING))
+    assert registry.live() == {}
+    assert "was stopped while he did" in editions.refused("create", "trial")
+    assert registry.open(stopped).live  # by the one who was thought to be stopped
+    editions("delete", "trial")
+    with pytest.raises(EditionRefused, match="deleted while it was made"):
+        registry.open(stopped)
 
 
 def test_a_client_makes_editions_too(bank: WorkflowDeployment, editions: Editions) -> None:

@@ -21,6 +21,7 @@ class EngineThreads:
 
     def __init__(self, settings: Settings, topology: Topology, names: list[str], folder: Path) -> None:
         self.editions: dict[str, Edition] = {}
+        self._admin = topics.admin(settings)
         settings = settings.model_copy(update={"state_dir": folder})
         found = topics.fit(settings, topology, names)
         self._slot = worker.Slot(folder)
@@ -32,12 +33,22 @@ class EngineThreads:
                 self.metrics,
                 Tracing(""),
                 lambda _: None,
-                lambda: self.editions,
+                self,
             )
             for name in names
         }
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(one,)) for one in self.components.values()]
+        self._threads = [
+            threading.Thread(target=self._run, args=(one,), daemon=True) for one in self.components.values()
+        ]
+
+    def live(self) -> dict[str, Edition]:
+        """As the registry would say."""
+        return self.editions
+
+    def topics(self) -> set[str]:
+        """Those that are there."""
+        return set(self._admin.list_topics(timeout=10).topics)
 
     def _run(self, component: Component) -> None:
         try:

@@ -277,8 +277,8 @@ class LogReader:
     def _take_replies(self) -> None:
         """All answers to one command are the same, and hold just the events that the log has for it."""
         for entry in self.topics["replies"]:
-            if entry.headers["ce_type"] != b"headrace.v1.Reply":
-                continue
+            if entry.headers["ce_type"] != b"headrace.v1.Reply" or entry.headers["ce_source"].decode() != self.source:
+                continue  # another edition's, for example
             reply = wire.Reply.FromString(entry.value or b"")
             assert entry.headers["ce_id"].decode() == reply.command_id
             self.replies[reply.command_id].append(reply)

@@ -12,13 +12,14 @@ from headrace.topology.describe import Description, Reads, Route
 from headrace.topology.inspection.signatures import (
     add_applier,
     add_handler,
+    check_kept,
     check_returns_events,
     component_name,
     instance_of,
     marked_methods,
     missing_applier,
+    snapshots_of,
     state_type,
-    state_version,
 )
 from headrace.topology.inspection.spec import AnyHandler, ComponentSpec, MessageType, inspects, type_name
 
@@ -65,7 +66,13 @@ class AggregateSpec(ComponentSpec):
             reads=reads,
             writes=("events", "snapshots", "dead-letters"),
             answers=True,
+            upcasts=upcast_routes(self),
         )
+
+
+def upcast_routes(spec: ComponentSpec) -> list[Route]:
+    """What upcasters make of the older events of a component, as a description shows it."""
+    return [Route(str(taken), tuple(map(str, made))) for taken, made in spec.upcasters.steps]
 
 
 def handler_route(name: str, handler: AnyHandler, note: str = "") -> Route:
@@ -81,12 +88,11 @@ def inspect_aggregate(aggregate: type[Aggregate[Message]], mistakes: list[str]) 
     state = state_type(aggregate, Aggregate, mistakes)
     if name is None or state is None or (instance := instance_of(aggregate, mistakes)) is None:
         return None
-    version = state_version(aggregate, mistakes)
     spec = AggregateSpec(
         name=name,
         class_name=aggregate.__name__,
         state=state,
-        state_version=version,
+        snapshots=snapshots_of(aggregate, mistakes),
         isolated=aggregate.isolated,
     )
     if not isinstance(aggregate.isolated, bool):
@@ -102,6 +108,7 @@ def inspect_aggregate(aggregate: type[Aggregate[Message]], mistakes: list[str]) 
         mistakes.append(f"{spec.class_name}: has no method marked @handles")
     for table in tables.values():
         _check_applied(spec, table, mistakes)
+    check_kept(spec, mistakes)
     return spec
 
 

@@ -9,13 +9,14 @@ from google.protobuf.message import Message
 
 from headrace.topology.context import ProcessContext
 from headrace.topology.describe import Description, Reads, Route
-from headrace.topology.inspection.aggregate import handler_route
+from headrace.topology.inspection.aggregate import handler_route, upcast_routes
 from headrace.topology.inspection.saga import reaction_route, sent_types
 from headrace.topology.inspection.signatures import (
     add_applier,
     add_handler,
     add_reaction,
     begin_of,
+    check_kept,
     check_number,
     check_sends,
     check_state,
@@ -23,8 +24,8 @@ from headrace.topology.inspection.signatures import (
     instance_of,
     is_plain,
     marked_methods,
+    snapshots_of,
     state_type,
-    state_version,
 )
 from headrace.topology.inspection.spec import (
     AnyHandler,
@@ -103,6 +104,7 @@ class ProcessManagerSpec(ComponentSpec):
             reads=reads,
             writes=("events", "snapshots", "dead-letters"),
             sends=sent_types(self.reactions),
+            upcasts=upcast_routes(self),
         )
 
 
@@ -145,7 +147,7 @@ def inspect_process_manager(process: type[ProcessManager[Message]], mistakes: li
         name=name,
         class_name=process.__name__,
         state=state,
-        state_version=state_version(process, mistakes),
+        snapshots=snapshots_of(process, mistakes),
         on_rejection=process.on_rejection,
         finished=instance.finished,
         begin=begin_of(process, mistakes),
@@ -160,4 +162,5 @@ def inspect_process_manager(process: type[ProcessManager[Message]], mistakes: li
             add_reaction(spec.reactions, method, 1, ProcessContext, mistakes)
     if not spec.reactions:
         mistakes.append(f"{spec.class_name}: has no method marked @reacts")
+    check_kept(spec, mistakes)
     return spec

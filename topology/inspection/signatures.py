@@ -301,12 +301,19 @@ def _sent(annotation: object) -> Iterator[MessageType]:
             yield from _sent(argument)
 
 
-def state_version(component: type[Aggregate[Message]] | type[ProcessManager[Message]], mistakes: list[str]) -> int:
-    """The version in `snapshots`; a mistake if that is something else than Snapshots."""
+def snapshots_of(component: type[Aggregate[Message]] | type[ProcessManager[Message]], mistakes: list[str]) -> Snapshots:
+    """What `snapshots` says; a mistake if that is something else than Snapshots."""
     if isinstance(component.snapshots, Snapshots):
-        return component.snapshots.version
+        return component.snapshots
     mistakes.append(f"{component.__name__}: snapshots is {component.snapshots!r}; write Snapshots(version=2)")
-    return 1
+    return Snapshots()
+
+
+def check_kept(spec: ComponentSpec, mistakes: list[str]) -> None:
+    """Adds a mistake for each event after which a snapshot is kept, and that the component does not apply."""
+    for event in spec.snapshots.keep:
+        if not is_message(event) or type_name(event) not in spec.appliers:
+            mistakes.append(f"{spec.class_name}: snapshots keeps {as_text(event)}, which it does not apply")
 
 
 def check_state(spec: ComponentSpec, method: Method, mistakes: list[str]) -> None:

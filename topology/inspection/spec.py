@@ -15,6 +15,7 @@ from headrace.schemas.fingerprint import fingerprint
 from headrace.topology.context import StateOf
 from headrace.topology.describe import Description
 from headrace.topology.merge import Merge
+from headrace.topology.snapshots import Snapshots
 from headrace.topology.upcaster_chain import NO_UPCASTERS, UpcasterChain
 
 MessageType = type[Message]
@@ -88,8 +89,8 @@ class ComponentSpec:
     class_name: str
     state: MessageType | None = None
     """What it folds from its own events; None if it has no state."""
-    state_version: int = 1
-    """Of what its appliers do."""
+    snapshots: Snapshots = field(default_factory=Snapshots)
+    """When snapshots of its state are written, and the version of what its appliers do."""
     appliers: dict[str, Applier] = field(default_factory=dict)
     """By event type name: the events that it writes."""
     upcasters: UpcasterChain = NO_UPCASTERS
@@ -131,7 +132,7 @@ class ComponentSpec:
     @property
     def state_fingerprint(self) -> str:
         """What must not change while snapshots of its states are in use."""
-        return fingerprint(self.state_type, self.state_version, self.upcasters.text)
+        return fingerprint(self.state_type, self.snapshots.version, self.upcasters.text)
 
     @property
     def takes_commands(self) -> bool:

@@ -16,7 +16,7 @@ from headrace.streams.steps import checks, handlers, replies
 from headrace.streams.steps.batch import Batch
 from headrace.streams.steps.context import OVERHEAD, StepContext
 from headrace.streams.steps.envelope import Envelope
-from headrace.streams.steps.errors import HandlerError, SnapshotTooLarge, TooLarge
+from headrace.streams.steps.errors import HandlerError, TooLarge
 from headrace.streams.steps.handlers import States
 from headrace.streams.steps.intermediate_states import BYTES, EVERY, MOST, IntermediateStates
 from headrace.streams.steps.ordered_queue import OrderedQueue
@@ -263,16 +263,6 @@ def test_the_events_of_a_root_are_those_of_the_store_and_of_the_batch() -> None:
     for first, count, found in ((0, None, (0, 5)), (2, 2, (2, 3)), (3, 2, (3, 4)), (4, 1, (4, 4)), (5, None, (5, 5))):
         assert cache.events(b"r", live, first, count) == deposits(*found)
     assert cache.events(b"r", live, 6) == []
-
-
-def test_a_snapshot_is_as_large_as_there_is_room() -> None:
-    cache = StateCache(States(BANK), MemoryStore(), 10)
-    cache.touched = {b"r": CachedState(Account(note="n"), 3)}
-    ((key, value),) = cache.snapshots(10_000, 5)
-    assert key == b"r"
-    assert list(cache.snapshots(len(value), 5)) == [(key, value)]
-    with pytest.raises(SnapshotTooLarge):
-        list(cache.snapshots(len(value) - 1, 5))
 
 
 # ---- queues

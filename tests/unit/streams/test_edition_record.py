@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.streams.editions.record import DELETED, DELETING, LIVE, Edition, from_bytes, parsed, to_bytes
+from headrace.streams.editions.record import CREATING, DELETED, DELETING, LIVE, Edition, from_bytes, parsed, to_bytes
 from headrace.topology.cut import Cut
 
 NAMES = st.from_regex(r"[a-z][a-z0-9-]{0,10}", fullmatch=True)
@@ -24,7 +24,7 @@ EDITIONS = st.builds(
     expires=st.none() | TIMES.filter(bool),
     note=st.text("aü \n"),
     projections=st.lists(NAMES, max_size=2).map(tuple),
-    state=st.sampled_from([LIVE, DELETING, DELETED]),
+    state=st.sampled_from([CREATING, LIVE, DELETING, DELETED]),
 )
 
 

@@ -3,6 +3,7 @@
 from headrace import Names
 from headrace.topology.describe import rows
 from headrace.topology.topology import TopicSpec, replies_topic
+from tests.support import purse
 from tests.support.bank import reactions
 
 
@@ -92,3 +93,16 @@ def test_topics_have_the_settings_that_promises_rest_on() -> None:
     assert replies_topic(Names("a."), 3) == TopicSpec(
         "a.headrace.replies", 3, {"cleanup.policy": "delete", "retention.ms": "3600000"}
     )
+
+
+def test_what_upcasters_make_of_older_events() -> None:
+    lines = purse.today.text().split("\n")
+    assert [line for line in lines if line.startswith("  upcasts ")] == [
+        "  upcasts purse.v1.Filled1 -> purse.v1.Filled2",
+        "  upcasts purse.v1.Filled2 -> purse.v1.Filled",
+        "  upcasts purse.v1.Spent -> purse.v1.Spent of version 2",
+        "  upcasts purse.v1.Mixed -> purse.v1.Filled, purse.v1.Spent of version 2",
+        "  upcasts purse.v1.Noted -> nothing",
+    ]
+    domains = rows(purse.today.descriptions)["domains"]
+    assert [len(row.get("upcasts", ())) for row in domains] == [5, 0]
