@@ -27,6 +27,7 @@ from headrace.bench import (
     report,
     restore,
     upcasting,
+    what_if,
     workflow,
 )
 from headrace.bench.load import Progress, cluster
@@ -43,6 +44,7 @@ MODULES: dict[str, ModuleType] = {
     "projections": projections,
     "read-your-writes": read_your_writes,
     "upcasting": upcasting,
+    "what-if": what_if,
     "peers": peers,
 }
 

@@ -17,6 +17,7 @@ NAMES = (
     "projections",
     "read-your-writes",
     "upcasting",
+    "what-if",
     "peers",
 )
 _BEGIN, _END = "<!-- results: begin -->", "<!-- results: end -->"
@@ -70,6 +71,11 @@ LABELS = {
     "current_percent_off": ("end of the 95 % interval of that, the farther one", "{:.2f}"),
     "old_us_a_link": ("an old event, each link of its chain (µs)", "{:.2f}"),
     "method_us_a_link": ("of which the author's method (µs)", "{:.2f}"),
+    "bare_per_second": ("commands per second, bare handlers", "{:,.0f}"),
+    "ratio_to_bare": ("what-ifs to bare handlers", "{:.2f}"),
+    "ratio_of_most_hands_to_fewest": ("with the most hands, to with the fewest", "{:.2f}"),
+    "one_by_one_per_second": ("commands per second, a call for each", "{:,.0f}"),
+    "what_ifs_per_second": ("what-ifs of one command per second", "{:,.0f}"),
 }
 """What the figures of a result are called, and how they are written."""
 
