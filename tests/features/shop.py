@@ -18,6 +18,7 @@ from headrace import (
     Saga,
     Schedule,
     Send,
+    Snapshots,
     StateOf,
     Topology,
     Upcaster,
@@ -99,6 +100,7 @@ class Orders(Aggregate[pb.Order]):
 
 class Stocks(Aggregate[pb.Stock]):
     domain = "stock"
+    snapshots = Snapshots(every=4, keep=(pb.ItemClosed,))
 
     @handles
     def restock(self, state: pb.Stock, command: pb.Restock) -> pb.Restocked:

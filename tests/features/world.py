@@ -13,6 +13,7 @@ from headrace.streams.admin import dead_letters
 from headrace.streams.admin import trace as tracks
 from headrace.streams.admin.dead_letters import Filter, ListedDeadLetter
 from headrace.streams.settings import Settings
+from headrace.topology.as_of import AsOf
 from headrace.topology.reply import Event, Failure, OnError, Reply, Sync
 from headrace.topology.reply_errors import CascadeFailed, ProjectionFailed
 from tests.features import shop
@@ -113,6 +114,14 @@ class World(ABC):
     @abstractmethod
     def history_up_to(self, domain: str, root: str, as_of: int | None) -> History:
         """A root's events up to a sequence, for what-ifs."""
+
+    @abstractmethod
+    def state(self, domain: str, root: str, as_of: AsOf | None) -> Any:
+        """A root's state at a point, or now; None if it has no events."""
+
+    @abstractmethod
+    def events(self, domain: str, root: str, first: int, as_of: AsOf | None) -> Sequence[Event]:
+        """A root's events from a sequence on, up to a point."""
 
     @abstractmethod
     def figures(self) -> Mapping[tuple[str, str], int]:

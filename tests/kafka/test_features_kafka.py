@@ -41,6 +41,7 @@ from headrace.schemas.record import Record
 from headrace.streams.admin import topics
 from headrace.streams.client import Client, Reply
 from headrace.streams.settings import Settings
+from headrace.topology.as_of import AsOf
 from headrace.topology.partitioner import partition_of
 from headrace.topology.reply import Event, OnError, Sync
 from tests.features import past, shop, shop_steps
@@ -50,7 +51,12 @@ from tests.support import deadlines
 from tests.support.deployment import until
 from tests.support.independent_reader import end_offsets
 
-pytest_plugins = ["tests.features.shop_steps", "tests.features.projection_steps", "tests.features.what_if_steps"]
+pytest_plugins = [
+    "tests.features.shop_steps",
+    "tests.features.projection_steps",
+    "tests.features.what_if_steps",
+    "tests.features.temporal_steps",
+]
 pytestmark = pytest.mark.kafka
 scenarios("../features")
 
@@ -277,6 +283,17 @@ class KafkaWorld(World):
     def history_up_to(self, domain: str, root: str, as_of: int | None) -> History:
         self._rest()
         return self._do(self._client.history({domain: [root]}, as_of=as_of))
+
+    def state(self, domain: str, root: str, as_of: AsOf | None) -> Any:
+        self._rest()
+        return self._do(self._client.state(root, domain, as_of=as_of))
+
+    def events(self, domain: str, root: str, first: int, as_of: AsOf | None) -> Sequence[Event]:
+        async def read() -> list[Event]:
+            return [event async for event in self._client.events(root, first, domain, as_of=as_of)]
+
+        self._rest()
+        return self._do(read())
 
     def figures(self) -> Mapping[tuple[str, str], int]:
         self._rest()

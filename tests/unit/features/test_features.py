@@ -23,13 +23,19 @@ from headrace.streams.steps.store import Staged
 from headrace.testing import TopologyDriver
 from headrace.testing.memory_store import MemoryStore
 from headrace.testing.request import raw, request
+from headrace.topology.as_of import AsOf
 from headrace.topology.partitioner import partition_of
 from headrace.topology.reply import Event, OnError, Sync
 from tests.features import past, shop
 from tests.features.faults import faults
 from tests.features.world import Answer, World, answer_of
 
-pytest_plugins = ["tests.features.shop_steps", "tests.features.projection_steps", "tests.features.what_if_steps"]
+pytest_plugins = [
+    "tests.features.shop_steps",
+    "tests.features.projection_steps",
+    "tests.features.what_if_steps",
+    "tests.features.temporal_steps",
+]
 scenarios("../../features")
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -134,6 +140,12 @@ class MemoryWorld(World):
 
     def history_up_to(self, domain: str, root: str, as_of: int | None) -> History:
         return self.driver.history({domain: [root]}, as_of=as_of)
+
+    def state(self, domain: str, root: str, as_of: AsOf | None) -> Any:
+        return self.driver.state(root, domain, as_of=as_of)
+
+    def events(self, domain: str, root: str, first: int, as_of: AsOf | None) -> Sequence[Event]:
+        return self.driver.events(root, first, domain, as_of=as_of)
 
     def figures(self) -> Mapping[tuple[str, str], int]:
         counts = self.driver.counts.items()
