@@ -112,9 +112,9 @@ def test_the_differences_of_two_editions_are_named(bank: WorkflowDeployment) -> 
             await deposit(trial, "elsewhere", 4)
         await deposit(main, "same", 5)
         assert differences() == [
-            Difference(PURSE, "e", (1, 2), ("balance",)),
-            Difference(PURSE, "elsewhere", (-1, 0), ("balance",)),
-            Difference(PURSE, "same", (1, 0), ("balance",)),
+            Difference(PURSE, "e", (1, 2), ("balance", "count")),
+            Difference(PURSE, "elsewhere", (-1, 0), ("balance", "count")),
+            Difference(PURSE, "same", (1, 0), ("balance", "count")),
         ]
 
     play(bank, scenario)
