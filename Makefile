@@ -54,8 +54,9 @@ test: setup kafka-jars ## all tests, with real Kafka
 one: setup ## one test, file or folder: make one T=tests/unit/steps
 	$(BIN)/pytest -q $(T)
 
-chaos: setup kafka-jars ## the poker room in chaos for MINUTES=5
+chaos: setup kafka-jars ## the poker room in chaos for MINUTES=5, then editions that come and go
 	CHAOS_MINUTES=$(MINUTES) $(BIN)/pytest -q -s tests/kafka/test_room_chaos.py
+	CHAOS_KILLS=20 CHAOS_EDITIONS=20 $(BIN)/pytest -q -s tests/kafka/test_editions_workers.py -k chaos
 
 fuzz: setup kafka-jars ## 100,000 cases for the steps, then records into a real worker for MINUTES=5
 	FUZZ_CASES=100000 $(BIN)/pytest -q tests/unit/steps/test_any_record.py

@@ -26,6 +26,7 @@ from headrace.bench import (
     rehydrate,
     report,
     restore,
+    sinks,
     upcasting,
     workflow,
 )
@@ -43,6 +44,7 @@ MODULES: dict[str, ModuleType] = {
     "projections": projections,
     "read-your-writes": read_your_writes,
     "upcasting": upcasting,
+    "sinks": sinks,
     "peers": peers,
 }
 
@@ -93,7 +95,8 @@ def document(docs: Path, folder: Path = FOLDER) -> None:
 
 def _chosen(name: str) -> list[str]:
     if name == "all":
-        return [each for each in MODULES if each != "peers"]  # which fetches 78 MB more
+        # peers fetches 78 MB more, sinks needs servers of other systems
+        return [each for each in MODULES if each not in ("peers", "sinks")]
     if name not in MODULES:
         raise LookupError(f"there is no benchmark {name!r}; there are {', '.join(MODULES)} and all")
     return [name]

@@ -1,14 +1,12 @@
 """Documents a second from their topic into Redis, beside a bare loop, and the time of one read.
 
-python -m headrace.bench.redis_sink [--json]    uses REDIS_URL, else a redis-server of its own
+Uses REDIS_URL, else a redis-server of its own.
 """
 
-import json
 import os
 import random
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,10 +18,9 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 import msgspec
-import structlog
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from headrace.bench.load import Progress, at_least, cluster, median, quantile
+from headrace.bench.load import Progress, at_least, median, quantile
 from headrace.connectors.redis import Documents, Redis
 from headrace.connectors.redis.connection import connect
 from headrace.connectors.redis.keys import Keys
@@ -233,10 +230,3 @@ def _await(condition: Callable[[], bool], what: str) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"within {_PATIENCE:g} s it did not happen that {what}")
         time.sleep(0.005)
-
-
-if __name__ == "__main__":
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    with cluster() as brokers:
-        found = redis_sink(lambda line: print(line, file=sys.stderr), brokers)
-    print(json.dumps(found, indent=None if "--json" in sys.argv else 2))

@@ -18,7 +18,6 @@ from headrace.bench.load import DOMAIN, Progress, at_least, config, median
 from headrace.examples.poker import poker_pb2 as pb
 from headrace.examples.poker import topology
 from headrace.schemas.changelog import kept_key
-from headrace.schemas.event_schema import parse_key
 from headrace.schemas.headrace_v1_pb2 import Snapshot
 from headrace.schemas.record import Record
 from headrace.schemas.stored_event import unpack
@@ -200,7 +199,7 @@ def read(folder: str, events: int, balance: int, cold: bool) -> dict[str, float]
 def _stages(view: Store, events: int, spec: ComponentSpec) -> dict[str, float]:
     """Milliseconds of processor time for a whole fold, and for what it cannot do without: to read all events from the
     store, and to parse and apply them once they are taken apart. Each is the best of several passes."""
-    events_of = {name.encode(): (message(), apply) for name, (message, apply) in spec.appliers.items()}
+    events_of = {spec.upcasters.newest(name).key: (m(), apply) for name, (m, apply) in spec.appliers.items()}
     known = {name: (event.ParseFromString, event, apply) for name, (event, apply) in events_of.items()}
     states = States(spec)
 
@@ -209,7 +208,7 @@ def _stages(view: Store, events: int, spec: ComponentSpec) -> dict[str, float]:
             pass
 
     stored = [unpack(value) for value in view.history(_ROOT, 0, events - 1)]
-    apart = [(parse_key(one.schema).type.encode(), one.data) for one in stored]
+    apart = [(one.schema, one.data) for one in stored]
     del stored
 
     def parse_and_apply() -> None:

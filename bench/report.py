@@ -17,6 +17,7 @@ NAMES = (
     "projections",
     "read-your-writes",
     "upcasting",
+    "sinks",
     "peers",
 )
 _BEGIN, _END = "<!-- results: begin -->", "<!-- results: end -->"
@@ -70,13 +71,23 @@ LABELS = {
     "current_percent_off": ("end of the 95 % interval of that, the farther one", "{:.2f}"),
     "old_us_a_link": ("an old event, each link of its chain (µs)", "{:.2f}"),
     "method_us_a_link": ("of which the author's method (µs)", "{:.2f}"),
+    "search_per_second": ("documents per second into the search server", "{:,.0f}"),
+    "file_per_second": ("documents per second into a file, by Kafka's own sink", "{:,.0f}"),
+    "search_cpu_us": ("Connect's processor time per document, search sink (µs)", "{:.0f}"),
+    "file_cpu_us": ("Connect's processor time per document, file sink (µs)", "{:.0f}"),
+    "redis_documents_per_second": ("documents per second into Redis", "{:,.0f}"),
+    "redis_bare_loop_per_second": ("documents per second into Redis, bare loop", "{:,.0f}"),
+    "redis_writer_cpu_us": ("processor time per document, writer of Redis (µs)", "{:.1f}"),
+    "redis_get_p50_ms": ("a read from Redis, median (ms)", "{:.3f}"),
+    "redis_get_p99_ms": ("a read from Redis, 99 of 100 (ms)", "{:.3f}"),
 }
 """What the figures of a result are called, and how they are written."""
 
 
 def judged(result: Result, targets: Mapping[str, str], machine: Mapping[str, Any]) -> Result:
-    """The result with its targets, whether each is met, and the machine."""
-    met = {key: {"target": target, "met": meets(result[key], target)} for key, target in targets.items()}
+    """The result with its targets, whether each is met, and the machine; None is what was not measured."""
+    measured = {key: target for key, target in targets.items() if result[key] is not None}
+    met = {key: {"target": target, "met": meets(result[key], target)} for key, target in measured.items()}
     return {**result, "targets": met, "machine": dict(machine)}
 
 
@@ -109,7 +120,7 @@ def rows(result: Result) -> list[tuple[str, str, str]]:
     """Figure, value and target (empty without one) of a result, as text."""
     found = []
     for key, (label, form) in LABELS.items():
-        if key in result:
+        if result.get(key) is not None:
             target = result.get("targets", {}).get(key)
             word = "" if target is None else f"{target['target']}: {'met' if target['met'] else 'missed'}"
             found.append((label, form.format(result[key]), word))

@@ -161,9 +161,18 @@ def delete(deployment: Deployment, connector: Name, connect: Address = "", as_js
 
 @app.command()
 @deployed
-def reset(deployment: Deployment, connector: Name, connect: Address = "", as_json: Json = False) -> None:
+def reset(
+    deployment: Deployment,
+    connector: Name,
+    emptied: Annotated[
+        bool, typer.Option("--emptied", help="The table is empty now: for a database, where you do that.")
+    ] = False,
+    connect: Address = "",
+    as_json: Json = False,
+) -> None:
     """Fill what a sink has from the oldest record on: its index is dropped, and made again.
 
+    The table of a database you empty yourself, while the sink is paused; without --emptied, the command says how.
     Its open dead letters count as replayed, because their documents are sent again too.
     """
     from headrace.streams.admin import dead_letters
@@ -179,7 +188,7 @@ def reset(deployment: Deployment, connector: Name, connect: Address = "", as_jso
     with failures():
         there = look(deployment, connect)
         (name,) = there.named([connector])
-        done = there.reset(name, stopped)
+        done = there.reset(name, stopped, emptied=emptied)
     typer.echo(json.dumps({"name": name, "done": done}) if as_json else "\n".join(done))
 
 
@@ -244,7 +253,7 @@ def _sinks(deployment: Deployment) -> "Sinks":
 @contextmanager
 def failures() -> Iterator[None]:
     from headrace.connectors.connect.client import ConnectFailed
-    from headrace.connectors.connect.deployment import NotOurs
+    from headrace.connectors.connect.deployment import NotEmptied, NotOurs
     from headrace.connectors.search.index import SearchFailed
     from headrace.connectors.sinks import SinkMistake
 
@@ -252,7 +261,7 @@ def failures() -> Iterator[None]:
         yield
     except (ConnectFailed, SearchFailed) as error:
         raise Failure(ENVIRONMENT, str(error)) from None
-    except (SinkMistake, NotOurs) as error:
+    except (SinkMistake, NotOurs, NotEmptied) as error:
         raise Failure(USAGE, str(error)) from None
 
 

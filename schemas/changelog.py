@@ -96,6 +96,11 @@ def kept_key(root: bytes, sequence: int) -> bytes:
     return kept_prefix(root) + b"%020d" % sequence
 
 
+def kept_root(key: bytes) -> bytes:
+    """Root of a snapshot that is kept for ever."""
+    return key[len(KEPT) :].rpartition(b"\0")[0]
+
+
 def queue_key(root: bytes, number: int) -> bytes:
     """Key of a record in the queue of its root."""
     return QUEUE + root + b"\0%020d" % number

@@ -15,8 +15,8 @@ from google.protobuf.message import Message
 
 from headrace.schemas.codecs import PROTOBUF
 from headrace.schemas.headers import TYPE
-from headrace.schemas.headrace_v1_pb2 import Event, Reply, Snapshot
 from headrace.schemas.headrace_v1_pb2 import Rejection as WireRejection
+from headrace.schemas.headrace_v1_pb2 import Reply, Snapshot
 from headrace.schemas.ids import EventRef, RejectionRef, ReplyTarget
 from headrace.schemas.record import CloudEvent, Record
 from headrace.streams.in_memory.requests import raw, request, since_epoch
@@ -28,6 +28,7 @@ from headrace.testing.history import PastEvent, history
 from headrace.topology.aggregate import Flag
 from headrace.topology.inspection import type_name
 from headrace.topology.names import MAIN, source
+from headrace.topology.reply import Event
 
 S = TypeVar("S", bound=Message)
 
@@ -152,7 +153,7 @@ class Scenario(Generic[S]):
             step.attempt(record)  # raises what would otherwise become a dead letter
             replies = [value for topic, value, *_ in step.outputs if topic == NAMES.replies]
             reply = Reply.FromString(replies[0] or b"") if replies else None
-            events = list(self._alone.items) if reply is None else [self._message(event) for event in reply.events]
+            events = list(self._alone.items) if reply is None else self._messages(reply)
             for event in reply.events if reply is not None else ():
                 event.ClearField("data")  # compared as messages: the bytes of a map may differ
             answers.append((reply, events))
@@ -167,8 +168,8 @@ class Scenario(Generic[S]):
         self._reply, self._events = answers[-1]
         self._unread = True
 
-    def _message(self, event: Event) -> Message:
-        return self._spec.appliers[event.type].message.FromString(event.data)
+    def _messages(self, reply: Reply) -> list[Message | None]:
+        return [one.data for event in reply.events for one in Event.read(event, self._spec, self._root)]
 
     # ---- results
 

@@ -28,6 +28,10 @@ class NotOurs(LookupError):
     """A connector that is not of this deployment is named: it is never touched."""
 
 
+class NotEmptied(ValueError):
+    """A reset needs an empty table, or none to be emptied; the text says what to do."""
+
+
 @dataclass(frozen=True)
 class Deployed:
     """The sinks of a deployment, and the Connect cluster that is to run them."""
@@ -103,9 +107,9 @@ class Deployed:
                 done.append(f"started {one.name}")
         return done
 
-    def reset(self, name: str, stopped: Stopped) -> list[str]:
+    def reset(self, name: str, stopped: Stopped, *, emptied: bool = False) -> list[str]:
         """Fill what a sink has from the oldest record on: stop, drop its index, forget its offsets, make the index,
-        resume. `stopped` is called before it works again.
+        resume. `stopped` is called before it works again; `emptied` says that a person has emptied a table.
 
         Raises ConnectFailed for one that cannot be reset, with what to do instead.
         """
@@ -114,6 +118,14 @@ class Deployed:
             raise ConnectFailed(f"{name} is not declared, and only declared sinks can be reset; delete it instead")
         if one.no_reset:
             raise ConnectFailed(f"{name} cannot be reset: {one.no_reset}")
+        if one.to_empty and not emptied:
+            raise NotEmptied(
+                f"{name} cannot be reset yet: rows stay of documents whose deletion the topic has forgotten. Run "
+                f"`headrace connect pause {name}`, then {one.to_empty} in the database, then `headrace connect reset "
+                f"{name} --emptied`"
+            )
+        if emptied and not one.to_empty:
+            raise NotEmptied(f"{name} has no table that is emptied by hand; leave out --emptied")
         index = None if one.index is None else IndexAdmin(one.index)
         self.client.stop(name)
         if index is not None:

@@ -81,6 +81,8 @@ class Rendered:
     """Further topics that the connector needs, of one partition."""
     no_reset: str = ""
     """Why the sink cannot be reset, and what to do instead; empty if it can."""
+    to_empty: str = ""
+    """The statement by which a person empties what is kept there, before a reset; empty where a reset does it."""
     notes: tuple[str, ...] = ()
     """What a person should know, a sentence each."""
 

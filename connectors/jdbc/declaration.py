@@ -78,7 +78,7 @@ class Jdbc:
             sql=_postgres(table, view, document_fields(source.projector)),
             # not replaced, because the columns of another version may be others
             serving=(f"BEGIN; DROP VIEW IF EXISTS {serving}; CREATE VIEW {serving} AS SELECT * FROM {view}; COMMIT",),
-            notes=(f"If {table} stays, it keeps rows whose deletion the topic has forgotten: TRUNCATE it first.",),
+            to_empty=f"TRUNCATE {table}",
         )
 
 

@@ -146,17 +146,17 @@ def _of_registry(topology: Topology, names: Names, edition: str, chosen: list[st
 
 
 def _of_workers(topology: Topology, names: Names, edition: str, chosen: list[str]) -> Iterator[Rule]:
+    # workers make those topics of an edition that are not always used
+    made = () if edition == MAIN else ("Create",)
     for name in chosen:
         own = names.topic(edition, name, "events").removesuffix("events")
-        # workers make those topics of an edition that are not always used
-        made = () if edition == MAIN else ("Create",)
         yield Rule("topic", own, (*made, "Read", "Write", "DescribeConfigs"), prefixed=True)
     read = [pair for name in chosen for pair in topology.component(name).inputs if pair[0] not in chosen]
     for name, kind in dict.fromkeys(read):
         yield Rule("topic", names.topic(edition, name, kind), ("Read", "DescribeConfigs"))
     others = [name for name in topology.components if name not in chosen]
     for inbox in _inboxes(topology, names, edition, others):
-        yield Rule("topic", inbox, ("Write",))
+        yield Rule("topic", inbox, (*made, "Write"))
 
 
 def _inboxes(topology: Topology, names: Names, edition: str, components: Iterable[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from headrace.schemas.changelog import KEPT, kept_root
 from headrace.streams.settings import Settings
 from headrace.streams.state.restore import stored_event
 from headrace.streams.state.topic_reader import read
@@ -29,10 +30,15 @@ def _check(settings: Settings, topology: Topology, name: str) -> FoldCheck:
     check = FoldCheck(topology.component(name))
     names, edition = settings.names, settings.edition
     # snapshots first: whatever they have seen is then on the log
+    kept: dict[bytes, bytes] = {}
     for message in read(settings, names.topic(edition, name, "snapshots")):
-        key = message.key()
+        key, snapshot = message.key(), message.value()
         if key is not None and key[:1] != b"\0":
-            check.add_snapshot(key, message.value())
+            check.add_snapshot(key, snapshot)
+        elif key is not None and key.startswith(KEPT) and snapshot is not None:
+            kept[key] = snapshot
+    for key, snapshot in kept.items():
+        check.add_kept(kept_root(key), snapshot)
     events: dict[bytes, list[tuple[int, bytes | None]]] = {}
     for number, message in enumerate(read(settings, names.topic(edition, name, "events")), 1):
         root, sequence, value = stored_event(message, message.timestamp()[1])

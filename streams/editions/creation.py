@@ -64,6 +64,11 @@ def create(
     asked = tuple(dict.fromkeys(projections))
     if unknown := [one for one in asked if one not in known]:
         raise LookupError(f"unknown projection {unknown[0]!r}; there are: {', '.join(known) or 'none'}")
+    if asked:
+        raise EditionRefused(
+            "projectors do not run in editions yet: their documents would lack what the edition inherits. Leave the "
+            "projections out, and read states and events"
+        )
     registry, now = Registry(settings), now_ms()
     registry.prepare()
     editions = registry.all()

@@ -12,7 +12,8 @@ from headrace.streams.observability.metrics import Metrics
 from headrace.streams.observability.tracing import Tracing
 from headrace.streams.runtime.assignment import Assignment
 from headrace.streams.runtime.config import ComponentConfig
-from headrace.streams.runtime.editions import Editions, Known, NoEditions
+from headrace.streams.runtime.edition_topics import Known
+from headrace.streams.runtime.editions import Editions, NoEditions
 from headrace.streams.runtime.inputs import Inputs
 from headrace.streams.runtime.membership import Membership
 from headrace.streams.runtime.positions import PositionsUnfit
@@ -22,6 +23,7 @@ from headrace.streams.runtime.timers import Timers
 from headrace.streams.runtime.transaction import Transaction
 from headrace.streams.state.messages import to_record
 from headrace.streams.steps.store import StoreFailed
+from headrace.topology.inspection.projector import ProjectorSpec
 
 log = structlog.get_logger()
 _ENDS_INTERVAL = 1.0  # seconds between two commits of positions alone
@@ -59,11 +61,13 @@ class Component:
             alert,
         )
         self._behind = False
+        # an edition's documents would have to be made from what it inherits as well
+        is_projector = isinstance(config.topology.component(config.name), ProjectorSpec)
         self._editions = Editions(
             config,
             self._assignment,
             self._membership,
-            known or NoEditions(),
+            NoEditions() if known is None or is_projector else known,
             lambda: self._behind,
             metrics,
             tracing,

@@ -71,6 +71,10 @@ class EditionList:
                     log.warning("the registry of editions cannot be read or written", error=str(error))
                 self._stop.wait(backoff(attempt))
                 attempt += 1
+            except Exception:
+                log.exception("the registry of editions is read anew")
+                self._stop.wait(backoff(attempt))
+                attempt += 1
 
     def _take(self, follower: Follower, holder: Holder) -> None:
         live = {one.id: one for one in follower.editions.values() if one.live}

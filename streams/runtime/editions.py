@@ -6,23 +6,21 @@ comes or goes causes a rebalance; its transactions hold nothing of main's, so th
 
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
 from functools import partial
-from typing import Protocol
 
 import structlog
 from confluent_kafka import Consumer, KafkaException, Message
 
 from headrace.schemas.record import Record
 from headrace.streams.clock import backoff
-from headrace.streams.editions import topics as edition_topics
 from headrace.streams.editions.record import Edition
 from headrace.streams.observability.metrics import Metrics
 from headrace.streams.observability.tracing import Tracing
 from headrace.streams.runtime.assignment import Assignment
 from headrace.streams.runtime.config import ComponentConfig
+from headrace.streams.runtime.edition_topics import EditionTopics, Known
 from headrace.streams.runtime.inputs import Inputs
 from headrace.streams.runtime.lanes import Lanes, RunningEdition
 from headrace.streams.runtime.membership import Membership
@@ -31,7 +29,7 @@ from headrace.streams.runtime.positions import PositionsUnfit
 from headrace.streams.runtime.processor import Alert, Processor, TopicsMissing
 from headrace.streams.runtime.suspects import Suspects, in_file
 from headrace.streams.runtime.timers import Timers
-from headrace.streams.runtime.transaction import CommitOutcomeUnknown, Transaction
+from headrace.streams.runtime.transaction import Transaction
 from headrace.streams.state.edition_part import editions_in, remove_edition
 from headrace.streams.state.messages import to_record
 from headrace.streams.state.rocksdb import PartitionStore
@@ -41,16 +39,6 @@ log = structlog.get_logger()
 _IDLE = 0.05  # seconds that a partition that is given back may have to wait, while nothing is handled
 _ENDS_INTERVAL = 1.0
 _LOOK_INTERVAL = 3.0
-
-
-class Known(Protocol):
-    """What the worker knows of editions; all components share it."""
-
-    def live(self) -> Mapping[str, Edition]:
-        """The editions that may be used, by id."""
-
-    def topics(self) -> Set[str]:
-        """Topics of the cluster, as of a second ago; empty until they were read."""
 
 
 class NoEditions:
@@ -96,8 +84,7 @@ class Editions:
         self._next_ends = self._next_look = 0.0
         self._gone: set[str] = set()
         """Inputs that were not there when they were last looked for."""
-        self._written: set[str] = {config.settings.names.replies}
-        """Topics that are known to be there."""
+        self._topics = EditionTopics(config, known)
         self._attempt = 0
         main.before_change = self.release
 
@@ -168,19 +155,17 @@ class Editions:
         config = self._config
         self._inputs = Inputs(config, self._metrics, self._metrics.editions_lag)
         name = f"{config.group}.{config.instance}.editions"
-        self._transaction = Transaction(config.settings, name, self._make_written)
+        self._transaction = Transaction(config.settings, name, self._topics.make_written)
         attempt = 0
         while not self._stop.is_set():
             try:
                 self._round()
                 attempt = 0
             except Interrupted:
-                self._transaction.abort()
+                self._begin_anew()
             except Exception:
                 log.exception("editions are begun anew", domain=config.name)
-                self._transaction.drop()
-                for running in self._running.values():
-                    running.processor.in_doubt = True
+                self._begin_anew()
                 self._stop.wait(backoff(attempt))
                 attempt += 1
         self._transaction.close()
@@ -190,6 +175,11 @@ class Editions:
         with self._handover:
             self._taken.clear()
             self._handover.notify_all()
+
+    def _begin_anew(self) -> None:
+        self._transaction.drop()
+        for running in self._running.values():
+            running.processor.in_doubt = True
 
     def _round(self) -> None:
         self._give_back()
@@ -245,7 +235,7 @@ class Editions:
         for edition_id in self._running.keys() - found.keys():
             running = self._running.pop(edition_id)
             self._end(running, drop=True)
-            self._written -= {topic for topic in self._written if self._edition_of(topic) == running.edition.name}
+            self._topics.forget(running.edition.name)
             log.info("edition ended", domain=self._config.name, edition=running.edition.name)
         self._take(set(found))
         new = [edition for edition_id, edition in found.items() if edition_id not in self._running]
@@ -259,7 +249,7 @@ class Editions:
             return None
         needed = self._config.needed(edition.name)
         try:
-            self._make(edition.name, needed - there)
+            self._topics.make(edition.name, needed - there)
         except KafkaException as error:
             self._inputs.report(error.args[0])
             return None
@@ -324,31 +314,6 @@ class Editions:
             ends = self._inputs.ended({number: partition.offsets for number, partition in ready.items()})
             if ends:
                 one.processor.record_positions([ready[number] for number in {n for _, n in ends}], ends)
-
-    # ---- topics, which are made when they are first needed
-
-    def _make(self, edition: str, topics: set[str]) -> None:
-        if topics:
-            made = edition_topics.make(self._config.settings, self._config.topology, edition, topics)
-            log.info("topics of an edition made", domain=self._config.name, edition=edition, topics=made)
-
-    def _make_written(self, topics: set[str]) -> None:
-        """Make topics that records are about to go to for the first time. Raises CommitOutcomeUnknown if it cannot."""
-        if not (new := topics - self._written):
-            return
-        there, by_edition = self._known.topics(), defaultdict[str, set[str]](set)
-        for topic in new - there:
-            by_edition[self._edition_of(topic)].add(topic)
-        try:
-            for edition, its in by_edition.items():
-                self._make(edition, its)
-        except KafkaException as error:
-            raise CommitOutcomeUnknown(f"topics {', '.join(sorted(new - there))} cannot be made: {error}") from error
-        self._written |= new
-
-    def _edition_of(self, topic: str) -> str:
-        parts = self._config.settings.names.split(topic)
-        return "" if parts is None else parts[0]
 
     def _look_for_topics(self) -> None:
         """Stop editions whose inputs were deleted. Twice, since a broker that begins does not know all topics yet."""

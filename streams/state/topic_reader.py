@@ -30,6 +30,10 @@ Ends = dict[PartitionId, tuple[int, int]]
 Batch = dict[PartitionId, list[Message]]
 """Records of each partition, in order."""
 _CHUNK = 5000
+_NO_LEADER = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+"""Answers of a broker that has not heard yet that it leads a partition, as of a topic that was just made."""
+_LEADER_WITHIN = 10.0  # seconds
+_LOOK_AGAIN = 0.1
 PASSING = (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._RESOLVE, KafkaError._TIMED_OUT)
 """Errors that a consumer reports and gets over by itself."""
 
@@ -98,6 +102,17 @@ def end_offsets(settings: Settings, ids: Iterable[PartitionId]) -> Ends:
 
 
 def _offsets(consumer: Consumer, names: Sequence[PartitionId], which: int) -> dict[PartitionId, int]:
+    deadline = time.monotonic() + _LEADER_WITHIN
+    while True:
+        try:
+            return _asked(consumer, names, which)
+        except KafkaException as error:
+            if error.args[0].code() not in _NO_LEADER or time.monotonic() > deadline:
+                raise
+        time.sleep(_LOOK_AGAIN)
+
+
+def _asked(consumer: Consumer, names: Sequence[PartitionId], which: int) -> dict[PartitionId, int]:
     asked = [TopicPartition(*name, which) for name in names]  # instead of a time, these constants ask for begin and end
     found: dict[PartitionId, int] = {}
     for partition in consumer.offsets_for_times(asked, 10):

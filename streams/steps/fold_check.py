@@ -1,5 +1,6 @@
 """Whether the states that snapshots hold are those that today's code folds from the log."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -41,6 +42,9 @@ class FoldCheck:
         self.unreadable: list[Unreadable] = []
         self._states = States(spec)
         self._snapshots: dict[bytes, Snapshot] = {}
+        """The newest one of each root."""
+        self._kept: defaultdict[bytes, list[Snapshot]] = defaultdict(list)
+        """Those that are kept for reads of the past."""
         self._folded: dict[bytes, tuple[State, int]] = {}
         """State and sequence of each root so far."""
         self._failed: set[bytes] = set()
@@ -57,24 +61,30 @@ class FoldCheck:
         else:
             self._snapshots[root] = Snapshot.FromString(value)
 
+    def add_kept(self, root: bytes, value: bytes) -> None:
+        """A snapshot of a root that is kept for reads of the past."""
+        self._kept[root].append(Snapshot.FromString(value))
+
     def add_events(self, root: bytes, events: Sequence[tuple[int, bytes | None]]) -> None:
         """The next events of a root, by sequence, as they are stored; None for one that was erased."""
         self.events += len(events)
         if root in self._failed:
             return
         state, sequence = self._folded.get(root) or (self._states.new(), -1)
-        first, values, snapshot = sequence + 1, list[bytes](), self._snapshots.get(root)
+        first, values = sequence + 1, list[bytes]()
         for expected, (number, value) in enumerate(events, first):
             if number != expected or value is None:
                 self._fail(root, f"event {expected} is not on the log")
                 return
             values.append(value)
-        until = 0 if snapshot is None else max(0, min(snapshot.sequence - sequence, len(values)))
+        at = 0
         try:
-            self._states.fold(state, values[:until], root, first)
-            if snapshot is not None and until and sequence + until == snapshot.sequence:
+            for snapshot in self._due(root, first, first + len(values) - 1):
+                until = snapshot.sequence - sequence
+                self._states.fold(state, values[at:until], root, first + at)
                 self._compare(root, state, snapshot)
-            self._states.fold(state, values[until:], root, first + until)
+                at = until
+            self._states.fold(state, values[at:], root, first + at)
         except Exception as error:  # whatever an author's code raises
             self._fail(root, f"{type(error).__name__}: {error}")
             return
@@ -86,6 +96,12 @@ class FoldCheck:
             _, sequence = self._folded.get(root) or (None, -1)
             if root not in self._failed and sequence < snapshot.sequence:
                 self._fail(root, f"the snapshot is of event {snapshot.sequence}; the log ends with event {sequence}")
+
+    def _due(self, root: bytes, first: int, last: int) -> list[Snapshot]:
+        """The root's snapshots of events from `first` to `last`, in order."""
+        newest = self._snapshots.get(root)
+        found = [*self._kept.get(root, ()), *([] if newest is None else [newest])]
+        return sorted((one for one in found if first <= one.sequence <= last), key=lambda one: one.sequence)
 
     def _compare(self, root: bytes, state: State, snapshot: Snapshot) -> None:
         in_use = snapshot.fingerprint == self._states.fingerprint

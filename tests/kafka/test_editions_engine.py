@@ -1,10 +1,12 @@
 """Editions beside main, on real Kafka: what the engine does with those that it is told of."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
 from headrace.streams.admin import topics
 from headrace.streams.client import Client
@@ -13,10 +15,13 @@ from headrace.streams.editions import topics as edition_topics
 from headrace.streams.editions.record import Edition
 from headrace.streams.editions.registry import new_id
 from headrace.topology.cut import Cut
+from tests.support import deadlines
 from tests.support.bank import messages_pb2 as pb
 from tests.support.bank.accounts import topology
 from tests.support.deployment import Deployment, until
 from tests.support.engine_threads import EngineThreads
+from tests.support.independent_reader import read_topics
+from tests.support.workflow_deployment import WorkflowDeployment, workflow_of
 
 pytestmark = pytest.mark.kafka
 
@@ -187,3 +192,50 @@ def remove(bank: Deployment, name: str) -> None:
     names = edition_topics.owned(bank.settings, name)
     edition_topics.delete(bank.settings, names)
     until(lambda: not set(names) & set(admin.list_topics(timeout=10).topics), "the topics are gone")
+
+
+def test_what_sagas_do_in_an_edition_stays_in_it(bootstrap: str, tmp_path: Path) -> None:
+    """A deposit is noted in the book by a saga; a special one is refused there, which comes back to its source."""
+    with workflow_of(bootstrap, "topology", tmp_path / "w") as bank:
+        names = ["purse", "book", "keeper"]
+
+        async def play(engine: EngineThreads) -> None:
+            async with bank.client() as main:
+                await main.execute(pb.Deposit(amount=5), root="a")
+                await until_noted(main, "0")
+                created = (await main.editions.create("trial")).edition
+                engine.editions = {created.id: created}
+                ready = [{"trial": "ready"}] * len(names)
+                until(lambda: [one.editions for one in engine.components.values()] == ready, "the edition is ready")
+                async with main.edition("trial") as trial:
+                    reply = await trial.execute(pb.Deposit(amount=6), root="a", timeout=30)
+                    assert reply.sequence == 1
+                    await until_noted(trial, "1")
+                    assert (await main.state("a", "book")).note == "0"
+                    await trial.execute(pb.Deposit(amount=71), root="a")
+                    until(lambda: letters(bank, "trial"), "the refusal is a dead letter of the edition")
+                assert not letters(bank, "main")
+
+        with EngineThreads(bank.settings, bank.topology, names, tmp_path / "state") as engine:
+            asyncio.run(play(engine))
+
+
+async def until_noted(client: Client, note: str) -> None:
+    """Wait until the book has this note."""
+    deadline = time.monotonic() + deadlines.seconds(30)
+    while (state := await client.state("a", "book")) is None or state.note != note:
+        assert time.monotonic() < deadline, f"the book says {state}, not {note}"
+        await asyncio.sleep(0.05)
+
+
+def letters(bank: WorkflowDeployment, edition: str) -> int:
+    """Dead letters of all components in an edition."""
+    there = topics.admin(bank.settings).list_topics(timeout=10).topics
+    wanted = [bank.settings.names.topic(edition, name, "dead-letters") for name in bank.topology.components]
+    made = [topic for topic in wanted if topic in there]
+    try:
+        return sum(map(len, read_topics(bank.settings.bootstrap, made).values())) if made else 0
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION:
+            raise
+        return 0  # one of them is just being made

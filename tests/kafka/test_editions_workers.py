@@ -23,8 +23,8 @@ from tests.support.engine_threads import EngineThreads
 from tests.support.independent_reader import EMPTY, State, fold, message, read_topics
 
 pytestmark = pytest.mark.kafka
-KILLS = int(os.environ.get("CHAOS_KILLS", "3"))
-"""How often a worker is killed; `make chaos` sets more."""
+KILLS, LIVE = int(os.environ.get("CHAOS_KILLS", "3")), int(os.environ.get("CHAOS_EDITIONS", "3"))
+"""How often a worker is killed, and how many editions there are at a time; `make chaos` sets more."""
 
 
 def ready(worker: Worker, *names: str) -> bool:
@@ -62,27 +62,30 @@ def test_an_edition_lives_from_its_creation_to_its_deletion_while_a_worker_runs(
 
 
 def test_lanes_are_always_where_mains_partitions_are(bank: Deployment, tmp_path: Path) -> None:
-    """Three workers join one by one, and leave, under load in main and in an edition."""
+    """Three workers join one by one, under load in main and in an edition."""
     seen: list[set[int]] = []
 
-    async def scenario(engines: list[EngineThreads]) -> None:
+    async def scenario() -> None:
         async with bank.client() as main:
             created = (await main.editions.create("trial")).edition
-            for number, engine in enumerate(engines, 1):
-                engine.editions = {created.id: created}
-                await asyncio.to_thread(engine.__enter__)
+            for number in range(1, 4):
+                engines.append(EngineThreads(bank.settings, topology, ["account"], tmp_path / str(number)))
+                engines[-1].editions = {created.id: created}
+                await asyncio.to_thread(engines[-1].__enter__)
                 async with bank.client() as client, main.edition("trial") as trial:
-                    for loads in [Load(client, 2 * number), Load(trial, 2 * number + 1)]:
-                        await loads.progress(100)
-                        await loads.finish()
-                        check_clients_of(loads)
-                held = [co_located(one, created) for one in engines[:number]]
+                    loads = [Load(client, 2 * number, callers=4), Load(trial, 2 * number + 1, callers=4)]
+                    for load in loads:
+                        await load.progress(50)
+                    for load in loads:
+                        await load.finish()
+                        check_clients_of(load)
+                held = [await asyncio.to_thread(co_located, one, created) for one in engines]
                 assert sorted(partition for one in held for partition in one) == [0, 1, 2, 3]
                 seen.extend(held)
 
-    engines = [EngineThreads(bank.settings, topology, ["account"], tmp_path / str(n)) for n in range(3)]
+    engines: list[EngineThreads] = []
     try:
-        asyncio.run(scenario(engines))
+        asyncio.run(scenario())
     finally:
         for engine in engines:
             engine.__exit__(None, None, None)
@@ -106,11 +109,16 @@ def check_clients_of(load: Load) -> None:
         assert len({(reply.status, reply.sequence, reply.code) for reply in sent.replies}) == 1
 
 
-async def live(main: Client, name: str, chance: random.Random, stopping: asyncio.Event) -> None:
-    """One edition after the other under a name: made, used, checked, deleted."""
+async def live(main: Client, name: str, chance: random.Random, stopping: asyncio.Event, brokers: asyncio.Lock) -> int:
+    """One edition after the other under a name: made, used, checked, deleted; returns how many.
+
+    While nothing but commands is sent, `brokers` may be away.
+    """
+    count = 0
     while not stopping.is_set():
         follow = chance.random() < 0.3
-        edition = (await main.editions.create(name, follow=follow)).edition
+        async with brokers:
+            edition = (await main.editions.create(name, follow=follow)).edition
         accepted: dict[str, int] = defaultdict(int)
         async with main.edition(name) as branch:
             for _ in range(30):
@@ -122,10 +130,13 @@ async def live(main: Client, name: str, chance: random.Random, stopping: asyncio
                         break
                 assert reply.accepted, reply
                 accepted[root] += 1
-        await asyncio.to_thread(check_edition, main, edition, accepted)
-        await main.editions.delete(name, timeout=deadlines.seconds(60))
-        with pytest.raises(EditionUnknown):
-            await main.editions.describe(name)
+        async with brokers:
+            await asyncio.to_thread(check_edition, main, edition, accepted)
+            await main.editions.delete(name, timeout=deadlines.seconds(60))
+            with pytest.raises(EditionUnknown):
+                await main.editions.describe(name)
+        count += 1
+    return count
 
 
 def check_edition(main: Client, edition: Edition, accepted: dict[str, int]) -> None:
@@ -172,24 +183,27 @@ def test_chaos_main_knows_nothing_of_editions_that_come_and_go(fragile: Deployme
         async with bank.client() as main:
             load = Load(main, 1, callers=8, roots=10, patience=2)
             await load.progress(50)
-            stopping = asyncio.Event()
-            editions = [asyncio.create_task(live(main, f"trial-{n}", chance, stopping)) for n in range(3)]
+            stopping, brokers = asyncio.Event(), asyncio.Lock()
+            editions = [asyncio.create_task(live(main, f"trial-{n}", chance, stopping, brokers)) for n in range(LIVE)]
             for kill in range(KILLS):
                 await load.progress(chance.randrange(50, 300))
                 worker = workers[kill % 2]
                 worker.kill()
                 if kill == KILLS // 2:
-                    await asyncio.to_thread(own_kafka.kill)
-                    await asyncio.to_thread(own_kafka.restart)
+                    async with brokers:
+                        await asyncio.to_thread(own_kafka.kill)
+                        await asyncio.to_thread(own_kafka.restart)
                 worker.start()
                 await asyncio.to_thread(worker.await_ready, 60)
             stopping.set()
-            await asyncio.gather(*editions)
+            counts.extend(await asyncio.gather(*editions))
             await load.finish()
             return load
 
-    began = time.monotonic()
+    began, counts = time.monotonic(), list[int]()
     load = asyncio.run(scenario())
     bank.await_handled()
     check_clients(load, bank.log().verify())
-    print(f"{len(load.sent)} commands in main, {KILLS} kills, {time.monotonic() - began:.0f} s")  # noqa: T201
+    assert all(counts), "an edition under each name was made, used and deleted"
+    seconds = time.monotonic() - began
+    print(f"{len(load.sent)} commands in main, {sum(counts)} editions, {KILLS} kills, {seconds:.0f} s")  # noqa: T201

@@ -61,7 +61,7 @@ def test_a_replies_topic_that_is_deleted(bank: Deployment) -> None:
     worker.await_ready(60)
     assert execute(bank, 3) == 2
     assert not bank.log().verify().dead_letters
-    assert worker.stop() < 5
+    assert worker.stop() < 15
 
 
 def test_a_worker_ends_at_once_while_a_topic_is_missing(bank: Deployment) -> None:
@@ -76,7 +76,7 @@ def test_a_worker_ends_at_once_while_a_topic_is_missing(bank: Deployment) -> Non
 
     asyncio.run(go())
     until(lambda: not worker.ready, "it is not ready", 60)
-    assert worker.stop() < 5
+    assert worker.stop() < 15
 
 
 def test_a_transaction_that_somebody_left_open(bank: Deployment) -> None:

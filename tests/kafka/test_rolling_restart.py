@@ -55,7 +55,7 @@ def test_workers_come_back_to_their_partitions_and_stores(bank: Deployment) -> N
     before = [{line["partition"] for line in worker.said("partition ready")} for worker in workers]
     for round_ in (1, 2):
         for worker in workers:
-            assert worker.stop() < 5
+            assert worker.stop() < 15
             worker.start().await_ready(60)
             assert worker.restored_records() == 0
         assert deposit(bank) == {round_}

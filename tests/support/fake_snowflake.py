@@ -15,9 +15,10 @@ import pytest
 from headrace.bench import environment
 from headrace.connectors.snowflake.declaration import PLUGINS
 from headrace.embedded.jars import cache_folder, fetch_jars
+from headrace.examples.poker.demo.read_side import PROGRAM
 
 _PINS = Path(__file__).with_name("fakesnow.txt")
-_PROGRAM = Path(__file__).with_name("snowflake_sql.py")
+_SERVER = Path(__file__).with_name("snowflake_server.py")
 
 
 def interpreter() -> Path:
@@ -32,7 +33,7 @@ def rows_of(statements: list[str], table: str, rows: list[tuple[Any, Any]], quer
     """The rows of a query, after these statements, and with rows in a table as the connector puts them there."""
     given = json.dumps({"statements": statements, "table": table, "rows": rows, "query": query})
     done = subprocess.run(
-        [str(interpreter()), "-W", "ignore", str(_PROGRAM)], input=given, capture_output=True, text=True, check=False
+        [str(interpreter()), "-W", "ignore", str(PROGRAM)], input=given, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
     found: list[dict[str, Any]] = json.loads(done.stdout)
@@ -42,7 +43,7 @@ def rows_of(statements: list[str], table: str, rows: list[tuple[Any, Any]], quer
 @contextmanager
 def server() -> Iterator[tuple[str, str]]:
     """Address of a fakesnow server, which has the database and schema of the sinks, and a private key for a user."""
-    command = [str(interpreter()), "-W", "ignore", str(_PROGRAM.with_name("snowflake_server.py"))]
+    command = [str(interpreter()), "-W", "ignore", str(_SERVER)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         try:

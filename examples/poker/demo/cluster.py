@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.request
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,20 +26,29 @@ from headrace.examples.poker.demo.screen import Screen
 from headrace.streams.admin import topics
 from headrace.streams.runtime.committed_offsets import HANGING_OFFSETS
 from headrace.streams.settings import Settings
+from headrace.topology.topology import Topology
 
 ROOM = "headrace.examples.poker:room"
 QUICK = {"group.consumer.session.timeout.ms": 3000}
 """Settings of brokers that soon take a worker for dead, yet leave a busy machine time for its heartbeats."""
-_READY_WITHIN = 60.0  # seconds
+_READY_WITHIN = 120.0  # seconds
 _STOP_WITHIN = 10.0
 _TAIL_LINES = 15
 
 
 @contextmanager
 def cluster(
-    deployment: Deployment, screen: Screen, workers: int, properties: Mapping[str, object]
+    deployment: Deployment,
+    screen: Screen,
+    workers: int,
+    properties: Mapping[str, object],
+    topology: Topology = room,
+    prefix: str = "",
 ) -> Iterator[tuple[Settings, EmbeddedKafka | None]]:
-    """Topics of the demo's own: on the brokers that are named, else on a Kafka that comes and goes."""
+    """Topics of the demo's own: on the brokers that are named, else on a Kafka that comes and goes.
+
+    `prefix` is before the topics there, for what goes from there to other systems.
+    """
     settings = deployment.settings(own_kafka=False)
     changes: dict[str, object] = {}
     if "partitions" not in settings.model_fields_set:
@@ -53,8 +62,10 @@ def cluster(
     started = time.monotonic()
     with EmbeddedKafka(properties=properties) as kafka:
         screen.say(f"Apache Kafka runs on {kafka.bootstrap}, started in {time.monotonic() - started:.1f} s")
+        if prefix:
+            changes["prefix"] = prefix
         own = deployment.settings(bootstrap=kafka.bootstrap, own_kafka=False).model_copy(update=changes)
-        topics.create(own, topics.wanted(own, room))
+        topics.create(own, topics.wanted(own, topology))
         yield own, kafka
 
 
@@ -90,7 +101,7 @@ class Workers:
         self._starts = [
             (
                 f"worker {number}",
-                _command(settings, topology, port, state / str(number)),
+                command_line(["worker"], settings, topology, port, state / str(number)),
                 folder / f"worker-{number}.log",
             )
             for number, port in enumerate(self._ports, 1)
@@ -147,12 +158,12 @@ class Workers:
 
 
 @contextmanager
-def demo_workers(settings: Settings, count: int) -> Iterator[Workers]:
+def demo_workers(settings: Settings, count: int, topology: str = ROOM) -> Iterator[Workers]:
     """Workers that are ready; in the end they are stopped. Their logs stay if something went wrong."""
     folder = home().parent / f"demo-{os.getpid()}"
     with TemporaryDirectory(prefix="headrace-demo-") as state:
         try:
-            workers = Workers(settings, count, folder, Path(state))
+            workers = Workers(settings, count, folder, Path(state), topology)
         except OSError as error:
             raise Failure(ENVIRONMENT, f"{folder} cannot be used for the workers' logs: {error}") from error
         try:
@@ -167,17 +178,20 @@ def demo_workers(settings: Settings, count: int) -> Iterator[Workers]:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _command(settings: Settings, topology: str, port: int, state: Path) -> list[str]:
+def command_line(
+    command: Sequence[str], settings: Settings, topology: str, port: int, state: Path | None = None
+) -> list[str]:
+    """A process of `headrace …` for the demo's topics."""
     # what else there is to set, secrets among it, is inherited with the environment
     options = {
         "--bootstrap": settings.bootstrap,
         "--prefix": settings.prefix,
         "--topology": topology,
         "--web-port": str(port),
-        "--state-dir": str(state),
+        "--state-dir": str(state or ""),
     }
     given = [text for option, value in options.items() if value for text in (option, value)]
-    return [sys.executable, "-m", "headrace.cli.main", "worker", *given]
+    return [sys.executable, "-m", "headrace.cli.main", *command, *given]
 
 
 def _ready(port: int) -> bool:

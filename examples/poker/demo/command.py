@@ -4,15 +4,18 @@ import asyncio
 import json
 import random
 import signal
+import time
+import uuid
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from headrace.cli.deployment import Deployment, Json, on_cluster
-from headrace.cli.errors import NO
+from headrace.cli.errors import NO, USAGE, Failure
 
 if TYPE_CHECKING:
     from headrace.embedded import EmbeddedKafka
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from headrace.examples.poker.demo.check import Checked
     from headrace.examples.poker.demo.cluster import Workers
     from headrace.examples.poker.demo.play import Played
+    from headrace.examples.poker.demo.read_side import Compared
     from headrace.examples.poker.demo.screen import Screen
     from headrace.examples.poker.history import HandHistory
     from headrace.streams.settings import Settings
@@ -43,6 +47,27 @@ def demo(
     chaos: Annotated[
         bool, typer.Option("--chaos", help="Kill workers with -9 and restart the broker while hands are played.")
     ] = False,
+    read_side: Annotated[
+        bool, typer.Option("--read-side", help="Also bring documents to other systems, and compare each of them.")
+    ] = False,
+    search: Annotated[
+        str,
+        typer.Option(
+            "--search", metavar="URL", help="With --read-side: an OpenSearch or Elasticsearch; by default SEARCH_URL."
+        ),
+    ] = "",
+    redis: Annotated[
+        str,
+        typer.Option(
+            "--redis",
+            metavar="URL",
+            help="With --read-side: by default REDIS_URL, else a redis-server that is installed here is started.",
+        ),
+    ] = "",
+    fakesnow: Annotated[
+        Path | None,
+        typer.Option("--fakesnow", metavar="PYTHON", help="With --read-side: a Python with fakesnow, for Snowflake."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Play real poker hands through real Kafka, and through a whole poker room.
@@ -52,6 +77,10 @@ def demo(
     unless --bootstrap or HEADRACE_BOOTSTRAP names brokers; there it uses topics of its own, and removes them, and
     --chaos leaves the brokers alone. Exit code 0 when every hand ended as the file says and no chip is missing, 1 when
     not.
+
+    --read-side plays the same on a Kafka of its own, with projectors. Documents go to a search server by Kafka Connect,
+    to Redis, and into Snowflake's form, as far as these are there; what is not is named, with how to get it. Exit code
+    1 when a document differs from what the event log says.
     """
     from headrace.cli import logs as log
     from headrace.examples.poker.demo.check import check
@@ -61,7 +90,14 @@ def demo(
 
     log.be_quiet()
     screen = Screen(silent=as_json)
+    if read_side and chaos:
+        raise Failure(USAGE, "--read-side and --chaos are two demos; choose one of them")
+    if not read_side and (search or redis or fakesnow):
+        raise Failure(USAGE, "--search, --redis and --fakesnow are for --read-side; give that too")
     history = read_hands(file, hands)
+    if read_side:
+        _read_side(deployment, history, workers or 1, (search, redis, fakesnow), screen, as_json)
+        return
     follow = _most_to_tell(history)
     count = max(workers or 1, 2 if chaos else 1)
     with (
@@ -80,6 +116,67 @@ def demo(
     if checked.mismatched:
         typer.echo(f"the workers' logs: {running.folder}", err=True)
         raise typer.Exit(NO)
+
+
+def _read_side(
+    deployment: Deployment,
+    history: Sequence["HandHistory"],
+    workers: int,
+    named: tuple[str, str, Path | None],
+    screen: "Screen",
+    as_json: bool,
+) -> None:
+    """The demo with documents in other systems, `named` by the user."""
+    from headrace.examples.poker import read_side
+    from headrace.examples.poker.demo.check import check
+    from headrace.examples.poker.demo.cluster import cluster, demo_workers
+    from headrace.examples.poker.demo.read_side import TOPOLOGY, compare, feeding
+    from headrace.examples.poker.demo.systems import systems
+
+    if deployment.settings(own_kafka=False).bootstrap:
+        raise Failure(USAGE, "--read-side brings a Kafka of its own; leave out --bootstrap and HEADRACE_BOOTSTRAP")
+    prefix = f"demo-{uuid.uuid4().hex[:8]}."
+    with (
+        _terminable(),
+        systems(*named, screen) as there,
+        cluster(deployment, screen, workers, {}, read_side, prefix) as (settings, _),
+        demo_workers(settings, workers, TOPOLOGY) as running,
+        feeding(settings, there, running.folder, screen) as feeds,
+    ):
+        screen.say(f"{workers} worker(s) ready; {len(history):,} hands to play")
+        started = time.perf_counter()
+        played = asyncio.run(_play(settings, history, running, None, screen))
+        screen.say("all hands are played; waiting until all documents are everywhere, to compare them")
+        found = compare(settings, there, feeds, started)
+        checked = check(settings, history, played, "", hung=running.hung)
+        found.mismatched += [f"{root}: {'; '.join(why)}" for root, why in checked.mismatched.items()]
+        running.keep_logs = bool(found.mismatched)
+    _tell_documents(len(history), found, as_json)
+    if found.mismatched:
+        typer.echo(f"the workers' logs: {running.folder}", err=True)
+        raise typer.Exit(NO)
+
+
+def _tell_documents(hands: int, found: "Compared", as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"hands": hands, **asdict(found)}))
+        return
+    typer.echo(f"{hands:,} hands in {found.seconds:.1f} s, until all documents were everywhere")
+    typer.echo(f"{found.documents_matched:,} of {found.documents:,} documents are as the event log says")
+    for name, count, matched in (
+        ("the search server", found.search, found.search_matched),
+        ("Redis", found.redis, found.redis_matched),
+    ):
+        if count is not None:
+            typer.echo(f"{matched:,} of {count:,} in {name}")
+    if "snowflake" not in found.left_out:
+        typer.echo("the SQL for Snowflake ran on fakesnow")
+    for name, why in found.left_out.items():
+        typer.echo(f"left out: {name}: {why}")
+    for line in found.mismatched[:_SHOWN]:
+        typer.echo(f"  {line}")
+    if len(found.mismatched) > _SHOWN:
+        typer.echo(f"  … and {len(found.mismatched) - _SHOWN} more; --json lists them all")
 
 
 def _faults(

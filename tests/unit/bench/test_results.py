@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from headrace.bench import load, main, plot, report, upcasting
+from headrace.bench import load, main, plot, report, sinks, upcasting
 
 MACHINE = {
     "date": "2026-11-24 12:00 UTC",
@@ -138,6 +138,18 @@ MEASURED: dict[str, dict[str, Any]] = {
         "old_us_a_link": 1.2,
         "method_us_a_link": 0.9,
     },
+    "sinks": {
+        "bench": "sinks",
+        "what": "documents",
+        "how": "in turn",
+        "search_per_second": 15_000,
+        "file_per_second": 40_000,
+        "search_cpu_us": 55.0,
+        "file_cpu_us": 20.0,
+        "redis_documents_per_second": None,
+        "redis_get_p99_ms": None,
+        "left_out": {"redis": "there is none"},
+    },
 }
 
 
@@ -194,6 +206,20 @@ def test_what_upcasters_cost_is_said(results: dict[str, report.Result]) -> None:
     rows = report.rows(results["upcasting"])
     assert ("end of the 95 % interval of that, the farther one", "0.92", "< 2: met") in rows
     assert ("an old event, each link of its chain (µs)", "1.20", "< 1: missed") in rows
+
+
+def test_what_was_not_measured_has_no_row_and_misses_no_target(results: dict[str, report.Result]) -> None:
+    assert results["sinks"]["targets"] == {"search_cpu_us": {"target": "< 60", "met": True}}
+    names = [name for name, _, _ in report.rows(results["sinks"])]
+    assert len(names) == 4
+    assert not any("Redis" in name for name in names)
+
+
+def test_sinks_without_any_server_are_an_error_that_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SEARCH_URL", "REDIS_URL", "PATH"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(RuntimeError, match=r"SEARCH_URL .*REDIS_URL"):
+        sinks.run(lambda line: None, "127.0.0.1:1")
 
 
 def test_upcasters_are_measured_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,7 +302,7 @@ def test_quantiles_are_values_that_occurred() -> None:
 def test_what_makes_no_sense_is_refused_before_anything_runs(tmp_path: Path) -> None:
     with pytest.raises(
         LookupError,
-        match="commands, latency, restore, rehydrate, workflow, projections, read-your-writes, upcasting, peers and",
+        match="restore, rehydrate, workflow, projections, read-your-writes, upcasting, sinks, peers and",
     ):
         main.run("speed", True, folder=tmp_path)
     with pytest.raises(TypeError, match="latency has no option records"):

@@ -60,6 +60,30 @@ def test_a_hand_that_cannot_be_played_is_named_before_anything_starts(tmp_path: 
     assert "mine.phhs, hand 1: variant 'PO' is not played here" in run(str(file)).stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "environment", "code", "why"),
+    [
+        (["--read-side", "--chaos"], {}, 2, "choose one of them"),
+        (["--redis", "redis://127.0.0.1:1"], {}, 2, "are for --read-side"),
+        (["--read-side"], {"HEADRACE_BOOTSTRAP": "127.0.0.1:1"}, 2, "leave out --bootstrap and HEADRACE_BOOTSTRAP"),
+        (["--read-side", "--search", "http://127.0.0.1:1"], {}, 3, "no answer from the search server"),
+        (["--read-side", "--search", "nonsense"], {}, 3, "no answer from the search server"),
+        (["--read-side"], {"REDIS_URL": "redis://:hidden@127.0.0.1:1/0"}, 3, "no answer from the Redis"),
+        (["--read-side", "--redis", "hidden"], {}, 3, "the address of Redis must be redis://"),
+    ],
+)
+def test_what_the_read_side_cannot_do_is_said_before_anything_starts(
+    monkeypatch: pytest.MonkeyPatch, options: list[str], environment: dict[str, str], code: int, why: str
+) -> None:
+    for name in ("HEADRACE_BOOTSTRAP", "SEARCH_URL", "REDIS_URL"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    result = run("--hands", "1", *options)
+    assert (result.exit_code, why in result.stderr) == (code, True), result.stderr
+    assert "hidden" not in result.output
+
+
 # ---- a room without Kafka
 
 

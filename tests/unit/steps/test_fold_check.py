@@ -1,6 +1,8 @@
 """Whether snapshots are what the log makes, as `headrace check --against-log` finds out."""
 
 from headrace import Topology
+from headrace.schemas.changelog import kept_key, kept_root
+from headrace.schemas.headrace_v1_pb2 import Snapshot
 from headrace.streams.steps.fold_check import Difference, FoldCheck, Unreadable
 from headrace.testing import TopologyDriver
 from tests.support.purse import Fill, Filled, Note, Spend, announced, before, forgetful, repaired, today
@@ -53,6 +55,20 @@ def test_with_another_version_they_would_not() -> None:
     check = checked(written(today), announced)
     assert [one.in_use for one in check.differences] == [False, False]
     assert check.outdated == 2
+
+
+def test_kept_snapshots_are_compared_too() -> None:
+    driver = written(today)
+    check, (store,) = FoldCheck(today.component("purse")), driver._runtime.stores_of("purse")
+    check.add_snapshot(b"anna", store.snapshots[b"anna"])
+    past = Snapshot.FromString(store.snapshots[b"anna"])
+    past.sequence = 0
+    key = kept_key(b"anna", 0)
+    check.add_kept(kept_root(key), past.SerializeToString())
+    check.add_events(b"anna", list(enumerate(store.history(b"anna", 0, 9))))
+    check.finish()
+    assert check.differences == [Difference("anna", 0, ("spent",), in_use=True)]
+    assert check.compared == 2
 
 
 def test_events_that_cannot_be_read_are_named() -> None:

@@ -296,6 +296,15 @@ def test_given_takes_events_of_the_past() -> None:
     )
 
 
+def test_a_conflict_with_old_events_is_told() -> None:
+    scenario = given(Purse, Filled1(coins=5), Mixed(coins=1, spent=2), upcasters=PAST)
+    scenario.when(Fill(coins=1), expected_sequence=0).then_rejected("expected sequence 0, but root-1 is at 1")
+    driver = written_before()
+    driver.deploy(today)
+    reply = driver.execute(Fill(coins=1), "anna", domain="purse", expected_sequence=1)
+    assert [(event.sequence, type(event.data)) for event in reply.events] == [(2, Filled), (2, Spent), (4, Filled)]
+
+
 def test_given_names_what_nobody_lifts() -> None:
     with pytest.raises(LookupError, match=r"Purse applies no purse\.v1\.Filled1; it applies: "):
         given(Purse, Filled1())

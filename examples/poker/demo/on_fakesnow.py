@@ -1,6 +1,6 @@
-"""Runs SQL on fakesnow, in an environment of its own: reads statements and rows as JSON, writes the query's rows.
+"""Runs SQL on fakesnow, an emulator of Snowflake: reads statements and rows as JSON, writes the query's rows.
 
-Runs in an environment of its own, since it brings an own database and Snowflake's client.
+A program of its own, because fakesnow may be in another environment: it brings a database and Snowflake's client.
 """
 
 import json
