@@ -69,8 +69,8 @@ def run(progress: Progress, *, events: int = 100_000, rounds: int = 5) -> dict[s
         "snapshot, and folded from all events since the snapshot's fingerprint is another one's",
         "how": "written by the engine's step; loaded as the engine loads, each time in a new process and with the "
         f"files dropped from the page cache; medians of {rounds}. kept_snapshot_ms: the state as of 100 events "
-        "after a kept snapshot in the middle, root loaded. cold_stages_ms: processor time of a warm fold in the "
-        "process of each cold load, best of some passes in turn; fold_to_bare: that fold to reading, parsing and applying alone",
+        "after a kept snapshot in the middle, root loaded. cold_stages_ms: processor time of a warm fold, in the "
+        "process of each cold load, best of some passes in turn; fold_to_bare: that fold to its first two stages",
         "events": events,
         "snapshot_ms": round(median([r["load"] for r in snapshot]), 4),
         "cold_ms": round(median([r["load"] for r in cold]), 1),
