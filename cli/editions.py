@@ -47,7 +47,7 @@ def create(
     note: Annotated[str, typer.Option(help="What it is for.")] = "",
     projections: Annotated[
         list[str] | None,
-        typer.Option(metavar="PROJECTOR", help="A projector that runs in it; may be given several times."),
+        typer.Option(metavar="PROJECTOR", help="A projector that runs in it; refused so far."),
     ] = None,
     as_json: Json = False,
 ) -> None:

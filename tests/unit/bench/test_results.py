@@ -65,7 +65,7 @@ MEASURED: dict[str, dict[str, Any]] = {
         "events": 100_000,
         "snapshot_ms": 0.08,
         "cold_ms": 120.0,
-        "cold_stages_ms": {"read": 40.0, "split": 30.0, "parse": 30.0, "apply": 20.0},
+        "cold_stages_ms": {"read": 40.0, "parse_and_apply": 50.0, "rest": 30.0},
         "snapshot_rounds": [0.07, 0.08, 0.09],
         "cold_rounds": [110.0, 120.0, 130.0],
     },
