@@ -20,6 +20,7 @@ class Name(StrEnum):
     PROJECTIONS = "projections"
     READ_YOUR_WRITES = "read-your-writes"
     UPCASTING = "upcasting"
+    WHAT_IF = "what-if"
     SINKS = "sinks"
     PEERS = "peers"
     ALL = "all"

@@ -28,6 +28,7 @@ from headrace.bench import (
     restore,
     sinks,
     upcasting,
+    what_if,
     workflow,
 )
 from headrace.bench.load import Progress, cluster
@@ -44,6 +45,7 @@ MODULES: dict[str, ModuleType] = {
     "projections": projections,
     "read-your-writes": read_your_writes,
     "upcasting": upcasting,
+    "what-if": what_if,
     "sinks": sinks,
     "peers": peers,
 }

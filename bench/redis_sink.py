@@ -74,6 +74,7 @@ def redis_sink(
 ) -> dict[str, Any]:
     """Load a topic into Redis `rounds` times, in turn with the bare loop, then read single documents."""
     at_least("rounds", rounds, 1)
+    at_least("documents", documents, 6_000)  # the first batch, of up to 2,000, only starts the clock
     with _redis(), _topic(bootstrap, partitions) as settings:
         progress(f"writing {documents:,} documents")
         _write(settings, documents)

@@ -7,6 +7,7 @@ import typer
 
 from headrace.cli.deployment import Deployment, Json, deployed
 from headrace.cli.errors import NO, USAGE, Failure
+from headrace.cli.escape import printable
 
 if TYPE_CHECKING:
     from headrace.streams.editions.deletion import Deleted
@@ -46,7 +47,7 @@ def create(
     note: Annotated[str, typer.Option(help="What it is for.")] = "",
     projections: Annotated[
         list[str] | None,
-        typer.Option(metavar="PROJECTOR", help="A projector that runs in it; may be given several times."),
+        typer.Option(metavar="PROJECTOR", help="A projector that runs in it; refused so far."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -117,6 +118,42 @@ def describe(deployment: Deployment, name: Name, as_json: Json = False) -> None:
     typer.echo(_text(edition))
     for what, names in (("continued by", children), ("held by", held), ("topics", there)):
         typer.echo(f"{what}: {', '.join(names) or 'none'}")
+
+
+@app.command()
+@deployed
+def diff(
+    deployment: Deployment,
+    first: Annotated[str, typer.Argument(metavar="EDITION", help="Such as main.")],
+    second: Annotated[str, typer.Argument(metavar="OTHER", help="Another one.")],
+    as_json: Json = False,
+) -> None:
+    """Print the roots whose events are not the same in two editions, and which fields of their states differ.
+
+    Reads the events topics of both and of their parents. Exit code 1 if there are differences.
+    """
+    from headrace.streams.editions import diff as editions_diff
+    from headrace.streams.editions.registry import Registry
+    from headrace.topology.names import MAIN
+
+    settings = deployment.settings()
+    live = Registry(settings).live()
+    for name in (first, second):
+        if name != MAIN and name not in live:
+            raise LookupError(f"there is no edition {name!r}; `headrace editions list` shows them")
+    count = 0
+    for one in editions_diff.diff(settings, deployment.topology, live, first, second):
+        count += 1
+        if as_json:
+            sequences = dict(zip((first, second), one.sequences, strict=False))
+            found = {"component": one.component, "root": one.root, "sequences": sequences, "fields": list(one.fields)}
+            typer.echo(json.dumps(found))
+        else:
+            last = ", ".join(f"{name} {at}" for name, at in zip((first, second), one.sequences, strict=True))
+            fields = ", ".join(one.fields) or "the state is the same"
+            typer.echo(f"{one.component}/{printable(one.root)}  last events: {last}  differs: {fields}")
+    if count:
+        raise typer.Exit(NO)
 
 
 @app.command()

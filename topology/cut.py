@@ -17,6 +17,9 @@ class DomainCut:
     """Sequence of the last event of each root; None where the moment decides."""
     roots: Mapping[str, int] = field(default_factory=dict)
     """Sequence of the last event of single roots; -1 for a root of which nothing is seen."""
+    settled: int | None = None
+    """Recorded time in milliseconds at which the cut was settled: where a sequence decides, later events are not seen,
+    even if the root had fewer events then."""
 
     def sequence_of(self, root: str) -> int | None:
         """Sequence of the last event of a root that is seen; None where the moment decides."""

@@ -36,7 +36,7 @@ class Editions:
 
         `at` says where else it begins: a time; `hand/h-17:41`, which is when this event was recorded, with just it as
         the last one of that root; or `hand:41`, for each root of the domain. With `follow` it sees all of a root until
-        it writes the root's first event itself. It runs no projector but `projections`.
+        it writes the root's first event itself. Projectors do not run in editions yet: `projections` is refused.
 
         Raises EditionRefused, EditionUnknown for the parent, LookupError for a domain or projector.
         """

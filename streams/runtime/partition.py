@@ -126,7 +126,7 @@ class Partition:
         """A step's positions in its inputs, packed; offsets in `ahead` replace those that are committed."""
         topics = (topic for topic, its in self.steps.items() if its is step)
         offsets = {topic: ahead.get((topic, self.number), self.offsets[topic]) for topic in topics}
-        cut = None if self.parent is None else self.cut.moment
+        cut = None if self.parent is None else self.cut
         return pack_positions(self.identity, self.config.partitions, offsets, step.recorded, cut)
 
     def close(self) -> None:
@@ -164,10 +164,12 @@ def _settled(cut: DomainCut, own: EditionStore, parent: Store) -> DomainCut:
 
     What the parent records from now on is later than all that it has recorded, and so outside.
     """
-    if cut.moment is None:
-        return cut
-    before = Positions.FromString(own.entry(POSITIONS) or b"")
-    return replace(cut, moment=before.cut if before.HasField("cut") else min(cut.moment, parent.recorded))
+    before, settled, moment = Positions.FromString(own.entry(POSITIONS) or b""), None, cut.moment
+    if cut.sequence is not None or cut.roots:
+        settled = before.settled if before.HasField("settled") else parent.recorded
+    if moment is not None:
+        moment = before.cut if before.HasField("cut") else min(moment, parent.recorded)
+    return replace(cut, moment=moment, settled=settled)
 
 
 def rebuild(error: StoreFailed, partitions: Iterable[Partition], metrics: Metrics) -> None:

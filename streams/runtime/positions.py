@@ -11,6 +11,7 @@ from headrace.streams.observability.metrics import Metrics
 from headrace.streams.runtime.committed_offsets import CommittedOffsets
 from headrace.streams.runtime.config import ComponentConfig
 from headrace.streams.state.topic_reader import Ends, end_offsets
+from headrace.topology.cut import DomainCut
 
 log = structlog.get_logger()
 UNREAD = "records were deleted before they were read; retention is too short, or the worker was away for too long"
@@ -22,13 +23,17 @@ class PositionsUnfit(RuntimeError):
 
 
 def pack_positions(
-    identity: Identity, partitions: int, offsets: Mapping[str, int], recorded: int, cut: int | None = None
+    identity: Identity, partitions: int, offsets: Mapping[str, int], recorded: int, cut: DomainCut | None = None
 ) -> bytes:
     """Positions as the changelog holds them, after a batch whose events are `recorded` at this time.
 
-    `cut` is the moment up to which a cut edition sees its parent.
+    `cut` is the settled cut of an edition that was branched.
     """
-    found = Positions(cluster=identity.cluster, partitions=partitions, recorded=recorded, cut=cut)
+    found = Positions(cluster=identity.cluster, partitions=partitions, recorded=recorded)
+    if cut is not None and cut.moment is not None:
+        found.cut = cut.moment
+    if cut is not None and cut.settled is not None:
+        found.settled = cut.settled
     for topic, offset in offsets.items():
         found.inputs.add(topic=topic, topic_id=identity.topics.get(topic, ""), offset=offset)
     return found.SerializeToString()

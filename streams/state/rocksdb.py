@@ -19,7 +19,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from struct import Struct
 from typing import Any
@@ -31,16 +31,16 @@ from headrace.schemas import changelog
 from headrace.schemas.headrace_v1_pb2 import CommandResults, Positions, Snapshot
 from headrace.schemas.stored_event import recorded_of
 from headrace.streams.clock import now_ms
-from headrace.streams.state.database import failed, items, naming, open_database
+from headrace.streams.state.database import failed, items, naming, open_database, scanning
 from headrace.streams.steps import tail
 from headrace.streams.steps.store import LATEST, NOTHING, Head, Staged, StoreFailed
 
 log = structlog.get_logger()
 _SEQUENCE = Struct(">Q")
 _FOR_EVER = 1 << 62
+_LONG = 1000
+"""Events that are taken from RocksDB at once; longer histories are read past the cache."""
 ORIGIN, TIME = b"\0i", b"\0t"
-
-
 LAYOUT = b"layout-2 "
 """Begins the origin of stores whose keys and values are as described above; another store is made anew."""
 
@@ -241,16 +241,17 @@ class EditionStore:
         if self._read(start) is None or self._read(end) is None:
             raise LookupError(f"events {first} to {last} of {root.decode()} are not all in the log")
         # sequences have no gaps: if the first and last are there, so are all between them, and nothing else
-        return self._values(start, last - first + 1)
+        return chain.from_iterable(self._chunks(start, last - first + 1))
 
-    def _values(self, start: bytes, count: int) -> Iterator[bytes]:
-        found = 0
+    def _chunks(self, start: bytes, count: int) -> Iterator[list[bytes]]:
+        left = count
         with naming(self._db.path()):
-            for value in islice(self._db.values(from_key=start), count):
-                found += 1
-                yield value
-            if found < count:  # an iterator ends at a block that cannot be read
-                raise LookupError(f"{found} of {count} events can be read")
+            values = self._db.values(from_key=start, read_opt=scanning() if count > _LONG else None)
+            while left and (chunk := list(islice(values, min(left, _LONG)))):
+                left -= len(chunk)
+                yield chunk
+            if left:  # an iterator ends at a block that cannot be read
+                raise LookupError(f"{count - left} of {count} events can be read")
 
     @property
     def has_history(self) -> bool:

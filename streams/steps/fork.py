@@ -34,7 +34,8 @@ class Fork:
         """Sequence of the last event that the cut leaves of the parent's."""
         sequence, moment = self._cut.sequence_of(root.decode()), self._cut.moment
         if sequence is not None:
-            return min(sequence, self._parent.last(root))
+            settled = self._cut.settled
+            return min(sequence, self._parent.last(root) if settled is None else self._parent.last_at(root, settled))
         return self._parent.last(root) if moment is None else self._parent.last_at(root, moment)
 
     def head(self, root: bytes) -> Head:

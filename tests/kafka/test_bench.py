@@ -168,7 +168,7 @@ def test_restore_reads_the_tail_only(bootstrap: str, told: list[str]) -> None:
 def test_rehydrate(told: list[str]) -> None:
     result = rehydrate.run(told.append, events=2_500, rounds=3)
     assert 0 < result["snapshot_ms"] < result["cold_ms"]
-    assert set(result["cold_stages_ms"]) == {"read", "split", "parse", "apply"}
+    assert set(result["cold_stages_ms"]) == {"read", "parse_and_apply", "rest"}
     assert rehydrate.TARGETS.keys() <= result.keys()
 
 

@@ -23,6 +23,8 @@ from tests.support.search_server import OPENSEARCH, SearchServer
 from tests.support.sink_cards import PlayerCards
 
 SEARCH = "player-cards-v1.search"
+LARGE = 1_047_900
+"""Characters with which a document just fits into a topic of default settings."""
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
 
@@ -209,6 +211,19 @@ def test_dead_letters_of_a_sink_are_replayed_and_discarded(sinks: SinksDeploymen
     assert sinks.status()[0]["dead_letters"] == 0
     settled = {root: data["settled"] for root, data in dead_letters(sinks, "--all").items()}
     assert settled == {"new": "replayed", "bad": "replayed", "gone": "replayed", "worse": "discarded"}
+
+
+def test_refused_documents_at_the_size_limit_harm_only_themselves(sinks: SinksDeployment, server: SearchServer) -> None:
+    """A dead letter is larger than its record, and so than what topics and producers take by default."""
+    sinks.run("deploy")
+    unfit = {f"large-{number}": card("x" * LARGE, chips="many") for number in range(3)}
+    for name, document in unfit.items():
+        sinks.documents.write({name: document, f"beside-{name}": card("good")})
+    sinks.documents.write({"large-and-good": card("x" * LARGE)})
+    check_but(sinks, server, unfit)
+    assert dead_letters(sinks).keys() == unfit.keys()
+    (row,) = sinks.status()
+    assert (row["runs"], row["dead_letters"]) == (True, len(unfit))
 
 
 def check_but(sinks: SinksDeployment, server: SearchServer, without: Collection[str]) -> None:

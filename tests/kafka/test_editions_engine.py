@@ -98,6 +98,7 @@ def test_a_cut_is_at_a_sequence_at_a_moment_or_moves_with_the_parent(bank: Deplo
             branched(bank, "exact", Cut(now_ms(), roots={("account", "a"): 1})),
             branched(bank, "now"),
             branched(bank, "moving", Cut()),
+            branched(bank, "ahead", Cut(now_ms(), domains={"account": 5})),
         )
         async with (
             client_of(bank, "exact") as exact,
@@ -113,6 +114,8 @@ def test_a_cut_is_at_a_sequence_at_a_moment_or_moves_with_the_parent(bank: Deplo
             await deposit(main, "a", 16)
             assert await balances(clients, "a") == {"exact": 103, "now": 107, "moving": 115}
             assert [len(await sequences(one, "a")) for one in clients.values()] == [3, 4, 5]
+        async with client_of(bank, "ahead") as ahead:
+            assert await balances({"ahead": ahead}, "a") == {"ahead": 7}, "what came later is not in it"
 
     run(bank, tmp_path / "w", scenario)
 

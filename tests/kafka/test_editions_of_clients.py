@@ -1,13 +1,16 @@
 """Editions as a client makes them, while a worker runs that was started before: scenarios of the whole."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
 from headrace.streams.client import Client
 from headrace.streams.editions import deletion
+from headrace.streams.editions.diff import Difference, diff
 from headrace.streams.editions.registry import Registry
+from tests.support import deadlines
 from tests.support.bank import messages_pb2 as pb
 from tests.support.workflow_deployment import WorkflowDeployment, workflow_of
 
@@ -90,6 +93,68 @@ def test_a_name_that_is_used_again_shows_nothing_old(bank: WorkflowDeployment) -
                 assert await amounts(trial, "only-here") == [amount]
             await main.editions.delete("trial")
         assert await main.state("only-here", PURSE) is None
+
+    play(bank, scenario)
+
+
+def test_the_differences_of_two_editions_are_named(bank: WorkflowDeployment) -> None:
+    def differences() -> list[Difference]:
+        live = Registry(bank.settings).live()
+        return [one for one in diff(bank.settings, bank.topology, live, "main", "trial") if one.component == PURSE]
+
+    async def scenario(main: Client) -> None:
+        await deposit(main, "e", 1, 2)
+        await deposit(main, "same", 1)
+        await main.editions.create("trial", at=f"{PURSE}/same:0")
+        assert differences() == []
+        async with main.edition("trial") as trial:
+            await deposit(trial, "e", 3)
+            await deposit(trial, "elsewhere", 4)
+        await deposit(main, "same", 5)
+        assert differences() == [
+            Difference(PURSE, "e", (1, 2), ("balance", "count")),
+            Difference(PURSE, "elsewhere", (-1, 0), ("balance", "count")),
+            Difference(PURSE, "same", (1, 0), ("balance", "count")),
+        ]
+
+    play(bank, scenario)
+
+
+def test_a_saga_stays_in_its_edition(bank: WorkflowDeployment) -> None:
+    """Each deposit is noted in a book by a saga."""
+
+    async def notes(client: Client) -> int:
+        return len([event async for event in client.events("f", domain="book")])
+
+    async def scenario(main: Client) -> None:
+        await deposit(main, "f", 1)
+        await awaited(notes, main, 1)
+        await main.editions.create("trial")
+        async with main.edition("trial") as trial:
+            assert await notes(trial) == 1
+            await deposit(trial, "f", 2, 3)
+            await awaited(notes, trial, 3)
+            assert await notes(main) == 1
+
+    play(bank, scenario)
+
+
+async def awaited(count: Callable[[Client], Awaitable[int]], client: Client, wanted: int) -> None:
+    deadline = time.monotonic() + deadlines.seconds(20)
+    while (found := await count(client)) != wanted:
+        assert time.monotonic() < deadline, f"{found} instead of {wanted}"
+
+
+def test_an_edition_that_follows_sees_all_until_its_own_first_event(bank: WorkflowDeployment) -> None:
+    async def scenario(main: Client) -> None:
+        await deposit(main, "g", 1)
+        await main.editions.create("trial", follow=True)
+        async with main.edition("trial") as trial:
+            await deposit(main, "g", 2)
+            assert await amounts(trial, "g") == [1, 2]
+            await deposit(trial, "g", 3)
+            await deposit(main, "g", 4)
+            assert await amounts(trial, "g") == [1, 2, 3]
 
     play(bank, scenario)
 

@@ -10,12 +10,15 @@ import json
 import re
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from headrace.bench import sinks
 from headrace.embedded import EmbeddedConnect
 from tests.support.deployment import until
+from tests.support.redis_server import RedisServer
 from tests.support.search_server import ELASTICSEARCH, OPENSEARCH, Product, SearchServer
 from tests.support.search_sink import FIELDS, Documents, Sink
 
@@ -240,3 +243,27 @@ def test_who_may_not_write_is_told_so(sink: Sink, connect: EmbeddedConnect) -> N
     assert key not in sink.connector.trace() + connect.logs[0].read_text()
     sink.deploy()
     check(sink)
+
+
+@once
+@pytest.mark.timeout(300)  # two connectors, twice each, and a Redis
+def test_the_benchmark_of_sinks_measures_what_it_says(
+    server: SearchServer, bootstrap: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEARCH_URL", server.url)
+    redis = RedisServer(tmp_path).start()
+    try:
+        monkeypatch.setenv("REDIS_URL", redis.url)
+        result = sinks.run(print, bootstrap, documents=6_000, rounds=1, partitions=2)
+    finally:
+        redis.stop()
+    assert result["bench"] == "sinks"
+    assert result["left_out"] == {}
+    for kind in ("search", "file"):
+        assert result[f"{kind}_per_second"] > 0
+        assert len(result[f"{kind}_cpu_rounds"]) == 1
+        assert result[f"{kind}_cpu_us"] == result[f"{kind}_cpu_rounds"][0] > 0
+    assert result["redis_documents_per_second"] > 0
+    assert 0 < result["redis_get_p50_ms"] <= result["redis_get_p99_ms"]
+    assert sinks.TARGETS.keys() <= result.keys()
+    assert server.request("GET", "/_cat/indices/bench-*?format=json")[1] == []

@@ -37,6 +37,7 @@ class Documents:
                 "transactional.id": topic,
                 "partitioner": "murmur2_random",
                 "linger.ms": 5,
+                "message.max.bytes": 4_000_000,  # so that the topic's limit decides
                 "log_level": 0,  # when the broker goes, this goes on
             }
         )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from headrace.bench import load, main, plot, report, sinks, upcasting
+from headrace.bench import load, main, plot, report, sinks, upcasting, what_if
 
 MACHINE = {
     "date": "2026-11-24 12:00 UTC",
@@ -65,7 +65,7 @@ MEASURED: dict[str, dict[str, Any]] = {
         "events": 100_000,
         "snapshot_ms": 0.08,
         "cold_ms": 120.0,
-        "cold_stages_ms": {"read": 40.0, "split": 30.0, "parse": 30.0, "apply": 20.0},
+        "cold_stages_ms": {"read": 40.0, "parse_and_apply": 50.0, "rest": 30.0},
         "snapshot_rounds": [0.07, 0.08, 0.09],
         "cold_rounds": [110.0, 120.0, 130.0],
     },
@@ -229,6 +229,16 @@ def test_upcasters_are_measured_in_memory(monkeypatch: pytest.MonkeyPatch) -> No
     assert found["method_us_a_link"] > 0
 
 
+def test_what_ifs_are_measured_in_memory() -> None:
+    found = what_if.run(lambda line: None, hands=(1, 2), rounds=3)
+    assert found["by_hands"].keys() == {1, 2}
+    assert found["ratio_to_bare"] < 1
+    result = report.judged(found, what_if.TARGETS, MACHINE)
+    assert ("what-ifs to bare handlers", f"{found['ratio_to_bare']:.2f}", ">= 0.5") in [
+        (label, value, word.partition(":")[0]) for label, value, word in report.rows(result)
+    ]
+
+
 def test_an_interval_of_a_median_has_the_median() -> None:
     assert upcasting.interval([float(n) for n in range(100)]) == (40.0, 59.0)
 
@@ -302,7 +312,7 @@ def test_quantiles_are_values_that_occurred() -> None:
 def test_what_makes_no_sense_is_refused_before_anything_runs(tmp_path: Path) -> None:
     with pytest.raises(
         LookupError,
-        match="restore, rehydrate, workflow, projections, read-your-writes, upcasting, sinks, peers and",
+        match="restore, rehydrate, workflow, projections, read-your-writes, upcasting, what-if, sinks, peers and",
     ):
         main.run("speed", True, folder=tmp_path)
     with pytest.raises(TypeError, match="latency has no option records"):
