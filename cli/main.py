@@ -10,6 +10,7 @@ from headrace.cli import (
     connect,
     dead_letters,
     dev,
+    monitor,
     new,
     plugins,
     positions,
@@ -76,6 +77,7 @@ app.add_typer(positions.app, name="positions")
 app.add_typer(projections.app, name="projections")
 app.add_typer(sinks.app, name="sinks")
 app.add_typer(connect.app, name="connect")
+app.command()(monitor.monitor)
 app.command()(trace.trace)
 app.add_typer(proto.app, name="proto")
 

@@ -22,6 +22,8 @@ from tests.support.independent_reader import end_offsets
 from tests.support.search_server import OPENSEARCH, SearchServer
 from tests.support.sink_cards import PlayerCards
 
+DAY = 24 * 3600 * 1000
+"""Milliseconds."""
 SEARCH = "player-cards-v1.search"
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
@@ -158,7 +160,7 @@ def test_a_refused_document_is_listed_with_the_servers_reason_and_the_others_arr
     sinks.run("deploy")
     good = {f"p{number}": card(f"player {number}") for number in range(5)}
     begun = now_ms()
-    old = begun - 40 * 24 * 3600 * 1000  # longer ago than dead letters are kept
+    old = begun - 40 * DAY  # longer ago than dead letters are kept
     sinks.documents.write({**good, "bad": card("bad", chips="many"), "new": card("new", unknown=1)}, at=old)
     until(lambda: sinks.status()[0]["dead_letters"] == 2, "both were set aside")
     sinks.await_caught_up()
@@ -231,6 +233,31 @@ def test_a_reset_settles_dead_letters_and_those_that_are_refused_again_are_open(
     sinks.run("reset", SEARCH)
     check(sinks, server)
     assert sinks.status()[0]["dead_letters"] == 0
+
+
+def test_a_sink_that_was_away_for_longer_than_deletions_are_kept_must_be_reset(
+    sinks: SinksDeployment, server: SearchServer
+) -> None:
+    sinks.run("deploy")
+    sinks.documents.write({"p": card("p"), "gone": card("gone")}, at=now_ms() - 40 * DAY)
+    check(sinks, server)
+    sinks.keep_deletions(1)
+    (row,) = sinks.status()
+    assert row["needs_reset"] == "", "it has read all there is, however old that is"
+    sinks.run("pause")
+    sinks.documents.write({"p": card("p", chips=7), "gone": None})
+    until(lambda: sinks.status()[0]["needs_reset"], "it was away for too long")
+    output = sinks.run("status", code=1)
+    assert "deletions may be missing: its next record is of " in output
+    assert f"`headrace connect reset {sinks.connector('search').name}` fills it again" in output
+    assert "deletions may be missing" in sinks.run("resume")
+    sinks.await_caught_up()
+    assert "deletions may be missing" in sinks.run("status", code=1), "that it has caught up does not bring them back"
+    sinks.keep_deletions(DAY)
+    sinks.run("reset", SEARCH)
+    assert sinks.status()[0]["needs_reset"] == "", "it reads old records, but it has not been away"
+    check(sinks, server)
+    sinks.run("status")
 
 
 def test_connectors_of_others_are_not_touched(sinks: SinksDeployment, connect: EmbeddedConnect) -> None:
