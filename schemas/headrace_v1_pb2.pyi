@@ -218,16 +218,18 @@ class DeadLetter(_message.Message):
     def __init__(self, topic: _Optional[str] = ..., partition: _Optional[int] = ..., offset: _Optional[int] = ..., timestamp: _Optional[int] = ..., key: _Optional[bytes] = ..., key_missing: _Optional[bool] = ..., value: _Optional[bytes] = ..., value_missing: _Optional[bool] = ..., headers: _Optional[_Iterable[_Union[Header, _Mapping]]] = ..., component: _Optional[str] = ..., error_class: _Optional[str] = ..., error: _Optional[str] = ..., detail: _Optional[str] = ..., attempts: _Optional[int] = ..., first_failed: _Optional[int] = ..., last_failed: _Optional[int] = ..., omitted: _Optional[int] = ...) -> None: ...
 
 class Positions(_message.Message):
-    __slots__ = ("cluster", "partitions", "inputs", "recorded")
+    __slots__ = ("cluster", "partitions", "inputs", "recorded", "cut")
     CLUSTER_FIELD_NUMBER: _ClassVar[int]
     PARTITIONS_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     RECORDED_FIELD_NUMBER: _ClassVar[int]
+    CUT_FIELD_NUMBER: _ClassVar[int]
     cluster: str
     partitions: int
     inputs: _containers.RepeatedCompositeFieldContainer[Position]
     recorded: int
-    def __init__(self, cluster: _Optional[str] = ..., partitions: _Optional[int] = ..., inputs: _Optional[_Iterable[_Union[Position, _Mapping]]] = ..., recorded: _Optional[int] = ...) -> None: ...
+    cut: int
+    def __init__(self, cluster: _Optional[str] = ..., partitions: _Optional[int] = ..., inputs: _Optional[_Iterable[_Union[Position, _Mapping]]] = ..., recorded: _Optional[int] = ..., cut: _Optional[int] = ...) -> None: ...
 
 class Position(_message.Message):
     __slots__ = ("topic", "topic_id", "offset")

@@ -59,7 +59,7 @@ def furnish(monkeypatch: pytest.MonkeyPatch, topology: Topology = reactions.topo
             self, topic: str, value: Any, key: Any, partition: int, headers: Any, on_delivery: Callable[..., None]
         ) -> None:
             if topic.endswith("dead-letters"):
-                driver._append(topic, value, key, partition, headers)
+                driver._runtime.write(topic, value, key, partition, headers)
             else:
                 driver.produce(topic, key, value, headers, partition)
             on_delivery(None, None)

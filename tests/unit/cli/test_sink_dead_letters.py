@@ -40,7 +40,7 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> TopologyDriver:
     made = furnish(monkeypatch, sink_cards.topology)
     monkeypatch.setenv("HEADRACE_TOPOLOGY", "tests.support.sink_cards:topology")
     monkeypatch.setattr(sink_dead_letters, "sinks", lambda *_: [SEARCH])
-    made._append(TOPIC, b'{"chips": "many"}', b"mike", 0, list(headers().items()))
+    made._runtime.write(TOPIC, b'{"chips": "many"}', b"mike", 0, list(headers().items()))
     made.produce("main.account.commands", b"x", b"junk", [(TYPE, b"bank.v1.Nothing")])
     return made
 
@@ -92,7 +92,7 @@ def test_one_that_is_discarded_is_settled_until_its_document_is_refused_again(dr
     assert run("discard", one["id"]).stdout == f"{one['id']}  discarded\n"
     assert run("list", "--component", SEARCH).exit_code == 1
     assert [data["settled"] for data in listed("--component", SEARCH, "--all")] == ["discarded"]
-    driver._append(TOPIC, b'{"chips": "many"}', b"mike", 0, list(headers().items()))
+    driver._runtime.write(TOPIC, b'{"chips": "many"}', b"mike", 0, list(headers().items()))
     assert [data["settled"] for data in listed("--component", SEARCH)] == [""]
 
 
@@ -109,7 +109,7 @@ def test_no_document_settles_another_one(driver: TopologyDriver) -> None:
     (one,) = listed("--component", SEARCH)
     value, _ = sink_dead_letters.settled(one["id"], "discarded")
     forged = headers(offset="18") | {TYPE: b"headrace.v1.Settled"}
-    driver._append(TOPIC, value, b"eve", 0, list(forged.items()))
+    driver._runtime.write(TOPIC, value, b"eve", 0, list(forged.items()))
     assert [data["root"] for data in listed("--component", SEARCH)] == ["mike", "eve"]
 
 

@@ -17,7 +17,7 @@ def written(release: Topology) -> TopologyDriver:
 
 def checked(driver: TopologyDriver, release: Topology, most: int = 100, chunk: int = 100) -> FoldCheck:
     """The log as it is read: all snapshots, then events in chunks."""
-    check, (store,) = FoldCheck(release.component("purse")), driver._stores["purse"]
+    check, (store,) = FoldCheck(release.component("purse")), driver._runtime.stores_of("purse")
     for root, value in store.snapshots.items():
         check.add_snapshot(root, value)
     for root in store.snapshots:
@@ -70,7 +70,7 @@ def test_a_log_that_ends_too_early_or_has_a_gap_is_told() -> None:
     driver = written(today)
     short = checked(driver, today, most=0).unreadable
     assert short[0] == Unreadable("anna", "the snapshot is of event 1; the log ends with event 0")
-    gap, (store,) = FoldCheck(today.component("purse")), driver._stores["purse"]
+    gap, (store,) = FoldCheck(today.component("purse")), driver._runtime.stores_of("purse")
     (value,) = store.history(b"anna", 1, 1)
     gap.add_events(b"anna", [(1, value)])
     gap.add_events(b"bert", [(0, None)])
@@ -82,7 +82,7 @@ def test_a_log_that_ends_too_early_or_has_a_gap_is_told() -> None:
 
 def test_events_since_the_snapshot_must_be_readable_too() -> None:
     driver = written(today)
-    check, (store,) = FoldCheck(today.component("purse")), driver._stores["purse"]
+    check, (store,) = FoldCheck(today.component("purse")), driver._runtime.stores_of("purse")
     for root, value in store.snapshots.items():
         check.add_snapshot(root, value)
     driver.execute(Fill(coins=1), "anna", domain="purse")

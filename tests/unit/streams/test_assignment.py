@@ -378,6 +378,7 @@ def test_a_store_that_cannot_be_made_anew_ends_the_worker(
 
     def damaged(job: RestoreJob, *_: Any) -> bool:
         with job.store() as store:
+            assert isinstance(store, PartitionStore)
             raise StoreFailed("it is damaged", str(store.folder), damaged=True)
 
     def full(store: PartitionStore) -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from headrace import Names, Topology
 from headrace.schemas.headers import ID, SOURCE, SPECVERSION, TYPE
+from headrace.streams.in_memory.runtime import _ENDLESS, MemoryRuntime
 from headrace.testing import TopologyDriver
-from headrace.testing.driver import _ENDLESS
 from headrace.topology.partitioner import partition_of
 from tests.support.bank import messages_pb2 as pb
 from tests.support.bank.accounts import Accounts, Fields
@@ -182,7 +182,7 @@ def test_handlers_that_change_their_state_are_caught(driver: TopologyDriver) -> 
 def test_components_that_answer_each_other_for_ever_are_stopped(
     driver: TopologyDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(driver, "_handle", lambda record, *worker: driver._due.append(record))
+    monkeypatch.setattr(MemoryRuntime, "_handle", lambda runtime, name, partition, record: runtime._due.append(record))
     with pytest.raises(RuntimeError, match=f"one input led to {_ENDLESS} records and no end"):
         driver.produce(COMMANDS, b"r", pb.Deposit(amount=5).SerializeToString(), GOOD.items())
 
