@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import urllib.request
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -258,6 +261,34 @@ def test_a_sink_that_was_away_for_longer_than_deletions_are_kept_must_be_reset(
     assert sinks.status()[0]["needs_reset"] == "", "it reads old records, but it has not been away"
     check(sinks, server)
     sinks.run("status")
+
+
+def test_the_monitor_serves_what_there_is_to_see_until_it_is_told_to_end(sinks: SinksDeployment) -> None:
+    sinks.run("deploy")
+    (port,) = free_ports(1)
+    command = [sys.executable, "-m", "headrace.cli.main", "monitor", "--web-port", str(port), "--every", "1"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as monitor:
+
+        def shown() -> str:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+                    return str(answer.read().decode())
+            except OSError:
+                return ""
+
+        begin = f'{{sink="{sinks.prefix}main.player-cards-v1.'
+        try:
+            until(lambda: f'headrace_sink_runs{begin}search"}} 1.0' in shown(), "the sink was seen")
+            # others that the module declares are not deployed
+            assert f'headrace_sink_runs{begin}jdbc"}} 0.0' in shown()
+            assert f'headrace_sink_needs_reset{begin}search"}} 0.0' in shown()
+            # there are no topics of the projector's inputs
+            assert 'headrace_monitor_failed_looks_total{what="projections"} 0.0' not in shown()
+        finally:
+            monitor.terminate()
+            said = monitor.communicate(timeout=20)[1]
+        assert monitor.returncode == 0, said
+        assert '"what": "projections"' in said
 
 
 def test_connectors_of_others_are_not_touched(sinks: SinksDeployment, connect: EmbeddedConnect) -> None:

@@ -56,7 +56,9 @@ def test_sinks_that_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "sinks of tests.support.sink_cards is a list; write sinks = Sinks(…)" in output
 
 
-@pytest.mark.parametrize("command", [["worker"], ["connect", "render"], ["connect", "deploy"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [["worker"], ["monitor"], ["acls"], ["connect", "render"], ["connect", "deploy"]], ids=" ".join
+)
 def test_an_unknown_projector_is_said_at_start_up(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     class Ranks(Projector[Seat]):
         name = "ranks"
