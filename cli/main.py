@@ -10,6 +10,7 @@ from headrace.cli import (
     connect,
     dead_letters,
     dev,
+    gateway,
     monitor,
     new,
     plugins,
@@ -65,6 +66,7 @@ def headrace(
 app.command()(new.new)
 app.command()(dev.dev)
 app.command()(worker.worker)
+app.command()(gateway.gateway)
 app.command()(roots.send)
 app.command()(roots.state)
 app.command()(roots.events)
