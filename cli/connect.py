@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,6 +18,7 @@ from headrace.extras import MissingExtra
 if TYPE_CHECKING:
     from headrace.connectors.connect.client import ConnectClient
     from headrace.connectors.connect.deployment import Deployed
+    from headrace.connectors.connect.overview import SinkStatus
     from headrace.connectors.connect.rendering import Rendered
     from headrace.connectors.sinks import Sinks
 
@@ -90,12 +92,12 @@ def deploy(deployment: Deployment, connect: Address = "", as_json: Json = False)
 
     Does nothing where they are. Connectors that are not declared stay.
     """
-    from headrace.connectors.connect.progress import make_topics
+    from headrace.connectors.connect.progress import begin, make_topics
 
     with failures():
         there = look(deployment, connect)
         settings = deployment.settings()
-        done = there.deploy(lambda names: make_topics(settings, names))
+        done = there.deploy(lambda names: make_topics(settings, names), lambda one: begin(settings, one))
     if as_json:
         typer.echo(json.dumps({"done": done}))
     else:
@@ -106,31 +108,31 @@ def deploy(deployment: Deployment, connect: Address = "", as_json: Json = False)
 @app.command()
 @deployed
 def status(deployment: Deployment, connectors: Names = None, connect: Address = "", as_json: Json = False) -> None:
-    """Show state, tasks, lag and dead letters of the sinks.
+    """Show state, tasks, lag and dead letters of the sinks, and which of them must be reset.
 
-    Exit code 1 if one is missing, or it or a task of it does not run.
+    A sink that stood still for longer than its topic keeps deletions may have missed some: it must be reset. Exit code
+    1 if one is missing, if it or a task of it does not run, or if it must be reset.
     """
-    from headrace.connectors.connect.progress import progress
+    from headrace.connectors.connect.overview import overview
 
     with failures():
         there = look(deployment, connect)
-        wanted, settings, statuses = there.named(connectors or ()), deployment.settings(), there.client.statuses()
-        rows = []
-        for one in (one for one in there.declared if one.name in wanted):
-            found = progress(settings, one)
-            rows.append(_row(one.name, statuses.get(one.name), found.lag, found.dead_letters))
-        rows += [_row(name, statuses.get(name), None, None) for name in wanted if name not in {r["name"] for r in rows}]
+        rows = overview(there, deployment.settings(), there.named(connectors or ()))
     for row in rows:
-        if as_json:
-            typer.echo(json.dumps(row))
-            continue
-        lag = "no topic" if row["lag"] is None else row["lag"]
-        tasks = ", ".join(task["state"] for task in row["tasks"]) or "none"
-        typer.echo(f"{row['name']}  {row['state']}  tasks: {tasks}  lag: {lag}  dead letters: {row['dead_letters']}")
-        for trace in (task["error"] for task in row["tasks"] if task["error"]):
-            typer.echo(printable(f"    {trace}"))
-    if not all(row["runs"] for row in rows):
+        typer.echo(json.dumps(asdict(row)) if as_json else "\n".join(_lines(row)))
+    if not all(row.runs and not row.needs_reset for row in rows):
         raise typer.Exit(NO)
+
+
+def _lines(row: "SinkStatus") -> "Iterator[str]":
+    lag = "no topic" if row.lag is None else row.lag
+    tasks = ", ".join(task.state for task in row.tasks) or "none"
+    yield f"{row.name}  {row.state}  tasks: {tasks}  lag: {lag}  dead letters: {row.dead_letters}"
+    for task in row.tasks:
+        if task.error:
+            yield printable(f"    task {task.id}: {task.error}")
+    if row.needs_reset:
+        yield f"    deletions may be missing: {row.needs_reset}. {row.cure}"
 
 
 @app.command()
@@ -143,9 +145,17 @@ def pause(deployment: Deployment, connectors: Names = None, connect: Address = "
 @app.command()
 @deployed
 def resume(deployment: Deployment, connectors: Names = None, connect: Address = "", as_json: Json = False) -> None:
-    """Let sinks work again that rest, or have failed."""
+    """Let sinks work again that rest, or have failed.
+
+    Says which of them must be reset, because they stood still for longer than their topic keeps deletions.
+    """
+    from headrace.connectors.connect.progress import progress
 
     def act(there: "Deployed", name: str) -> None:
+        one = next((one for one in there.declared if one.name == name), None)
+        # before it works again: then it is no longer to be seen how long it stood still
+        if one is not None and (missed := progress(deployment.settings(), one).missed):
+            typer.echo(f"{name}: deletions may be missing: {missed}. {one.cure}", err=True)
         there.client.resume(name)
         there.client.restart_failed(name)
 
@@ -175,6 +185,7 @@ def reset(
     The table of a database you empty yourself, while the sink is paused; without --emptied, the command says how.
     Its open dead letters count as replayed, because their documents are sent again too.
     """
+    from headrace.connectors.connect.progress import begin
     from headrace.streams.admin import dead_letters
 
     settings = deployment.settings()
@@ -183,6 +194,7 @@ def reset(
         sink = str(one.source.sink)
         known = dead_letters.names(settings, deployment.topology)
         count = dead_letters.settle_sink(settings, sink) if sink in known else 0
+        begin(settings, one)
         return [f"{count} dead letter(s) are settled"] if count else []
 
     with failures():
@@ -268,19 +280,3 @@ def failures() -> Iterator[None]:
 def _data(one: "Rendered") -> dict[str, Any]:
     index = None if one.index is None else {"name": one.index.name, "body": one.index.body}
     return {"name": one.name, "config": one.config, "index": index, "sql": one.sql, "notes": one.notes}
-
-
-def _row(name: str, found: dict[str, Any] | None, lag: int | None, dead_letters: int | None) -> dict[str, Any]:
-    state = "MISSING" if found is None else str(found["connector"]["state"])
-    tasks = [
-        {"id": task["id"], "state": task["state"], "error": _cause(task.get("trace", ""))}
-        for task in (found or {}).get("tasks", ())
-    ]
-    runs = state == "RUNNING" and bool(tasks) and all(task["state"] == "RUNNING" for task in tasks)
-    return {"name": name, "state": state, "runs": runs, "tasks": tasks, "lag": lag, "dead_letters": dead_letters}
-
-
-def _cause(trace: str) -> str:
-    """The last cause of a task's failure, which says most."""
-    causes = [line for line in trace.splitlines() if line.startswith("Caused by: ")]
-    return (causes[-1].removeprefix("Caused by: ") if causes else trace.partition("\n")[0])[:500]

@@ -12,6 +12,7 @@ from headrace.cli import (
     dev,
     editions,
     gateway,
+    monitor,
     new,
     plugins,
     positions,
@@ -80,6 +81,7 @@ app.add_typer(editions.app, name="editions")
 app.add_typer(projections.app, name="projections")
 app.add_typer(sinks.app, name="sinks")
 app.add_typer(connect.app, name="connect")
+app.command()(monitor.monitor)
 app.command()(trace.trace)
 app.add_typer(proto.app, name="proto")
 

@@ -78,11 +78,12 @@ class Deployed:
         found = differences(self.declared, actual, self.names, self.edition, secrets)
         return found + [one for rendered in self.declared for one in _index_differences(rendered)]
 
-    def deploy(self, make_topics: MakeTopics) -> list[str]:
+    def deploy(self, make_topics: MakeTopics, begins: Callable[[Rendered], None]) -> list[str]:
         """Make and change what differs; a line for each thing done, none if all is as declared.
 
         Index and topics first; a connector is made without working, and works once all is there. All sinks are
-        checked before anything is changed. Raises ConnectFailed, SearchFailed.
+        checked before anything is changed. `begins` is called for each one that is about to work, and may not have
+        worked before. Raises ConnectFailed, SearchFailed.
         """
         actual = self.client.configs()
         states = {name: status["connector"]["state"] for name, status in self.client.statuses().items()}
@@ -103,6 +104,7 @@ class Deployed:
         for one in self.declared:
             # one that is stopped is left from a deployment that was interrupted; a person would have paused it
             if one.name not in actual or states.get(one.name) == "STOPPED":
+                begins(one)
                 self.client.resume(one.name)
                 done.append(f"started {one.name}")
         return done

@@ -91,6 +91,11 @@ class Rendered:
         """Of the connector."""
         return self.source.connector
 
+    @property
+    def cure(self) -> str:
+        """What fills its system again from the oldest record on."""
+        return self.no_reset or f"`headrace connect reset {self.name}` fills it again"
+
 
 def belongs(connector: str, names: Names, edition: str) -> bool:
     """Whether a name in Connect is one of a deployment's: no other connector is ever touched."""

@@ -68,6 +68,7 @@ def rules(
             *_unprefixed(names, ops),
             *drops,
             *_of_registry(topology, names, edition, chosen),
+            *_of_deployer(sinks or (), names, edition),
         ],
         "worker": [
             *_of_workers(topology, names, edition, chosen),
@@ -102,6 +103,7 @@ def rules(
                 rule
                 for sink in sinks or ()
                 for rule in (
+                    Rule("topic", names.topic(edition, sink.component, "documents"), ("DescribeConfigs",)),
                     Rule("topic", sink.topic(names, edition), ("Write",)),
                     Rule("group", _group(sink, names, edition), ("Describe",)),
                 )
@@ -111,6 +113,14 @@ def rules(
         ],
         "connect": [rule for sink, topics in (sinks or {}).items() for rule in _of_sink(sink, topics, names, edition)],
     }
+
+
+def _of_deployer(sinks: Iterable[SinkName], names: Names, edition: str) -> Iterator[Rule]:
+    """To see whether a sink has a place in the log, and to note where it begins."""
+    for sink in sinks:
+        yield Rule("topic", names.topic(edition, sink.component, "documents"), ("Read",))
+        yield Rule("group", _group(sink, names, edition), ("Describe",))
+        yield Rule("group", f"{names.prefix}headrace.sink.{edition}.{sink}", ("Read",))
 
 
 def _of_sink(sink: SinkName, topics: Sequence[str], names: Names, edition: str) -> Iterator[Rule]:

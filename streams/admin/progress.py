@@ -34,7 +34,7 @@ def lag(settings: Settings, component: str, inputs: Iterable[PartitionId]) -> La
     behind = _behind(settings, group, list(inputs))
     if not behind:
         return Lag(0, 0.0, moving=True)
-    unread = _next_records(settings, behind)
+    unread = next_records(settings, behind)
     behind = {partition: behind[partition] for partition in unread}
     if not behind:  # only markers of transactions, which no component handles
         return Lag(0, 0.0, moving=True)
@@ -52,7 +52,7 @@ def _behind(settings: Settings, group: str, inputs: list[PartitionId]) -> Ends:
     return {partition: (start, ends[partition][1]) for partition, start in starts.items() if start < ends[partition][1]}
 
 
-def _next_records(settings: Settings, behind: Ends) -> dict[PartitionId, int]:
+def next_records(settings: Settings, behind: Ends) -> dict[PartitionId, int]:
     """Timestamp of the next committed record of each partition; a partition that has none is left out.
 
     One in which a transaction is open counts as if its records were committed now.
@@ -89,7 +89,7 @@ def await_passed(settings: Settings, group: str, ends: Ends, deadline: float) ->
     while True:
         now = committed(settings, group, left, "read_uncommitted")
         behind = {place: (max(now[place], ends[place][0]), end) for place, end in left.items() if now[place] < end}
-        left = {partition: ends[partition][1] for partition in _next_records(settings, behind)}
+        left = {partition: ends[partition][1] for partition in next_records(settings, behind)}
         if not left:
             return True
         if time.monotonic() > deadline:

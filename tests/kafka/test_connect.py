@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import urllib.request
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +25,8 @@ from tests.support.independent_reader import end_offsets
 from tests.support.search_server import OPENSEARCH, SearchServer
 from tests.support.sink_cards import PlayerCards
 
+DAY = 24 * 3600 * 1000
+"""Milliseconds."""
 SEARCH = "player-cards-v1.search"
 LARGE = 1_047_900
 """Characters with which a document just fits into a topic of default settings."""
@@ -160,7 +165,7 @@ def test_a_refused_document_is_listed_with_the_servers_reason_and_the_others_arr
     sinks.run("deploy")
     good = {f"p{number}": card(f"player {number}") for number in range(5)}
     begun = now_ms()
-    old = begun - 40 * 24 * 3600 * 1000  # longer ago than dead letters are kept
+    old = begun - 40 * DAY  # longer ago than dead letters are kept
     sinks.documents.write({**good, "bad": card("bad", chips="many"), "new": card("new", unknown=1)}, at=old)
     until(lambda: sinks.status()[0]["dead_letters"] == 2, "both were set aside")
     sinks.await_caught_up()
@@ -246,6 +251,59 @@ def test_a_reset_settles_dead_letters_and_those_that_are_refused_again_are_open(
     sinks.run("reset", SEARCH)
     check(sinks, server)
     assert sinks.status()[0]["dead_letters"] == 0
+
+
+def test_a_sink_that_was_away_for_longer_than_deletions_are_kept_must_be_reset(
+    sinks: SinksDeployment, server: SearchServer
+) -> None:
+    sinks.run("deploy")
+    sinks.documents.write({"p": card("p"), "gone": card("gone")}, at=now_ms() - 40 * DAY)
+    check(sinks, server)
+    sinks.keep_deletions(1)
+    (row,) = sinks.status()
+    assert row["needs_reset"] == "", "it has read all there is, however old that is"
+    sinks.run("pause")
+    sinks.documents.write({"p": card("p", chips=7), "gone": None})
+    until(lambda: sinks.status()[0]["needs_reset"], "it was away for too long")
+    output = sinks.run("status", code=1)
+    assert "deletions may be missing: its next record is of " in output
+    assert f"`headrace connect reset {sinks.connector('search').name}` fills it again" in output
+    assert "deletions may be missing" in sinks.run("resume")
+    sinks.await_caught_up()
+    assert "deletions may be missing" in sinks.run("status", code=1), "that it has caught up does not bring them back"
+    sinks.keep_deletions(DAY)
+    sinks.run("reset", SEARCH)
+    assert sinks.status()[0]["needs_reset"] == "", "it reads old records, but it has not been away"
+    check(sinks, server)
+    sinks.run("status")
+
+
+def test_the_monitor_serves_what_there_is_to_see_until_it_is_told_to_end(sinks: SinksDeployment) -> None:
+    sinks.run("deploy")
+    (port,) = free_ports(1)
+    command = [sys.executable, "-m", "headrace.cli.main", "monitor", "--web-port", str(port), "--every", "1"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as monitor:
+
+        def shown() -> str:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+                    return str(answer.read().decode())
+            except OSError:
+                return ""
+
+        begin = f'{{sink="{sinks.prefix}main.player-cards-v1.'
+        try:
+            until(lambda: f'headrace_sink_runs{begin}search"}} 1.0' in shown(), "the sink was seen")
+            # others that the module declares are not deployed
+            assert f'headrace_sink_runs{begin}jdbc"}} 0.0' in shown()
+            assert f'headrace_sink_needs_reset{begin}search"}} 0.0' in shown()
+            # there are no topics of the projector's inputs
+            assert 'headrace_monitor_failed_looks_total{what="projections"} 0.0' not in shown()
+        finally:
+            monitor.terminate()
+            said = monitor.communicate(timeout=20)[1]
+        assert monitor.returncode == 0, said
+        assert '"what": "projections"' in said
 
 
 def test_connectors_of_others_are_not_touched(sinks: SinksDeployment, connect: EmbeddedConnect) -> None:

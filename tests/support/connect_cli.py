@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 from typer.testing import CliRunner
 
 from headrace import Sinks
@@ -68,6 +69,14 @@ class SinksDeployment:
             return all(row["runs"] and row["lag"] == 0 for row in found)
 
         until(done, "all sinks had caught up", 60)
+
+    def keep_deletions(self, milliseconds: int) -> None:
+        """Let the topic of documents keep deletions for so long."""
+        resource = ConfigResource(ResourceType.TOPIC, self.documents.topic)
+        entry = ConfigEntry("delete.retention.ms", str(milliseconds), incremental_operation=AlterConfigOpType.SET)
+        resource.add_incremental_config(entry)
+        admin = AdminClient({"bootstrap.servers": self.documents.bootstrap})
+        admin.incremental_alter_configs([resource])[resource].result(30)
 
     def connector(self, kind: str) -> Connector:
         """One of its connectors."""

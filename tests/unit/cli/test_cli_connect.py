@@ -9,6 +9,7 @@ from typer.testing import CliRunner, Result
 from headrace import Jdbc, Projector, Search, Sinks
 from headrace.cli import connect
 from headrace.cli.main import app
+from headrace.connectors.connect.overview import sink_status
 from tests.support import sink_cards
 from tests.support.sink_cards import PlayerCards, Seat
 
@@ -55,7 +56,9 @@ def test_sinks_that_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "sinks of tests.support.sink_cards is a list; write sinks = Sinks(…)" in output
 
 
-@pytest.mark.parametrize("command", [["worker"], ["connect", "render"], ["connect", "deploy"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [["worker"], ["monitor"], ["acls"], ["connect", "render"], ["connect", "deploy"]], ids=" ".join
+)
 def test_an_unknown_projector_is_said_at_start_up(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     class Ranks(Projector[Seat]):
         name = "ranks"
@@ -96,7 +99,29 @@ def test_a_row_of_status_shows_the_last_cause_of_a_failure() -> None:
         "connector": {"state": "RUNNING"},
         "tasks": [{"id": 0, "state": "RUNNING"}, {"id": 1, "state": "FAILED", "trace": trace}],
     }
-    row = connect._row("c", found, 0, 0)
-    assert not row["runs"]
-    assert [task["error"] for task in row["tasks"]] == ["", "org.Root: no such table"]
-    assert connect._row("c", None, None, None)["state"] == "MISSING"
+    row = sink_status("c", found)
+    assert not row.runs
+    assert [task.error for task in row.tasks] == ["", "org.Root: no such table"]
+    assert sink_status("c", None).state == "MISSING"
+
+
+def test_rights_of_sinks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sink_cards, "sinks", Sinks(Search(PlayerCards)))
+    rules = json.loads(run(app, ["acls", "--prefix", "shop.", "--format", "json"]).stdout)
+    documents = "shop.main.player-cards-v1.documents"
+    dead_letters = "shop.main.player-cards-v1-search.sink-dead-letters"
+    group = "connect-shop.main.player-cards-v1.search"
+    found = [(rule["name"], rule["pattern"], *rule["operations"]) for rule in rules if rule["role"] == "connect"]
+    assert found == [
+        (documents, "literal", "Read"),
+        (dead_letters, "literal", "Write"),
+        (group, "literal", "Read", "Delete"),
+    ]
+    others = {
+        (rule["role"], rule["name"], *rule["operations"]) for rule in rules if rule["name"] in (dead_letters, group)
+    }
+    assert others - {("connect", dead_letters, "Write"), ("connect", group, "Read", "Delete")} == {
+        ("operator", dead_letters, "Write"),
+        ("operator", group, "Describe"),
+        ("ops", group, "Describe"),
+    }

@@ -15,6 +15,7 @@ COMMANDS = [
     ["state"],
     ["events"],
     ["topology"],
+    ["monitor"],
     ["bench"],
     ["topics"],
     ["topics", "create"],

@@ -17,6 +17,7 @@ from grpc_tools import protoc
 
 from headrace.cli import errors, kafka, plugins
 from headrace.cli.main import app
+from headrace.connectors.monitor import Metrics as MonitorMetrics
 from headrace.connectors.redis.metrics import Metrics as RedisMetrics
 from headrace.streams.observability.metrics import Metrics
 from headrace.streams.settings import Settings
@@ -159,7 +160,7 @@ def undescribed(text: str) -> set[str]:
 
 
 def test_metrics_are_described() -> None:
-    registries = (Metrics().registry, RedisMetrics().registry)
+    registries = (Metrics().registry, RedisMetrics().registry, MonitorMetrics().registry)
     families = {m.name + ("_total" if m.type == "counter" else "") for r in registries for m in r.collect()}
     assert set(rows(OPERATING, "headrace_")) | set(re.findall(r"^\| `(headrace_\w+)`", ALL, re.MULTILINE)) == families
     named = set(re.findall(r"\bheadrace_(?!v1)[a-z_]+[a-z]\b", prose(OPERATING)))

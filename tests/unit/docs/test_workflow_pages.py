@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import promql_parser
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from headrace.cli.main import app
+from headrace.connectors import monitor
+from headrace.connectors.redis import metrics as redis_metrics
 from headrace.schemas.record import Record
 from headrace.streams.admin import dead_letters
 from headrace.streams.admin import trace as tracks
@@ -71,16 +75,34 @@ def test_commands_print_what_a_page_shows(
         sys.modules.pop(module, None)
 
 
+def rules() -> list[Any]:
+    """The alert rules."""
+    return [rule for group in yaml.safe_load(ALERTS)["groups"] for rule in group["rules"]]
+
+
 def test_alerts_are_on_metrics_that_exist() -> None:
-    families = {m.name + ("_total" if m.type == "counter" else "") for m in Metrics().registry.collect()}
-    expressions = re.findall(r"expr: >-\n((?: {10,}.*\n)+)", ALERTS) + re.findall(r"expr: (?!>)(.*)", ALERTS)
-    assert len(expressions) == ALERTS.count("- alert: ")
-    for expression in expressions:
-        named = re.findall(r"\bheadrace_\w+", expression)
+    metrics = Metrics(), monitor.Metrics(), redis_metrics.Metrics()
+    families = {
+        family.name + ("_total" if family.type == "counter" else "")
+        for one in metrics
+        for family in one.registry.collect()
+    }
+    for rule in rules():
+        named = re.findall(r"\bheadrace_\w+", rule["expr"])
         assert named
         assert set(named) <= families
     outcomes = re.findall(r'outcome="(\w+)"', ALERTS)
     assert {"failed", "parked"} <= set(outcomes) <= set(Written._fields)
+
+
+def test_alerts_are_rules_of_prometheus() -> None:
+    assert len({rule["alert"] for rule in rules()}) == len(rules()) == ALERTS.count("- alert: ")
+    for rule in rules():
+        promql_parser.parse(rule["expr"])
+        assert rule.keys() <= {"alert", "expr", "for", "labels", "annotations"}
+        assert rule["labels"]["severity"] in ("warning", "critical")
+        assert rule["annotations"]["summary"]
+        assert set(re.findall(r"\$labels\.(\w+)", str(rule))) <= {"domain", "instance", "sink", "what"}
 
 
 def test_outcomes_are_described() -> None:
