@@ -19,6 +19,7 @@ class Name(StrEnum):
     WORKFLOW = "workflow"
     PROJECTIONS = "projections"
     READ_YOUR_WRITES = "read-your-writes"
+    UPCASTING = "upcasting"
     PEERS = "peers"
     ALL = "all"
 

@@ -26,6 +26,7 @@ from headrace.bench import (
     rehydrate,
     report,
     restore,
+    upcasting,
     workflow,
 )
 from headrace.bench.load import Progress, cluster
@@ -41,6 +42,7 @@ MODULES: dict[str, ModuleType] = {
     "workflow": workflow,
     "projections": projections,
     "read-your-writes": read_your_writes,
+    "upcasting": upcasting,
     "peers": peers,
 }
 

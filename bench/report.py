@@ -8,7 +8,17 @@ from typing import Any
 from rich.table import Table
 
 Result = dict[str, Any]
-NAMES = ("commands", "latency", "restore", "rehydrate", "workflow", "projections", "read-your-writes", "peers")
+NAMES = (
+    "commands",
+    "latency",
+    "restore",
+    "rehydrate",
+    "workflow",
+    "projections",
+    "read-your-writes",
+    "upcasting",
+    "peers",
+)
 _BEGIN, _END = "<!-- results: begin -->", "<!-- results: end -->"
 LABELS = {
     "commands_per_second": ("commands per second, engine", "{:,.0f}"),
@@ -55,6 +65,11 @@ LABELS = {
     "tail_ms": ("store behind by that tail, ready after (ms)", "{:,.0f}"),
     "snapshot_ms": ("state by its snapshot (ms)", "{:.3f}"),
     "cold_ms": ("state folded from all events (ms)", "{:.0f}"),
+    "current_us": ("an event of today, folded (µs)", "{:.2f}"),
+    "current_percent": ("the same with upcasters (% more)", "{:+.2f}"),
+    "current_percent_off": ("end of the 95 % interval of that, the farther one", "{:.2f}"),
+    "old_us_a_link": ("an old event, each link of its chain (µs)", "{:.2f}"),
+    "method_us_a_link": ("of which the author's method (µs)", "{:.2f}"),
 }
 """What the figures of a result are called, and how they are written."""
 

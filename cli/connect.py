@@ -70,7 +70,7 @@ def diff(deployment: Deployment, connect: Address = "", as_json: Json = False) -
     Changes nothing. Exit code 2 if something differs.
     """
     with failures():
-        found = _look(deployment, connect).differences()
+        found = look(deployment, connect).differences()
     if as_json:
         fields = [vars(one) for one in found]
         typer.echo(json.dumps({"same": not found, "differences": fields}))
@@ -93,7 +93,7 @@ def deploy(deployment: Deployment, connect: Address = "", as_json: Json = False)
     from headrace.connectors.connect.progress import make_topics
 
     with failures():
-        there = _look(deployment, connect)
+        there = look(deployment, connect)
         settings = deployment.settings()
         done = there.deploy(lambda names: make_topics(settings, names))
     if as_json:
@@ -113,7 +113,7 @@ def status(deployment: Deployment, connectors: Names = None, connect: Address = 
     from headrace.connectors.connect.progress import progress
 
     with failures():
-        there = _look(deployment, connect)
+        there = look(deployment, connect)
         wanted, settings, statuses = there.named(connectors or ()), deployment.settings(), there.client.statuses()
         rows = []
         for one in (one for one in there.declared if one.name in wanted):
@@ -162,11 +162,24 @@ def delete(deployment: Deployment, connector: Name, connect: Address = "", as_js
 @app.command()
 @deployed
 def reset(deployment: Deployment, connector: Name, connect: Address = "", as_json: Json = False) -> None:
-    """Build what a sink has anew, from the oldest record: its index is dropped, and made again."""
+    """Fill what a sink has from the oldest record on: its index is dropped, and made again.
+
+    Its open dead letters count as replayed, because their documents are sent again too.
+    """
+    from headrace.streams.admin import dead_letters
+
+    settings = deployment.settings()
+
+    def stopped(one: "Rendered") -> list[str]:
+        sink = str(one.source.sink)
+        known = dead_letters.names(settings, deployment.topology)
+        count = dead_letters.settle_sink(settings, sink) if sink in known else 0
+        return [f"{count} dead letter(s) are settled"] if count else []
+
     with failures():
-        there = _look(deployment, connect)
+        there = look(deployment, connect)
         (name,) = there.named([connector])
-        done = there.reset(name)
+        done = there.reset(name, stopped)
     typer.echo(json.dumps({"name": name, "done": done}) if as_json else "\n".join(done))
 
 
@@ -179,13 +192,13 @@ def _each(
     as_json: bool,
 ) -> None:
     with failures():
-        there = _look(deployment, connect)
+        there = look(deployment, connect)
         for name in there.named(connectors or ()):
             act(there, name)
             typer.echo(json.dumps({"name": name, "done": outcome}) if as_json else f"{name}  {outcome}")
 
 
-def _look(deployment: Deployment, connect: str) -> "Deployed":
+def look(deployment: Deployment, connect: str) -> "Deployed":
     from headrace.cli import logs as log
     from headrace.connectors.connect.deployment import Deployed
 

@@ -10,6 +10,7 @@ from headrace.cli.errors import NO, USAGE, Failure
 from headrace.cli.escape import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from headrace.streams.admin.dead_letters import ListedDeadLetter
@@ -18,7 +19,11 @@ app = typer.Typer(help="What could not be handled: list, look, send again, give 
 
 Component = Annotated[
     list[str] | None,
-    typer.Option("--component", metavar="NAME", help="Only of this domain, saga or process manager; several times."),
+    typer.Option(
+        "--component",
+        metavar="NAME",
+        help="Only of this component, or of this sink, such as player-cards-v1.search; may be given several times.",
+    ),
 ]
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]…", help="Only these dead letters.")]
 Root = Annotated[str, typer.Option(metavar="ROOT", help="Only those about this root.")]
@@ -40,12 +45,10 @@ def _time(option: str, text: str) -> "datetime | None":
 def _find(deployment: Deployment, components: list[str] | None, **wanted: Any) -> "list[ListedDeadLetter]":
     from headrace.streams.admin import dead_letters
 
-    topology = deployment.topology
-    components = components or list(topology.components)
+    topology, settings = deployment.topology, deployment.settings()
     since, until = _time("--since", wanted.pop("since", "")), _time("--until", wanted.pop("until", ""))
-    return dead_letters.find(
-        deployment.settings(), topology, components, dead_letters.Filter(since=since, until=until, **wanted)
-    )
+    chosen = dead_letters.Filter(since=since, until=until, **wanted)
+    return dead_letters.find(settings, topology, dead_letters.names(settings, topology, components or ()), chosen)
 
 
 @app.command("list")
@@ -108,7 +111,11 @@ def replay(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Send the inputs of dead letters again, with their ids: doing it twice does it once."""
+    """Send the inputs of dead letters again, with their ids: doing it twice does it once.
+
+    For a sink, the document is written to its search server as it is now; other systems are filled by `headrace connect
+    reset`.
+    """
     wanted = {"root": root, "error_class": error_class, "since": since, "until": until}
     _settle(deployment, component, ids, wanted, discard=False, dry_run=dry_run, as_json=as_json)
 
@@ -148,11 +155,26 @@ def _settle(
     found = _find(deployment, components, ids=frozenset(ids or ()), **wanted)
     if not found:
         raise Failure(NO, "no open dead letter is meant")
-    done = found if dry_run else dead_letters.settle(deployment.settings(), deployment.topology, found, discard=discard)
     outcome = dead_letters.outcome(discard=discard, dry_run=dry_run)
-    for dead_letter in done:
+    for dead_letter in found if dry_run else _settled(deployment, found, discard):
         typer.echo(
             json.dumps({"id": dead_letter.id, "done": outcome})
             if as_json
             else f"{printable(dead_letter.id)}  {outcome}"
         )
+
+
+def _settled(deployment: Deployment, found: "list[ListedDeadLetter]", discard: bool) -> "Iterator[ListedDeadLetter]":
+    from headrace.streams.admin import dead_letters
+
+    settings, topology = deployment.settings(), deployment.topology
+    of_sinks = [one for one in found if "." in one.component]
+    if discard or not of_sinks:
+        yield from dead_letters.settle(settings, topology, found, discard=discard)
+        return
+    from headrace.cli.connect import failures, look
+    from headrace.connectors.resend import Resend
+
+    with failures():
+        resend = Resend(settings, look(deployment, "").declared, of_sinks)
+        yield from dead_letters.settle(settings, topology, found, discard=False, resend=resend)

@@ -23,6 +23,9 @@ Domains = Annotated[
     list[str] | None, typer.Option("--domain", metavar="DOMAIN", help="Only this domain; may be given several times.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout instead of text: one object, or one per line.")]
+InEdition = Annotated[
+    str | None, typer.Option("--edition", metavar="EDITION", help="By default HEADRACE_EDITION, else main.")
+]
 
 _SHARED: dict[str, Any] = {
     "topology": Annotated[

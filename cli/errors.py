@@ -66,13 +66,14 @@ def _known(error: Exception, bootstrap: Callable[[], str]) -> Failure | None:
 
     from headrace.streams.admin.topics import TopicsUnfit
     from headrace.streams.client import SendFailed
+    from headrace.streams.editions.registry import EditionUnknown
     from headrace.streams.observability.tracing import VariableUnfit
     from headrace.streams.runtime.positions import PositionsUnfit
     from headrace.streams.settings import MissingBootstrap
     from headrace.streams.steps.store import StoreFailed
     from headrace.topology.topology import TopologyError
 
-    if isinstance(error, TopologyError) or type(error) is LookupError:
+    if isinstance(error, TopologyError) or type(error) in (LookupError, EditionUnknown):
         return Failure(USAGE, str(error))
     if isinstance(
         error, (MissingBootstrap, MissingExtra, TopicsUnfit, PositionsUnfit, StoreFailed, VariableUnfit)

@@ -6,9 +6,12 @@ import typer
 
 from headrace.cli import (
     acls,
+    check,
     connect,
     dead_letters,
     dev,
+    editions,
+    gateway,
     new,
     plugins,
     positions,
@@ -63,14 +66,17 @@ def headrace(
 app.command()(new.new)
 app.command()(dev.dev)
 app.command()(worker.worker)
+app.command()(gateway.gateway)
 app.command()(roots.send)
 app.command()(roots.state)
 app.command()(roots.events)
+app.command()(check.check)
 app.add_typer(topics.app, name="topics")
 app.command("topology")(topology.topology)
 app.command()(acls.acls)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(positions.app, name="positions")
+app.add_typer(editions.app, name="editions")
 app.add_typer(projections.app, name="projections")
 app.add_typer(sinks.app, name="sinks")
 app.add_typer(connect.app, name="connect")

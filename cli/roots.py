@@ -1,17 +1,25 @@
 """`headrace send`, `state`, `events`: one command, one root's state, one root's history."""
 
 import asyncio
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
 from headrace.cli import show
-from headrace.cli.deployment import Deployment, Json, deployed
+from headrace.cli.deployment import Deployment, InEdition, Json, deployed
 from headrace.cli.errors import ENVIRONMENT, NO, UNKNOWN, USAGE, Failure
 
 Root = Annotated[str, typer.Argument(metavar="ROOT", help="The id of the aggregate that is meant.")]
 Domain = Annotated[
     str | None, typer.Option("--domain", help="The root's domain; needed when the topology has several.")
+]
+AsOf = Annotated[
+    str,
+    typer.Option(
+        metavar="SEQUENCE|TIME",
+        help="As it was after the event with this sequence, or at this time, such as 2026-01-31T12:00Z.",
+    ),
 ]
 Timeout = Annotated[float, typer.Option(min=0.001, help="Seconds to wait for the answer.")]
 
@@ -41,6 +49,7 @@ def send(
     ] = "",
     timeout: Timeout = 10.0,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait for the answer; print the id.")] = False,
+    edition: InEdition = None,
     as_json: Json = False,
 ) -> None:
     """Send a command and print the answer to it.
@@ -62,9 +71,9 @@ def send(
             await client.flush()
             return sent
 
-        show.say(_with_client(deployment, spec.name, go), as_json, key="command_id")
+        show.say(_with_client(deployment, spec.name, edition, go), as_json, key="command_id")
         return
-    reply = _with_client(deployment, spec.name, lambda c: c.execute(command, timeout=timeout, **options))
+    reply = _with_client(deployment, spec.name, edition, lambda c: c.execute(command, timeout=timeout, **options))
     show.reply(reply, as_json)
     if not reply.accepted:
         raise typer.Exit(NO)
@@ -72,17 +81,23 @@ def send(
 
 @deployed
 def state(
-    deployment: Deployment, root: Root, domain: Domain = None, timeout: Timeout = 10.0, as_json: Json = False
+    deployment: Deployment,
+    root: Root,
+    domain: Domain = None,
+    as_of: AsOf = "",
+    timeout: Timeout = 10.0,
+    edition: InEdition = None,
+    as_json: Json = False,
 ) -> None:
     """Print a root's state.
 
-    A running worker is asked. Exit code 1 when the root has no events.
+    A running worker is asked. Exit code 1 when the root has no events, or had none at that point.
     """
     _check_root(root)
-    name = deployment.domain(domain)
-    found = _read(deployment, name, root, timeout, lambda c: c.state(root, name, timeout=timeout))
+    name, point = deployment.domain(domain), _point(as_of)
+    found = _read(deployment, name, edition, root, timeout, lambda c: c.state(root, name, as_of=point, timeout=timeout))
     if found is None and not as_json:
-        raise Failure(NO, f"{root} has no events in domain {name}")
+        raise Failure(NO, f"{root} has no events in domain {name}" + _up_to(as_of))
     show.state(name, root, found, as_json)
     if found is None:
         raise typer.Exit(NO)
@@ -94,8 +109,10 @@ def events(
     root: Root,
     first: Annotated[int, typer.Option("--from", min=0, metavar="N", help="Begin with this sequence.")] = 0,
     domain: Domain = None,
+    as_of: AsOf = "",
     timeout: Timeout = 10.0,
     raw: Annotated[bool, typer.Option("--raw", help="As the log has them: no upcaster lifts old ones.")] = False,
+    edition: InEdition = None,
     as_json: Json = False,
 ) -> None:
     """Print a root's events in order.
@@ -103,19 +120,40 @@ def events(
     A running worker is asked. Exit code 1 when there are none.
     """
     _check_root(root)
-    name = deployment.domain(domain)
+    name, point = deployment.domain(domain), _point(as_of)
 
     async def go(client: Any) -> int:
         count = 0
-        async for event in client.events(root, first, name, timeout=timeout, lift=not raw):
+        async for event in client.events(root, first, name, as_of=point, timeout=timeout, lift=not raw):
             show.event(event, as_json)
             count += 1
         return count
 
-    if not _read(deployment, name, root, timeout, go):
+    if not _read(deployment, name, edition, root, timeout, go):
         if as_json:
             raise typer.Exit(NO)
-        raise Failure(NO, f"{root} has no events in domain {name}" + (f" from sequence {first} on" if first else ""))
+        begin = f" from sequence {first} on" if first else ""
+        raise Failure(NO, f"{root} has no events in domain {name}{begin}{_up_to(as_of)}")
+
+
+def _point(as_of: str) -> int | datetime | None:
+    """The point that `--as-of` names."""
+    from headrace.topology.as_of import point_of
+
+    if not as_of:
+        return None
+    try:
+        point = int(as_of) if as_of.lstrip("-").isdecimal() else datetime.fromisoformat(as_of)
+        point_of(point)
+    except ValueError as error:
+        raise Failure(
+            USAGE, f"--as-of {as_of}: {error}; give a sequence, or a time such as 2026-01-31T12:00Z"
+        ) from None
+    return point
+
+
+def _up_to(as_of: str) -> str:
+    return f" as of {as_of}" if as_of else ""
 
 
 def _check_root(root: str) -> None:
@@ -127,24 +165,25 @@ def _check_root(root: str) -> None:
         raise Failure(USAGE, f"root {root[:50]!r} must have 1 to 1024 bytes, and no control characters")
 
 
-def _read(deployment: Deployment, domain: str, root: str, timeout: float, ask: Any) -> Any:
+def _read(deployment: Deployment, domain: str, edition: str | None, root: str, timeout: float, ask: Any) -> Any:
     from headrace.streams.client import OutcomeUnknown
 
     try:
-        return _with_client(deployment, domain, ask)
+        return _with_client(deployment, domain, edition, ask)
     except OutcomeUnknown:
         raise Failure(
             UNKNOWN, f"no answer about {root} within {timeout:g} s; is a worker for domain {domain} running, and ready?"
         ) from None
 
 
-def _with_client(deployment: Deployment, domain: str, ask: Any) -> Any:
+def _with_client(deployment: Deployment, domain: str, edition: str | None, ask: Any) -> Any:
     """What `await ask(client)` gives, once the topics it needs are known to be there."""
     from headrace.cli import logs as log
     from headrace.streams.admin.topics import admin
     from headrace.streams.client import Client
+    from headrace.topology.names import MAIN
 
-    settings = deployment.settings()
+    settings = deployment.settings(edition=edition)
     if settings.log == "debug":
         log.set_up("debug")
     else:
@@ -154,7 +193,10 @@ def _with_client(deployment: Deployment, domain: str, ask: Any) -> Any:
     present = admin(settings).list_topics(timeout=10).topics
     missing = [t for t in (names.topic(settings.edition, domain, "commands"), names.replies) if t not in present]
     if missing:
-        raise Failure(ENVIRONMENT, f"missing topic(s): {', '.join(missing)}; `headrace topics create` makes them")
+        how = "`headrace topics create` makes them"
+        if settings.edition != MAIN:
+            how = f"is there an edition {settings.edition}? `headrace editions list` shows them"
+        raise Failure(ENVIRONMENT, f"missing topic(s): {', '.join(missing)}; {how}")
 
     async def run() -> Any:
         async with Client(deployment.topology, settings) as client:

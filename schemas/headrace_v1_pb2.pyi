@@ -140,30 +140,38 @@ class Follows(_message.Message):
     def __init__(self, component: _Optional[str] = ..., record: _Optional[str] = ..., event_type: _Optional[str] = ...) -> None: ...
 
 class Query(_message.Message):
-    __slots__ = ("state", "from_sequence", "limit")
+    __slots__ = ("state", "from_sequence", "limit", "as_of_sequence", "as_of_time")
     STATE_FIELD_NUMBER: _ClassVar[int]
     FROM_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_TIME_FIELD_NUMBER: _ClassVar[int]
     state: bool
     from_sequence: int
     limit: int
-    def __init__(self, state: _Optional[bool] = ..., from_sequence: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
+    as_of_sequence: int
+    as_of_time: int
+    def __init__(self, state: _Optional[bool] = ..., from_sequence: _Optional[int] = ..., limit: _Optional[int] = ..., as_of_sequence: _Optional[int] = ..., as_of_time: _Optional[int] = ...) -> None: ...
 
 class QueryResult(_message.Message):
-    __slots__ = ("root", "sequence", "state_type", "state", "events", "reason")
+    __slots__ = ("root", "sequence", "state_type", "state", "events", "reason", "as_of", "unfinished")
     ROOT_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     STATE_TYPE_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_FIELD_NUMBER: _ClassVar[int]
+    UNFINISHED_FIELD_NUMBER: _ClassVar[int]
     root: str
     sequence: int
     state_type: str
     state: bytes
     events: _containers.RepeatedCompositeFieldContainer[Event]
     reason: str
-    def __init__(self, root: _Optional[str] = ..., sequence: _Optional[int] = ..., state_type: _Optional[str] = ..., state: _Optional[bytes] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., reason: _Optional[str] = ...) -> None: ...
+    as_of: bool
+    unfinished: bool
+    def __init__(self, root: _Optional[str] = ..., sequence: _Optional[int] = ..., state_type: _Optional[str] = ..., state: _Optional[bytes] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., reason: _Optional[str] = ..., as_of: _Optional[bool] = ..., unfinished: _Optional[bool] = ...) -> None: ...
 
 class Header(_message.Message):
     __slots__ = ("key", "value", "value_missing")
@@ -214,16 +222,18 @@ class DeadLetter(_message.Message):
     def __init__(self, topic: _Optional[str] = ..., partition: _Optional[int] = ..., offset: _Optional[int] = ..., timestamp: _Optional[int] = ..., key: _Optional[bytes] = ..., key_missing: _Optional[bool] = ..., value: _Optional[bytes] = ..., value_missing: _Optional[bool] = ..., headers: _Optional[_Iterable[_Union[Header, _Mapping]]] = ..., component: _Optional[str] = ..., error_class: _Optional[str] = ..., error: _Optional[str] = ..., detail: _Optional[str] = ..., attempts: _Optional[int] = ..., first_failed: _Optional[int] = ..., last_failed: _Optional[int] = ..., omitted: _Optional[int] = ...) -> None: ...
 
 class Positions(_message.Message):
-    __slots__ = ("cluster", "partitions", "inputs", "recorded")
+    __slots__ = ("cluster", "partitions", "inputs", "recorded", "cut")
     CLUSTER_FIELD_NUMBER: _ClassVar[int]
     PARTITIONS_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     RECORDED_FIELD_NUMBER: _ClassVar[int]
+    CUT_FIELD_NUMBER: _ClassVar[int]
     cluster: str
     partitions: int
     inputs: _containers.RepeatedCompositeFieldContainer[Position]
     recorded: int
-    def __init__(self, cluster: _Optional[str] = ..., partitions: _Optional[int] = ..., inputs: _Optional[_Iterable[_Union[Position, _Mapping]]] = ..., recorded: _Optional[int] = ...) -> None: ...
+    cut: int
+    def __init__(self, cluster: _Optional[str] = ..., partitions: _Optional[int] = ..., inputs: _Optional[_Iterable[_Union[Position, _Mapping]]] = ..., recorded: _Optional[int] = ..., cut: _Optional[int] = ...) -> None: ...
 
 class Position(_message.Message):
     __slots__ = ("topic", "topic_id", "offset")
@@ -310,9 +320,45 @@ class Settled(_message.Message):
     def __init__(self, dead_letter_id: _Optional[str] = ..., outcome: _Optional[str] = ...) -> None: ...
 
 class EditionRecord(_message.Message):
-    __slots__ = ("name", "deleted")
+    __slots__ = ("name", "deleted", "id", "parent", "follow", "moment", "sequences", "created", "expires", "note", "projections", "deleting")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DELETED_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    MOMENT_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCES_FIELD_NUMBER: _ClassVar[int]
+    CREATED_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    PROJECTIONS_FIELD_NUMBER: _ClassVar[int]
+    DELETING_FIELD_NUMBER: _ClassVar[int]
     name: str
     deleted: bool
-    def __init__(self, name: _Optional[str] = ..., deleted: _Optional[bool] = ...) -> None: ...
+    id: str
+    parent: str
+    follow: bool
+    moment: int
+    sequences: _containers.RepeatedCompositeFieldContainer[CutSequence]
+    created: int
+    expires: int
+    note: str
+    projections: _containers.RepeatedScalarFieldContainer[str]
+    deleting: bool
+    def __init__(self, name: _Optional[str] = ..., deleted: _Optional[bool] = ..., id: _Optional[str] = ..., parent: _Optional[str] = ..., follow: _Optional[bool] = ..., moment: _Optional[int] = ..., sequences: _Optional[_Iterable[_Union[CutSequence, _Mapping]]] = ..., created: _Optional[int] = ..., expires: _Optional[int] = ..., note: _Optional[str] = ..., projections: _Optional[_Iterable[str]] = ..., deleting: _Optional[bool] = ...) -> None: ...
+
+class CutSequence(_message.Message):
+    __slots__ = ("component", "root", "sequence")
+    COMPONENT_FIELD_NUMBER: _ClassVar[int]
+    ROOT_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    component: str
+    root: str
+    sequence: int
+    def __init__(self, component: _Optional[str] = ..., root: _Optional[str] = ..., sequence: _Optional[int] = ...) -> None: ...
+
+class WorkerRecord(_message.Message):
+    __slots__ = ("editions",)
+    EDITIONS_FIELD_NUMBER: _ClassVar[int]
+    editions: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, editions: _Optional[_Iterable[str]] = ...) -> None: ...

@@ -38,21 +38,30 @@ def _unwrapped(record: Record) -> Record:
     content_type = record.headers[CONTENT_TYPE]
     if content_type.partition(b";")[0].strip().lower() != _FORMAT:
         raise RecordError(f"{CONTENT_TYPE} is {content_type[:99]!r}; of structured modes, {_FORMAT.decode()} is read")
+    headers, data = from_json(record.value or b"")
+    kept = {name: value for name, value in record.headers.items() if name in REPLAY}
+    return record._replace(value=data, headers=headers | kept)
+
+
+def from_json(value: bytes) -> tuple[dict[str, bytes], bytes | None]:
+    """Headers and data of an event that is JSON as a whole. Raises RecordError."""
     try:
-        event = JSONFormat().read(_event, record.value or b"")
+        event = JSONFormat().read(_event, value)
     except CloudEventValidationError as error:
         found = "; ".join(str(one) for errors in error.errors.values() for one in errors)
         raise RecordError(f"the value is no CloudEvent: {found[:500]}") from None
     except Exception as error:  # hostile JSON makes the parser raise whatever there is
         raise RecordError(f"the value is no CloudEvent as JSON: {str(error)[:500] or type(error).__name__}") from None
     data = event.get_data()
-    if isinstance(data, bytes) and b'"%s"' % b64encode(data) not in (record.value or b"").replace(b"\\/", b"/"):
+    if isinstance(data, bytes) and b'"%s"' % b64encode(data) not in value.replace(b"\\/", b"/"):
         raise RecordError("data_base64 is no base64")  # the package passes over what it does not know
     attributes = event.get_attributes()
-    text = {f"ce_{name}": _text(name, value) for name, value in attributes.items() if name != "datacontenttype"}
-    text[CONTENT_TYPE] = str(event.get_datacontenttype() or JSON).encode()
-    kept = {name: value for name, value in record.headers.items() if name in REPLAY}
-    return record._replace(value=_data(data, text[CONTENT_TYPE]), headers=text | kept)
+    headers = {f"ce_{name}": _text(name, one) for name, one in attributes.items() if name != "datacontenttype"}
+    headers[CONTENT_TYPE] = str(event.get_datacontenttype() or JSON).encode()
+    try:
+        return headers, _data(data, headers[CONTENT_TYPE])
+    except ValueError as error:
+        raise RecordError(f"data is no JSON: {error}") from None
 
 
 def _event(attributes: dict[str, Any], data: Any) -> CloudEvent:

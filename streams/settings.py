@@ -100,7 +100,9 @@ class Settings(BaseSettings):
 
     @field_validator("edition")
     @classmethod
-    def _edition(cls, value: str) -> str:
+    def checked_edition(cls, value: str) -> str:
+        """`value`, if it can name an edition; "" is main. Raises ValueError."""
+        value = value or MAIN
         if not is_name(value):
             raise ValueError("must match [a-z][a-z0-9-]*")
         return value

@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 
 from headrace.schemas.headrace_v1_pb2 import Rejection as WireRejection
 from headrace.schemas.headrace_v1_pb2 import Snapshot
+from headrace.streams.in_memory.store import MemoryStore
 from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.errors import HandlerError
 from headrace.streams.steps.handlers import several
@@ -16,7 +17,6 @@ from headrace.streams.steps.registry import make_step
 from headrace.streams.steps.step import Step
 from headrace.streams.steps.store import Staged
 from headrace.testing.comparison import comparison
-from headrace.testing.memory_store import MemoryStore
 from headrace.topology.context import RootState, StateOf
 from headrace.topology.inspection import ComponentSpec, inspect_component, type_name
 from headrace.topology.inspection.aggregate import AggregateSpec

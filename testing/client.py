@@ -14,6 +14,7 @@ from typing import Any, Self
 from google.protobuf.message import Message
 
 from headrace.testing.driver import TopologyDriver
+from headrace.topology.as_of import AsOf
 from headrace.topology.reply import Event, OnError, Reply, SendSync, Sync
 from headrace.topology.topology import Domain
 
@@ -100,13 +101,20 @@ class DriverClient:
     async def flush(self) -> None:
         """Does nothing: everything that was sent has been handled."""
 
-    async def state(self, root: str, domain: Domain = None, *, timeout: float = 60.0) -> Any:
-        """The root's state; None if it has no events."""
-        return self._driver.state(root, domain)
+    async def state(self, root: str, domain: Domain = None, *, as_of: AsOf | None = None, timeout: float = 60.0) -> Any:
+        """The root's state, now or at a point in the past; None if it has no events."""
+        return self._driver.state(root, domain, as_of=as_of)
 
     async def events(
-        self, root: str, from_sequence: int = 0, domain: Domain = None, *, timeout: float = 60.0, lift: bool = True
+        self,
+        root: str,
+        from_sequence: int = 0,
+        domain: Domain = None,
+        *,
+        as_of: AsOf | None = None,
+        timeout: float = 60.0,
+        lift: bool = True,
     ) -> AsyncIterator[Event]:
-        """The root's events in order, from a sequence on; without `lift`, as the log has them."""
-        for event in self._driver.events(root, from_sequence, domain, lift=lift):
+        """The root's events in order, from a sequence on, up to a point; without `lift`, as the log has them."""
+        for event in self._driver.events(root, from_sequence, domain, as_of=as_of, lift=lift):
             yield event

@@ -4,46 +4,34 @@ The steps are those of production; topics are lists, and a command is handled be
 one edition. Ids are numbered, so that each run of a test writes the same records.
 """
 
-from collections import Counter, defaultdict, deque
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
-from headrace.schemas.documents import DocumentCodec
-from headrace.schemas.headers import TYPE, Headers
+from headrace.schemas.headers import ID, TYPE
 from headrace.schemas.headrace_v1_pb2 import DeadLetter, Handled, Projected, Settled
 from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
 from headrace.schemas.ids import ReplyTarget
-from headrace.schemas.record import Record, split_headers
-from headrace.schemas.stored_event import to_events
-from headrace.streams.steps.batch import Batch
-from headrace.streams.steps.context import StepContext
+from headrace.schemas.record import Record
+from headrace.streams.in_memory.clock import Y2K
+from headrace.streams.in_memory.reads import Reads
+from headrace.streams.in_memory.requests import request
+from headrace.streams.in_memory.runtime import MemoryRuntime
 from headrace.streams.steps.dead_letters import reference, settling, to_record
-from headrace.streams.steps.errors import SnapshotTooLarge
-from headrace.streams.steps.handlers import States
-from headrace.streams.steps.registry import make_step
-from headrace.streams.steps.state_cache import StateCache
-from headrace.streams.steps.step import Step
 from headrace.streams.waits.cascade import CascadeWait
 from headrace.streams.waits.projections import ProjectionWait, concerned, serving_versions
-from headrace.testing.clock import Y2K, Clock, due_next
-from headrace.testing.memory_store import MemoryStore
-from headrace.testing.request import request, sent
+from headrace.topology.as_of import AsOf
 from headrace.topology.inspection import ComponentSpec, type_name
-from headrace.topology.inspection.projector import ProjectorSpec
 from headrace.topology.names import MAIN, Names
 from headrace.topology.partitioner import partition_of
-from headrace.topology.projector import Projector, version_name
+from headrace.topology.projector import Projector
 from headrace.topology.reply import Event, OnError, Reply, SendSync, Sync
 from headrace.topology.topology import Domain, Topology
 
 D = TypeVar("D")
-# a component's name, and its step and store in one partition
-Worker = tuple[str, Step, MemoryStore]
 HANDLED, PROJECTED, REPLY = (type_name(one).encode() for one in (Handled, Projected, WireReply))
-_ENDLESS = 10_000  # records that one input may lead to; more means that components answer each other forever
 
 
 class TopologyDriver:
@@ -61,55 +49,36 @@ class TopologyDriver:
         edition: str = MAIN,
         names: Names | None = None,
     ) -> None:
-        self.clock = Clock(start, self._run)
-        self.escalations: list[dict[str, str]] = []
+        self._runtime = runtime = MemoryRuntime(
+            topology,
+            start=start,
+            names=names or Names(),
+            edition=edition,
+            partitions=partitions,
+            check_purity=True,
+        )
+        self.clock = runtime.clock
+        self.escalations = runtime.escalations
         """Escalations that a person would have been told of, in order."""
-        self.counts: dict[str, Counter[str]] = defaultdict(Counter)
+        self.counts = runtime.counts
         """The outcomes of inputs, by component, as in a worker's metrics."""
-        self._edition, self._partitions = edition, partitions
-        self._names = names or Names()
-        self._log: dict[str, list[Record]] = defaultdict(list)
-        self._offsets: dict[tuple[str, int], int] = defaultdict(int)
-        self._due: deque[Record] = deque()  # records on input topics that are not handled yet
-        self._sent = 0
-        # for each topic, the components that read it: a step and its store per partition
-        self._workers: dict[str, list[list[Worker]]] = defaultdict(list)
-        self._stores: dict[str, list[MemoryStore]] = {}
-        self._timed: list[Worker] = []
-        self._running = False
-        self.deploy(topology)
+        self._reads = Reads(runtime)
+        self._names, self._sent = runtime.names, 0
+
+    @property
+    def _topology(self) -> Topology:
+        return self._runtime.topology
 
     def deploy(self, topology: Topology) -> None:
         """Let another topology go on with the topics and stores that are there, as when a release is deployed.
 
         A component that is new begins with what comes from now on.
         """
-        self._topology = topology
-        self._workers.clear()
-        self._timed.clear()
-        for name in topology.components:
-            stores = self._stores.setdefault(name, [MemoryStore() for _ in range(self._partitions)])
-            workers = [self._worker(name, partition, store) for partition, store in enumerate(stores)]
-            for topic in topology.inputs(name, self._names, self._edition):
-                self._workers[topic].append(workers)
-            if topology.component(name).has_timers:
-                self._timed.extend(workers)
-
-    def _worker(self, name: str, partition: int, store: MemoryStore) -> Worker:
-        context = StepContext(
-            self._names,
-            self._edition,
-            partition,
-            self._partitions,
-            reply_partitions=1,
-            check_purity=True,
-            pause=lambda seconds: self.clock.advance(timedelta(seconds=seconds)),
-        )
-        return name, make_step(self._topology, name, store, context), store
+        self._runtime.deploy(topology)
 
     def topic(self, component: str, kind: str) -> str:
         """Name of a topic of this edition."""
-        return self._names.topic(self._edition, component, kind)
+        return self._runtime.topic(component, kind)
 
     # ---- what a client does
 
@@ -143,7 +112,7 @@ class TopologyDriver:
             sync=sync,
             on_error=on_error,
         )
-        seen = len(self._log[self._names.replies])
+        seen = self._runtime.log.size
         reply = self._answer(record, spec)
         if reply.accepted and sync == "cascade":
             return self._cascade(reply, seen, on_error)
@@ -201,23 +170,28 @@ class TopologyDriver:
         )
         return self._answer(record, spec)
 
-    def state(self, root: str, domain: str | type[Any] | None = None) -> Any:
-        """A copy of the root's state; None if it has no events. `domain` may also name a process manager."""
-        spec = self._folded(domain)
-        store = self._store(spec, root)
-        found = StateCache(States(spec), store, live_states=1).use(root.encode(), Batch(store))
-        return None if found.sequence < 0 else found.state
+    def state(self, root: str, domain: str | type[Any] | None = None, *, as_of: AsOf | None = None) -> Any:
+        """A copy of the root's state; None if it has no events. `domain` may also name a process manager.
+
+        With `as_of`, the state as it was after the event with this sequence, or at this time.
+        """
+        return self._reads.state(root, domain, as_of=as_of)
 
     def events(
-        self, root: str, from_sequence: int = 0, domain: str | type[Any] | None = None, *, lift: bool = True
+        self,
+        root: str,
+        from_sequence: int = 0,
+        domain: str | type[Any] | None = None,
+        *,
+        as_of: AsOf | None = None,
+        lift: bool = True,
     ) -> list[Event]:
         """The root's events in order, from a sequence on; without `lift`, as the log has them.
 
-        `domain` may also name a process manager.
+        With `as_of`, up to the event with this sequence, or those that were recorded by this time. `domain` may also
+        name a process manager.
         """
-        spec = self._folded(domain)
-        stored = self._store(spec, root).history(root.encode(), from_sequence, 1 << 62)
-        return [one for event in to_events(stored, from_sequence) for one in Event.read(event, spec, root, lift=lift)]
+        return self._reads.events(root, from_sequence, domain, as_of=as_of, lift=lift)
 
     def messages(self, root: str, domain: str | type[Any] | None = None) -> list[Any]:
         """The messages of the root's events, in order."""
@@ -225,22 +199,14 @@ class TopologyDriver:
 
     def documents(self, projector: type[Projector[D]]) -> dict[str, D]:
         """All documents of a projector's version, by id."""
-        name = version_name(projector.name, projector.version)
-        spec = self._topology.component(name)
-        assert isinstance(spec, ProjectorSpec)
-        codec = DocumentCodec(spec.document)
-        return {
-            document_id.decode(): codec.decode(data)
-            for store in self._stores[name]
-            for document_id, data in store.documents.items()
-        }
+        return self._reads.documents(projector)
 
     # ---- dead letters
 
     def dead_letters(self, component: str) -> list[DeadLetter]:
         """The dead letters of a component, including settled ones."""
         self._topology.component(component)
-        dead_letters = self._log[self.topic(component, "dead-letters")]
+        dead_letters = self.records(self.topic(component, "dead-letters"))
         return [
             DeadLetter.FromString(r.value or b"") for r in dead_letters if r.headers[TYPE] == b"headrace.v1.DeadLetter"
         ]
@@ -260,16 +226,16 @@ class TopologyDriver:
         spec = self._topology.component(component)
         for found in self._open(component) if dead_letter is None else [dead_letter]:
             dead_letter_id = str(reference(to_record(found)))
-            again = settling(dead_letter_id, found, spec, self._names, self._edition, discard=discard)
+            again = settling(dead_letter_id, found, spec, self._names, self._runtime.edition, discard=discard)
             if again is None:
                 raise ValueError(f"{dead_letter_id}: {spec.class_name} keeps nothing to replay; discard it")
             topic, value, key, headers = again
-            self._append(topic, value, key, found.partition, headers)
-            self._run()
+            self._runtime.write(topic, value, key, found.partition, headers)
+            self._runtime.run()
 
     def _open(self, component: str) -> list[DeadLetter]:
         found = {str(reference(to_record(one))): one for one in self.dead_letters(component)}
-        for record in self._log[self.topic(component, "dead-letters")]:
+        for record in self.records(self.topic(component, "dead-letters")):
             if record.headers[TYPE] == b"headrace.v1.Settled":
                 found.pop(Settled.FromString(record.value or b"").dead_letter_id, None)
         return list(found.values())
@@ -288,16 +254,17 @@ class TopologyDriver:
 
         LookupError for a topic that no component reads.
         """
-        if topic not in self._workers:
-            raise LookupError(f"nothing reads {topic!r}; input topics are: {', '.join(self._workers)}")
+        runtime = self._runtime
+        if topic not in runtime.readers:
+            raise LookupError(f"nothing reads {topic!r}; input topics are: {', '.join(runtime.readers)}")
         if partition is None:
-            partition = partition_of(key or b"", self._partitions)
-        self._append(topic, value, key, partition, list(headers))
-        self._run()
+            partition = partition_of(key or b"", runtime.partitions)
+        runtime.write(topic, value, key, partition, list(headers))
+        runtime.run()
 
     def records(self, topic: str) -> list[Record]:
         """All records of a topic, inputs and outputs, in the order in which they were written."""
-        return list(self._log.get(topic, ()))
+        return self._runtime.log.records(topic)
 
     # ---- inside
 
@@ -309,17 +276,20 @@ class TopologyDriver:
         self.produce(record.topic, record.key, record.value, record.headers.items())
 
     def _answer(self, record: Record, spec: ComponentSpec) -> Reply:
-        replies = self._log[self._names.replies]
-        seen = len(replies)
+        seen = self._runtime.log.size
         self._write(record)
-        answers = (WireReply.FromString(reply.value or b"") for reply in replies[seen:] if reply.headers[TYPE] == REPLY)
-        command_id = record.headers["ce_id"].decode()
-        return Reply.read(next(answer for answer in answers if answer.command_id == command_id), spec)
+        command_id = record.headers[ID]
+        answers = (
+            WireReply.FromString(answer.value or b"")
+            for answer in self._runtime.log.records(self._names.replies, seen)
+            if answer.headers[TYPE] == REPLY and answer.headers[ID] == command_id
+        )
+        return Reply.read(next(answers), spec)
 
     def _cascade(self, reply: Reply, seen: int, on_error: OnError) -> Reply:
         """The reply, with what has failed of that to which an accepted command led."""
         wait = CascadeWait(self._topology, serving_versions(self._topology, {}), on_error)
-        for record in self._log[self._names.replies][seen:]:
+        for record in self._runtime.log.records(self._names.replies, seen):
             if record.headers[TYPE] == HANDLED and record.key == reply.command_id.encode():
                 wait.take(Handled.FromString(record.value or b""))
         return wait.result(reply, 0)
@@ -327,83 +297,7 @@ class TopologyDriver:
     def _check_projected(self, reply: Reply, seen: int, spec: ComponentSpec) -> None:
         """Raise ProjectionFailed if a projector could not handle an event of an accepted command."""
         wait = ProjectionWait(concerned(self._topology, {}, spec.name))
-        for record in self._log[self._names.replies][seen:]:
+        for record in self._runtime.log.records(self._names.replies, seen):
             if record.headers[TYPE] == PROJECTED and record.key == reply.command_id.encode():
                 wait.take(Projected.FromString(record.value or b""))
         wait.check(reply, 0)
-
-    def _folded(self, domain: str | type[Any] | None) -> ComponentSpec:
-        if domain is None:
-            return self._topology.component(self._topology.only_aggregate())
-        if not isinstance(domain, str):
-            domain = str(getattr(domain, "domain", None) or domain.name)
-        return self._topology.folded(domain)
-
-    def _store(self, spec: ComponentSpec, root: str) -> MemoryStore:
-        return self._stores[spec.name][partition_of(root.encode(), self._partitions)]
-
-    def _append(
-        self,
-        topic: str,
-        value: bytes | None,
-        key: bytes | str | None,
-        partition: int,
-        headers: Headers,
-        time: int | None = None,
-    ) -> None:
-        offset = self._offsets[topic, partition]
-        self._offsets[topic, partition] += 1
-        key = key.encode() if isinstance(key, str) else key
-        time = self.clock.milliseconds if time is None else time
-        record = Record(topic, partition, offset, time, key, value, *split_headers(sent(headers)))
-        self._log[topic].append(record)
-        if topic in self._workers:
-            self._due.append(record)
-
-    def _run(self) -> None:
-        """Handle records until none is left; what they lead to may be input again."""
-        if self._running:  # a step that waits lets time pass, which calls this again
-            return
-        self._running = True
-        try:
-            for _ in range(_ENDLESS):
-                if self._due:
-                    record = self._due.popleft()
-                    for workers in self._workers[record.topic]:
-                        self._handle(record, *workers[record.partition])
-                elif not self._fire():
-                    return
-        finally:
-            self._running = False
-        raise RuntimeError(f"one input led to {_ENDLESS} records and no end; the last was {record}")
-
-    def _fire(self) -> bool:
-        """Deliver the time-outs that are due next in each process manager; whether there were any."""
-        fired = False
-        for worker in self._timed:
-            for record in due_next(worker[1], self.clock.milliseconds):
-                fired = True
-                self._handle(record, *worker, timed=True)
-        return fired
-
-    def _handle(self, record: Record, name: str, step: Step, store: MemoryStore, *, timed: bool = False) -> None:
-        handle = step.fire if timed else step.handle
-        step.begin(self.clock.milliseconds)
-        if step.looks_ahead:
-            step.ahead([record])
-        handle(record)
-        try:
-            staged = step.finish(self.clock.milliseconds)
-        except SnapshotTooLarge:
-            step.rolled_back()
-            step.begin(self.clock.milliseconds)
-            step.enforce_state_size = True
-            handle(record)
-            staged = step.finish(self.clock.milliseconds)
-            step.enforce_state_size = False
-        for topic, value, key, partition, headers in step.outputs:
-            time = step.recorded if topic.endswith(".events") else None
-            self._append(topic, value, key, partition, headers or [], time)
-        store.put(staged)
-        self.escalations.extend(staged.escalations)
-        self.counts[name].update(step.committed()._asdict())

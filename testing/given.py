@@ -6,8 +6,8 @@ from typing import Any, TypeVar, overload
 
 from google.protobuf.message import Message
 
+from headrace.streams.in_memory.clock import Y2K
 from headrace.testing.alone import Alone, spec_of, with_upcasters
-from headrace.testing.clock import Y2K
 from headrace.testing.history import PastEvent
 from headrace.testing.projections import ProjectionScenario
 from headrace.testing.reactions import ProcessScenario, SagaScenario

@@ -17,13 +17,13 @@ from headrace.schemas.headers import CORRELATION, SEQUENCE
 from headrace.schemas.ids import EventRef
 from headrace.schemas.record import CloudEvent, Record, rfc3339
 from headrace.schemas.stored_event import event_key
+from headrace.streams.in_memory.requests import raw, since_epoch
 from headrace.streams.steps.errors import HandlerError
 from headrace.streams.steps.handlers import Projections
 from headrace.streams.steps.step import Step
 from headrace.testing.alone import NAMES, Alone
 from headrace.testing.comparison import comparison
 from headrace.testing.history import PastEvent, lifted, written
-from headrace.testing.request import raw, since_epoch
 from headrace.topology.inspection.projector import ProjectorSpec
 from headrace.topology.names import MAIN, source
 

@@ -19,13 +19,13 @@ from headrace.schemas.headrace_v1_pb2 import Rejection as WireRejection
 from headrace.schemas.ids import EventRef, RejectionRef
 from headrace.schemas.record import CloudEvent, Record, rfc3339
 from headrace.schemas.stored_event import event_key
+from headrace.streams.in_memory.clock import due_next
+from headrace.streams.in_memory.requests import raw, since_epoch
 from headrace.streams.steps.checks import checked_root
 from headrace.streams.steps.step import Step
 from headrace.testing.alone import NAMES, Alone, rejection
-from headrace.testing.clock import due_next
 from headrace.testing.comparison import check_state, comparison
 from headrace.testing.history import PastEvent, history, lifted, written
-from headrace.testing.request import raw, since_epoch
 from headrace.topology.aggregate import Flag
 from headrace.topology.context import RootState, StateOf
 from headrace.topology.inspection import type_name

@@ -19,12 +19,12 @@ from headrace.schemas.headrace_v1_pb2 import Event, Reply, Snapshot
 from headrace.schemas.headrace_v1_pb2 import Rejection as WireRejection
 from headrace.schemas.ids import EventRef, RejectionRef, ReplyTarget
 from headrace.schemas.record import CloudEvent, Record
+from headrace.streams.in_memory.requests import raw, request, since_epoch
 from headrace.streams.steps.checks import checked_root
 from headrace.streams.steps.errors import HandlerError
 from headrace.testing.alone import NAMES, Alone, rejection
 from headrace.testing.comparison import check_state, comparison
 from headrace.testing.history import PastEvent, history
-from headrace.testing.request import raw, request, since_epoch
 from headrace.topology.aggregate import Flag
 from headrace.topology.inspection import type_name
 from headrace.topology.names import MAIN, source

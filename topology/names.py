@@ -1,7 +1,9 @@
 """Names of topics, and of what they are made from."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 MAIN = "main"
 KINDS = (
@@ -15,6 +17,13 @@ KINDS = (
     "sink-dead-letters",
     "sink-control",
 )
+RESERVED = ("headrace", MAIN)
+"""Names that no edition may have: with the first one begin the topics of the deployment itself."""
+_LONGEST = 249
+"""Characters that the name of a topic may have."""
+_SINK_DEAD_LETTERS = "sink-dead-letters"
+_SINK_DOMAIN = re.compile(r"(.+-v[1-9][0-9]*)-([a-z][a-z0-9-]*)")
+_SINK = re.compile(r"([a-z][a-z0-9-]*-v[1-9][0-9]*)\.([a-z][a-z0-9-]*)")
 _WORD = re.compile(r"[a-z][a-z0-9-]*")
 _PREFIX = re.compile(r"([a-zA-Z0-9_-]+\.)*")
 
@@ -51,6 +60,22 @@ class Names:
             return None
         return parts[0], parts[1], parts[2]
 
+    def edition_problem(self, edition: str, components: Iterable[str]) -> str:
+        """Why no edition can have this name, beside these components; empty if one can."""
+        if not is_name(edition):
+            return f"{edition!r} cannot name an edition: a lower-case letter, then such letters, digits and hyphens"
+        if edition in RESERVED:
+            return f"{edition!r} is reserved; take another name"
+        names = list(components)
+        if edition in names:
+            return f"{edition!r} is a component already, and its topics would read as if they were the edition's"
+        if edition in self.prefix.split("."):
+            return f"{edition!r} is a part of the prefix {self.prefix}; take another name"
+        longest = max((len(self.topic(edition, name, kind)) for name in names for kind in KINDS), default=0)
+        if longest > _LONGEST:
+            return f"{edition!r} is too long by {longest - _LONGEST} character(s): topics have {_LONGEST} at most"
+        return ""
+
     @property
     def replies(self) -> str:
         """The one topic for replies to clients."""
@@ -61,7 +86,48 @@ class Names:
         """The one topic that says which version of each projector serves."""
         return f"{self.prefix}headrace.projections"
 
+    @property
+    def editions(self) -> str:
+        """The one topic that says which editions there are."""
+        return f"{self.prefix}headrace.editions"
+
+    @property
+    def workers(self) -> str:
+        """The one topic that says which editions each worker holds."""
+        return f"{self.prefix}headrace.workers"
+
 
 def source(edition: str, domain: str) -> str:
     """The `ce_source` of the records that a domain writes."""
     return f"/{edition}/{domain}"
+
+
+class SinkName(NamedTuple):
+    """A sink as people write it: `{component}.{kind}`, its connector's name without prefix and edition."""
+
+    component: str
+    """The projector's version."""
+    kind: str
+    """The system, such as `search`."""
+
+    def __str__(self) -> str:
+        return f"{self.component}.{self.kind}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """None for a text that names no sink; components have no dot in their names."""
+        found = _SINK.fullmatch(text)
+        return None if found is None else cls(*found.groups())
+
+    @classmethod
+    def of_topic(cls, names: Names, edition: str, topic: str) -> Self | None:
+        """The sink whose dead letters are in a topic; None for any other topic."""
+        split = names.split(topic)
+        if split is None or (split[0], split[2]) != (edition, _SINK_DEAD_LETTERS):
+            return None
+        found = _SINK_DOMAIN.fullmatch(split[1])
+        return None if found is None else cls(*found.groups())
+
+    def topic(self, names: Names, edition: str) -> str:
+        """Where its dead letters are."""
+        return names.topic(edition, f"{self.component}-{self.kind}", _SINK_DEAD_LETTERS)

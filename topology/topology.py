@@ -64,6 +64,13 @@ def projections_topic(names: Names) -> TopicSpec:
     return TopicSpec(names.projections, 1, _COMPACT)
 
 
+def editions_topics(names: Names) -> list[TopicSpec]:
+    """The deployment's topics of editions, and of the workers that hold some."""
+    # what a worker holds is old when its record is, whatever the worker's clock says
+    held = {**_COMPACT, "message.timestamp.type": "LogAppendTime"}
+    return [TopicSpec(names.editions, 1, _COMPACT), TopicSpec(names.workers, 1, held)]
+
+
 class Topology:
     """What a deployment runs. Raises TopologyError, with all mistakes, if the declarations are wrong.
 

@@ -12,6 +12,8 @@ from headrace.topology.names import Names
 
 MakeTopics = Callable[[Sequence[str]], Iterable[str]]
 """Makes topics that are missing, and returns those."""
+Stopped = Callable[[Rendered], list[str]]
+"""What else a reset does while a sink stands still; a line for each thing done."""
 
 
 class PluginMissing(ConnectFailed):
@@ -101,8 +103,9 @@ class Deployed:
                 done.append(f"started {one.name}")
         return done
 
-    def reset(self, name: str) -> list[str]:
-        """Let a sink begin anew: stop, drop its index, forget its offsets, make the index, resume.
+    def reset(self, name: str, stopped: Stopped) -> list[str]:
+        """Fill what a sink has from the oldest record on: stop, drop its index, forget its offsets, make the index,
+        resume. `stopped` is called before it works again.
 
         Raises ConnectFailed for one that cannot be reset, with what to do instead.
         """
@@ -118,8 +121,9 @@ class Deployed:
         self.client.forget_offsets(name)
         if index is not None:
             index.create()
+        done = stopped(one)
         self.client.resume(name)
-        return [f"{name} begins anew", *one.notes]
+        return [f"{name} reads all documents again", *done, *one.notes]
 
     def _validate(self, one: Rendered) -> None:
         plugin = one.config["connector.class"]

@@ -8,7 +8,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from headrace.connectors.connect.rendering import LARGEST_DEAD_LETTER, Rendered
-from headrace.streams.admin import topics
+from headrace.streams.admin import dead_letters, topics
 from headrace.streams.settings import Settings
 from headrace.streams.state.topic_reader import end_offsets
 from headrace.topology.topology import TopicSpec
@@ -17,6 +17,8 @@ _CONFIG = {
     "cleanup.policy": "delete",
     "retention.ms": str(30 * 24 * 3600 * 1000),
     "max.message.bytes": str(LARGEST_DEAD_LETTER),
+    # Connect gives a record the time of its document, which may be older than what is kept here
+    "message.timestamp.type": "LogAppendTime",
 }
 
 
@@ -27,6 +29,7 @@ class Progress:
     lag: int | None
     """Records that are before it; None if the topic of documents is missing."""
     dead_letters: int
+    """Open ones."""
 
 
 def make_topics(settings: Settings, names: Sequence[str]) -> list[str]:
@@ -39,11 +42,11 @@ def progress(settings: Settings, one: Rendered, patience: float = 10.0) -> Progr
     """Progress of a sink. Raises KafkaException when the brokers do not answer."""
     there = AdminClient(settings.client()).list_topics(timeout=10).topics
     source = one.source
-    dead = end_offsets(settings, [(source.dead_letters, n) for n in _partitions(there, source.dead_letters)])
+    dead = dead_letters.open_ones(settings, str(source.sink)) if _partitions(there, source.dead_letters) else []
     lag = None
     if partitions := _partitions(there, source.topic):
         lag = _lag(settings, f"connect-{one.name}", source.topic, partitions, patience)
-    return Progress(lag, sum(end - first for first, end in dead.values()))
+    return Progress(lag, len(dead))
 
 
 def _partitions(there: object, topic: str) -> Iterable[int]:

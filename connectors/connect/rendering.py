@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headrace.connectors.connect import references
-from headrace.topology.names import Names
+from headrace.topology.names import Names, SinkName
 from headrace.topology.projector import Projector, version_name
 
 TEXT = "org.apache.kafka.connect.storage.StringConverter"
@@ -31,6 +31,11 @@ class Source:
         return version_name(self.projector.name, self.projector.version)
 
     @property
+    def sink(self) -> SinkName:
+        """What people call it."""
+        return SinkName(self.component, self.kind)
+
+    @property
     def topic(self) -> str:
         """The documents."""
         return self.names.topic(self.edition, self.component, "documents")
@@ -43,7 +48,7 @@ class Source:
     @property
     def dead_letters(self) -> str:
         """The topic of the records that the other system refuses."""
-        return self.names.topic(self.edition, f"{self.component}-{self.kind}", "sink-dead-letters")
+        return self.sink.topic(self.names, self.edition)
 
     def __str__(self) -> str:
         return f"{self.kind.capitalize()}({self.projector.__name__})"

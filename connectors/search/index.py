@@ -10,9 +10,17 @@ from urllib.parse import quote
 from headrace.connectors.connect.references import Unresolved, resolved
 from headrace.connectors.connect.rendering import Index
 
+_CONFLICT = 409
+"""The server has this version of the document, or a newer one."""
+
 
 class SearchFailed(RuntimeError):
     """The search server is away, or refuses a request; the text says which, why, and what to do."""
+
+    def __init__(self, text: str, status: int = 0) -> None:
+        super().__init__(text)
+        self.status = status
+        """Of the answer; 0 if there was none."""
 
 
 class IndexAdmin:
@@ -64,6 +72,17 @@ class IndexAdmin:
         actions = [remove, {"add": {"index": self.index.name, "alias": alias}}]
         self._send("POST", "/_aliases", {"actions": actions}, of_index=False)
 
+    def write(self, document_id: str, version: int, document: bytes | None) -> None:
+        """Write a document under a version, None deletes it; one that is there under this version or a newer stays."""
+        if self.settings() is None:  # else the server would make one, and guess how its fields are
+            raise SearchFailed(f"there is no index {self.index.name}; `headrace connect reset` makes and fills it", 404)
+        path = f"/_doc/{quote(document_id, safe='')}?version_type=external&version={version}"
+        try:
+            self._send("DELETE" if document is None else "PUT", path, document, missing_ok=document is None)
+        except SearchFailed as error:
+            if error.status != _CONFLICT:
+                raise
+
     def drop(self) -> bool:
         """Remove the index with all that is in it; False if it was not there."""
         return self._send("DELETE", "", missing_ok=True) is not None
@@ -71,7 +90,7 @@ class IndexAdmin:
     def _send(
         self, method: str, path: str, body: Any = None, *, missing_ok: bool = False, of_index: bool = True
     ) -> Any:
-        data = None if body is None else json.dumps(body).encode()
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         url = f"{self._url}/{quote(self.index.name, safe='')}{path}" if of_index else f"{self._url}{path}"
         try:
             request = urllib.request.Request(url, data, self._headers, method=method)
@@ -82,7 +101,8 @@ class IndexAdmin:
                 return None
             raise SearchFailed(
                 f"index {self.index.name}: the search server at {self.index.url} refuses {method}: HTTP {error.code} "
-                f"{_reason(error)}"
+                f"{_reason(error)}",
+                error.code,
             ) from None
         except (OSError, ValueError) as error:
             why = error.reason if isinstance(error, urllib.error.URLError) else type(error).__name__

@@ -7,14 +7,15 @@ is the room and its read models.
 from headrace import Topology
 from headrace.examples.poker.course import Course
 from headrace.examples.poker.hand import Hand
+from headrace.examples.poker.past import PlayerPast
 from headrace.examples.poker.player import Player
 from headrace.examples.poker.projectors import HandFacts, Leaderboard, PastHands, PlayerCards
 from headrace.examples.poker.sagas import Cashier, Croupier, Dealer, Usher
 from headrace.examples.poker.table import Table
 
-topology = Topology(Player, Hand)
-_room = Player, Table, Hand, Cashier, Usher, Dealer, Croupier, Course
+topology = Topology(Player, PlayerPast, Hand)
+_room = Player, PlayerPast, Table, Hand, Cashier, Usher, Dealer, Croupier, Course
 room = Topology(*_room)
 read_side = Topology(*_room, PlayerCards, PastHands, HandFacts, Leaderboard)
 
-__all__ = ["Hand", "Player", "Table", "read_side", "room", "topology"]
+__all__ = ["Hand", "Player", "PlayerPast", "Table", "read_side", "room", "topology"]

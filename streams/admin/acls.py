@@ -1,19 +1,20 @@
 """ACLs for Kafka's authorizer: for each role of a deployment the rights that it needs, and no others."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from headrace.topology.names import Names
+from headrace.topology.names import MAIN, Names, SinkName
 from headrace.topology.topology import Topology
 
 ROLES: Mapping[str, str] = {
-    "ops": "makes topics, changes their settings, and deletes those of a projector's version that is dropped",
+    "ops": "makes topics, changes their settings, makes and deletes editions, drops versions of projectors",
     "worker": "runs components",
     "client": "sends commands and reads the answers to them",
     "facts": "states facts and reads the answers to them",
     "operator": "sees all topics, replays and discards dead letters, switches versions of projectors",
+    "connect": "runs sinks, in Kafka Connect; besides this, a Connect worker needs its own group and topics",
 }
 """What each role does."""
 
@@ -30,9 +31,15 @@ class Rule:
 
 
 def rules(
-    topology: Topology, names: Names, edition: str, components: Iterable[str] | None = None
+    topology: Topology,
+    names: Names,
+    edition: str,
+    components: Iterable[str] | None = None,
+    sinks: Mapping[SinkName, Sequence[str]] | None = None,
 ) -> dict[str, list[Rule]]:
     """Rules by role for a deployment, or for some of its components.
+
+    `sinks` are those that Kafka Connect runs, each with further topics that its connector needs.
 
     Only workers and operators may write to inboxes, because the engine trusts the records there.
     """
@@ -56,9 +63,16 @@ def rules(
             Rule("transactional-id", f"{names.prefix}headrace.projections", ("Write",)),
         ]
     return {
-        "ops": [Rule("topic", names.prefix or f"{edition}.", ops, prefixed=True), *_unprefixed(names, ops), *drops],
+        "ops": [
+            Rule("topic", names.prefix or f"{edition}.", ops, prefixed=True),
+            *_unprefixed(names, ops),
+            *drops,
+            *_of_registry(topology, names, edition, chosen),
+        ],
         "worker": [
             *_of_workers(topology, names, edition, chosen),
+            Rule("topic", names.editions, ("Read",)),
+            Rule("topic", names.workers, ("Write",)),
             Rule("topic", names.replies, ("Write", "DescribeConfigs")),
             groups,
             Rule("transactional-id", f"{names.prefix}headrace.", ("Write",), prefixed=True),
@@ -84,21 +98,59 @@ def rules(
                 for name in chosen
                 if "inbox" not in topology.component(name).topics
             ),
+            *(
+                rule
+                for sink in sinks or ()
+                for rule in (
+                    Rule("topic", sink.topic(names, edition), ("Write",)),
+                    Rule("group", _group(sink, names, edition), ("Describe",)),
+                )
+            ),
             groups,
             *switches,
         ],
+        "connect": [rule for sink, topics in (sinks or {}).items() for rule in _of_sink(sink, topics, names, edition)],
     }
 
 
+def _of_sink(sink: SinkName, topics: Sequence[str], names: Names, edition: str) -> Iterator[Rule]:
+    yield Rule("topic", names.topic(edition, sink.component, "documents"), ("Read",))
+    yield Rule("topic", sink.topic(names, edition), ("Write",))
+    for topic in topics:
+        yield Rule("topic", topic, ("Read", "Write"))
+    # a reset deletes the group's offsets
+    yield Rule("group", _group(sink, names, edition), ("Read", "Delete"))
+
+
+def _group(sink: SinkName, names: Names, edition: str) -> str:
+    return f"connect-{names.prefix}{edition}.{sink}"
+
+
 def _unprefixed(names: Names, operations: tuple[str, ...]) -> list[Rule]:
-    """Without a prefix, the names of topics begin with the edition, except that of the replies topic."""
-    return [] if names.prefix else [Rule("topic", name, operations) for name in (names.replies, names.projections)]
+    """Without a prefix, the names of topics begin with the edition, except those of the deployment's own."""
+    own = (names.replies, names.projections, names.editions, names.workers)
+    return [] if names.prefix else [Rule("topic", name, operations) for name in own]
+
+
+def _of_registry(topology: Topology, names: Names, edition: str, chosen: list[str]) -> Iterator[Rule]:
+    """What it takes to make and to delete editions."""
+    if edition != MAIN:
+        yield Rule("topic", f"{names.prefix}{edition}.", ("Delete",), prefixed=True)
+    yield Rule("topic", names.editions, ("Read", "Write"))
+    yield Rule("topic", names.workers, ("Read",))
+    yield Rule("transactional-id", f"{names.prefix}headrace.editions", ("Write",))
+    yield Rule("group", f"{names.prefix}headrace.reader", ("Read",))
+    for name in chosen:  # where an edition begins is looked up there
+        if "events" in topology.component(name).topics:
+            yield Rule("topic", names.topic(edition, name, "events"), ("Read",))
 
 
 def _of_workers(topology: Topology, names: Names, edition: str, chosen: list[str]) -> Iterator[Rule]:
     for name in chosen:
         own = names.topic(edition, name, "events").removesuffix("events")
-        yield Rule("topic", own, ("Read", "Write", "DescribeConfigs"), prefixed=True)
+        # topics that an edition does not always use are made when they are needed
+        made = () if edition == MAIN else ("Create",)
+        yield Rule("topic", own, (*made, "Read", "Write", "DescribeConfigs"), prefixed=True)
     read = [pair for name in chosen for pair in topology.component(name).inputs if pair[0] not in chosen]
     for name, kind in dict.fromkeys(read):
         yield Rule("topic", names.topic(edition, name, kind), ("Read", "DescribeConfigs"))

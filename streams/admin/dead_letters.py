@@ -1,15 +1,17 @@
 """Finds dead letters in their topics, and settles them: sends their inputs again, or discards them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from confluent_kafka import KafkaException, Producer
 
-from headrace.schemas.headers import CORRELATION, SUBJECT, TYPE
+from headrace.schemas.headers import CORRELATION, SUBJECT, TYPE, Headers
 from headrace.schemas.headrace_v1_pb2 import DeadLetter, Settled
+from headrace.schemas.ids import DeadLetterRef
 from headrace.schemas.record import rfc3339
+from headrace.streams.admin import sink_dead_letters
 from headrace.streams.client.errors import SendFailed
 from headrace.streams.settings import Settings
 from headrace.streams.state.messages import headers_of
@@ -17,6 +19,7 @@ from headrace.streams.state.messages import to_record as message_to_record
 from headrace.streams.state.topic_reader import read, read_one
 from headrace.streams.steps.dead_letters import input_headers, reference, settling, to_record, with_value
 from headrace.topology.inspection.spec import Replay
+from headrace.topology.names import SinkName
 from headrace.topology.topology import Topology
 
 _LARGEST = 100_000_000
@@ -48,7 +51,7 @@ class ListedDeadLetter:
     id: str
     """Topic, partition and offset of the input; for a time-out, which has no offset, its own id."""
     component: str
-    """The component: domain of an aggregate, name of a saga or process manager."""
+    """The component: domain of an aggregate, name of a saga, process manager or projector's version; or of a sink."""
     body: DeadLetter
     settled: str = ""
     """`replayed` or `discarded`; empty while it is open."""
@@ -127,10 +130,39 @@ class Filter:
         )
 
 
-def find(settings: Settings, topology: Topology, components: Iterable[str], wanted: Filter) -> list[ListedDeadLetter]:
-    """Dead letters of some components, oldest first; a later failure of the same input replaces the first.
+class NotAccepted(SettleFailed):
+    """This one dead letter was not taken; others may be."""
 
-    Raises TimeoutError or KafkaException when the topics cannot be read to their end.
+
+Resend = Callable[[ListedDeadLetter], None]
+"""Brings the document of a sink's dead letter to its system again, as it is now.
+
+Raises NotReplayable where that cannot be done, NotAccepted if it is refused again, SettleFailed if nobody answers.
+"""
+
+
+def names(settings: Settings, topology: Topology, wanted: Iterable[str] = ()) -> list[str]:
+    """Components and sinks that a person has named, each once; all that there are if none is named.
+
+    A sink is `{component}.{kind}`, or the full name of its connector. Raises LookupError for an unknown one.
+    """
+    begin = f"{settings.names.prefix}{settings.edition}."
+    found = []
+    for given in wanted:
+        if SinkName.parse(name := given.removeprefix(begin)) is None:
+            found.append(topology.component(given).name)
+        elif name in (known := sink_dead_letters.sinks(settings, topology)):
+            found.append(name)
+        else:
+            there = ", ".join(known) or "none"
+            raise LookupError(f"no sink {given!r} has a topic for dead letters; those that have one: {there}")
+    return list(dict.fromkeys(found)) or [*topology.components, *sink_dead_letters.sinks(settings, topology)]
+
+
+def find(settings: Settings, topology: Topology, components: Iterable[str], wanted: Filter) -> list[ListedDeadLetter]:
+    """Dead letters of some components and sinks, oldest first; a later failure of an input replaces the first.
+
+    Raises LookupError for an unknown one, TimeoutError or KafkaException when the topics cannot be read to their end.
     """
     components = dict.fromkeys(components)  # a component named twice must not be settled twice
     found = [
@@ -143,12 +175,21 @@ def find(settings: Settings, topology: Topology, components: Iterable[str], want
 
 
 def _dead_letters(settings: Settings, topology: Topology, component: str) -> dict[str, ListedDeadLetter]:
-    topology.component(component)
+    sink = SinkName.parse(component)
+    topology.component(component if sink is None else sink.component)
+    return _of_topic(settings, component)
+
+
+def _of_topic(settings: Settings, component: str) -> dict[str, ListedDeadLetter]:
+    sink = SinkName.parse(component)
     dead_letters: dict[str, ListedDeadLetter] = {}
-    for message in read(settings, settings.names.topic(settings.edition, component, "dead-letters")):
+    for message in read(settings, _topic(settings, component)):
         headers = headers_of(message)
         value = message.value() or b""
-        if headers.get(TYPE) == SETTLED:
+        if sink is not None and (body := sink_dead_letters.dead_letter(component, message_to_record(message))):
+            name = str(DeadLetterRef(body.topic, body.partition, str(body.offset)))
+            dead_letters[name] = ListedDeadLetter(name, component, body)
+        elif headers.get(TYPE) == SETTLED:
             settled = Settled.FromString(value)
             if dead_letter := dead_letters.get(settled.dead_letter_id):
                 dead_letter.settled = dead_letter.settled or settled.outcome
@@ -160,8 +201,27 @@ def _dead_letters(settings: Settings, topology: Topology, component: str) -> dic
     return dead_letters
 
 
+def _topic(settings: Settings, component: str) -> str:
+    sink = SinkName.parse(component)
+    if sink is not None:
+        return sink.topic(settings.names, settings.edition)
+    return settings.names.topic(settings.edition, component, "dead-letters")
+
+
+def _cannot_resend(dead_letter: ListedDeadLetter) -> None:
+    raise NotReplayable(
+        f"{dead_letter.id}: a worker does not reach {dead_letter.component}; `headrace dead-letters replay` can send "
+        "the document again, where Connect and the other system are reached"
+    )
+
+
 def settle(
-    settings: Settings, topology: Topology, dead_letters: Iterable[ListedDeadLetter], *, discard: bool
+    settings: Settings,
+    topology: Topology,
+    dead_letters: Iterable[ListedDeadLetter],
+    *,
+    discard: bool,
+    resend: Resend = _cannot_resend,
 ) -> Iterator[ListedDeadLetter]:
     """Send the inputs of dead letters again, under their ids, or discard them; yields each one that the brokers have.
 
@@ -176,8 +236,8 @@ def settle(
     failed: list[SettleFailed] = []
     for dead_letter in dead_letters:
         try:
-            _settle(producer, settings, topology, dead_letter, discard=discard)
-        except (NotReplayable, _Refused) as failure:
+            _settle(producer, settings, topology, dead_letter, discard, resend)
+        except (NotReplayable, NotAccepted) as failure:
             failed.append(failure)
         else:
             yield dead_letter
@@ -185,13 +245,36 @@ def settle(
         raise NotAllSettled(failed)
 
 
-class _Refused(SettleFailed):
-    """The brokers do not accept this one record."""
+def open_ones(settings: Settings, sink: str) -> list[ListedDeadLetter]:
+    """The open dead letters of a sink. Raises TimeoutError or KafkaException."""
+    return [one for one in _of_topic(settings, sink).values() if not one.settled]
+
+
+def settle_sink(settings: Settings, sink: str) -> int:
+    """Settle all dead letters of a sink as replayed, because it is about to read all documents again; their number.
+
+    Raises SettleFailed, TimeoutError or KafkaException.
+    """
+    producer = Producer(settings.producer(enable_idempotence=True, linger_ms=0))
+    found = open_ones(settings, sink)
+    for dead_letter in found:
+        _send(producer, dead_letter, *_settled(settings, dead_letter, "replayed"))
+    return len(found)
 
 
 def _settle(
-    producer: Producer, settings: Settings, topology: Topology, dead_letter: ListedDeadLetter, *, discard: bool
+    producer: Producer,
+    settings: Settings,
+    topology: Topology,
+    dead_letter: ListedDeadLetter,
+    discard: bool,
+    resend: Resend,
 ) -> None:
+    if SinkName.parse(dead_letter.component) is not None:
+        if not discard:
+            resend(dead_letter)
+        _send(producer, dead_letter, *_settled(settings, dead_letter, "discarded" if discard else "replayed"))
+        return
     body, spec = dead_letter.body, topology.component(dead_letter.component)
     if body.omitted and not discard and spec.replay is Replay.BY_KEY:
         body = _from_log(settings, dead_letter)
@@ -199,24 +282,40 @@ def _settle(
     if again is None:
         why = "its input could not be kept" if body.omitted else "a feed keeps nothing to replay"
         raise NotReplayable(f"{dead_letter.id}: {why}; it is in {body.topic}/{body.partition}/{body.offset}")
-    topic, value, key, headers = again
+    _send(producer, dead_letter, *again, body.partition)
+
+
+def _settled(settings: Settings, dead_letter: ListedDeadLetter, outcome: str) -> tuple[str, bytes, bytes, Headers]:
+    value, headers = sink_dead_letters.settled(dead_letter.id, outcome)
+    return _topic(settings, dead_letter.component), value, dead_letter.body.key, headers
+
+
+def _send(
+    producer: Producer,
+    dead_letter: ListedDeadLetter,
+    topic: str,
+    value: bytes | None,
+    key: bytes | None,
+    headers: Headers,
+    partition: int = 0,
+) -> None:
     errors: list[Any] = []
     try:
         producer.produce(
             topic,
             value,
             key,
-            body.partition,
+            partition,
             headers=headers,
             on_delivery=lambda error, _: errors.append(error) if error else None,
         )
     except KafkaException as error:
-        raise _Refused(f"{dead_letter.id} was not sent: {error}") from error
+        raise NotAccepted(f"{dead_letter.id} was not sent: {error}") from error
     if producer.flush(30):
         producer.purge()  # else it could still be sent after the caller was told that it was not
         raise SettleFailed(f"{dead_letter.id} was not sent: the brokers do not answer")
     if errors:
-        raise _Refused(f"{dead_letter.id} was not sent to {topic}: {errors[0]}")
+        raise NotAccepted(f"{dead_letter.id} was not sent to {topic}: {errors[0]}")
 
 
 def _from_log(settings: Settings, dead_letter: ListedDeadLetter) -> DeadLetter:

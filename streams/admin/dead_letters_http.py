@@ -109,11 +109,10 @@ class DeadLetterRequests:
 
     def _find(self, components: list[str], wanted: Filter, none: str) -> list[ListedDeadLetter]:
         try:
-            for name in components:
-                self._topology.component(name)
+            names = dead_letters.names(self._settings, self._topology, components)
         except LookupError as error:
             raise Refused(400, f"component: {error}") from None
-        found = dead_letters.find(self._settings, self._topology, components or self._topology.components, wanted)
+        found = dead_letters.find(self._settings, self._topology, names, wanted)
         if not found:
             raise Refused(404, none)
         return found

@@ -12,12 +12,13 @@ from typing import Protocol
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from headrace.streams.admin import dead_letters, positions
+from headrace.streams.admin import dead_letters, positions, sink_dead_letters
 from headrace.streams.admin.progress import await_passed, lag
 from headrace.streams.admin.serving import Serving, record, serving
 from headrace.streams.settings import Settings
 from headrace.streams.state.topic_reader import Ends, PartitionId, end_offsets, partitions_of
 from headrace.topology.inspection.projector import ProjectorSpec
+from headrace.topology.names import SinkName
 from headrace.topology.projector import version_name
 from headrace.topology.topology import Topology
 
@@ -58,7 +59,7 @@ class VersionStatus:
     seconds: float
     """Age of the oldest of these."""
     dead_letters: int
-    """That are open."""
+    """That are open, of the version and of its sinks."""
     since: str
     """When it was recorded that it serves; empty if it never was."""
 
@@ -133,8 +134,8 @@ def switch(
     await_current(settings, topology, name, version, timeout)
     if (dead := _dead(settings, topology, spec)) and not force:
         raise NotReady(
-            f"{spec.name} has {dead} open dead letter(s), so that documents lack events: `headrace dead-letters list "
-            f"--domain {spec.name}`; --force switches all the same"
+            f"{spec.name} and its sinks have {dead} open dead letter(s), so that documents lack events, or are missing "
+            "in other systems: `headrace dead-letters list`; --force switches all the same"
         )
     documents = settings.names.topic(settings.edition, spec.name, "documents")
     ends = end_offsets(settings, partitions_of(settings, documents))
@@ -161,15 +162,19 @@ def drop(settings: Settings, topology: Topology, name: str, version: int, target
         positions.await_empty(settings, part)
     done = [line for target in targets for line in target.drop()]
     client = AdminClient(settings.client())
-    owned = [
-        topic
-        for topic in client.list_topics(timeout=10).topics
-        if (split := settings.names.split(topic)) and split[0] == settings.edition and split[1] in parts
-    ]
+    owned = [topic for topic in client.list_topics(timeout=10).topics if _belongs(settings, topic, component, parts)]
     for future in client.delete_topics(owned, operation_timeout=30).values() if owned else ():
         future.result()
     _delete_groups(client, [f"{settings.prefix}headrace.{part}" for part in parts])
     return done + [f"deleted {topic}" for topic in sorted(owned)]
+
+
+def _belongs(settings: Settings, topic: str, component: str, parts: Sequence[str]) -> bool:
+    """Whether a topic is one of a version's, or holds the dead letters of one of its sinks."""
+    sink = SinkName.of_topic(settings.names, settings.edition, topic)
+    split = settings.names.split(topic)
+    own = split is not None and split[0] == settings.edition and split[1] in parts
+    return own or (sink is not None and sink.component == component)
 
 
 def _delete_groups(client: AdminClient, groups: list[str]) -> None:
@@ -206,4 +211,6 @@ def _inputs(settings: Settings, topology: Topology, component: str) -> list[Part
 
 
 def _dead(settings: Settings, topology: Topology, spec: ProjectorSpec) -> int:
-    return len(dead_letters.find(settings, topology, _components(spec), dead_letters.Filter()))
+    """Open ones of the version and of its sinks."""
+    sinks = [one for one in sink_dead_letters.sinks(settings, topology) if one.partition(".")[0] == spec.name]
+    return len(dead_letters.find(settings, topology, [*_components(spec), *sinks], dead_letters.Filter()))

@@ -4,14 +4,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from confluent_kafka import KafkaException, Producer
-
 from headrace.schemas.record import rfc3339
 from headrace.streams.clock import now_ms
 from headrace.streams.settings import Settings
-from headrace.streams.state.topic_reader import read
-
-_SECONDS = 30
+from headrace.streams.state.compare_and_set import Latest, NotConfirmed, Rows, compare_and_set, latest
 
 
 class ServingChanged(RuntimeError):
@@ -34,32 +30,33 @@ def serving(settings: Settings) -> Mapping[str, Serving]:
 
     Raises KafkaException, or TimeoutError while somebody else is switching.
     """
+    return _parsed(settings.edition, latest(settings, settings.names.projections))
+
+
+def _parsed(edition: str, rows: Latest) -> dict[str, Serving]:
     found: dict[str, Serving] = {}
-    for message in read(settings, settings.names.projections):
-        edition, _, projector = (message.key() or b"").decode().partition("/")
-        if edition == settings.edition and (value := message.value()) is not None:
+    for key, value in rows.items():
+        its_edition, _, projector = key.decode().partition("/")
+        if its_edition == edition:
             row = json.loads(value)
             found[projector] = Serving(row["version"], row["since"], row["before"])
     return found
 
 
 def record(settings: Settings, projector: str, version: int, expected: Serving | None) -> Serving:
-    """Record that a version serves from now on. Raises ServingChanged unless `expected` is what was recorded last.
+    """Record that a version serves from now on. Raises ServingChanged unless `expected` is what was recorded last."""
+    new = Serving(version, rfc3339(now_ms()), None if expected is None else expected.version)
 
-    There is one writer at a time: all have the same transactional id, so that the brokers refuse an earlier one.
-    """
-    producer = Producer(settings.producer(transactional_id=f"{settings.prefix}headrace.projections"))
-    producer.init_transactions(_SECONDS)
-    before = serving(settings).get(projector)
-    if before != expected:
-        now = "nothing" if before is None else f"version {before.version} since {before.since}"
-        raise ServingChanged(f"{projector}: {now} is recorded by now; look at it with `headrace projections list`")
-    new = Serving(version, rfc3339(now_ms()), None if before is None else before.version)
-    row = {"version": new.version, "since": new.since, "before": new.before}
-    producer.begin_transaction()
-    producer.produce(settings.names.projections, json.dumps(row), f"{settings.edition}/{projector}", 0)
+    def decide(rows: Latest) -> Rows:
+        before = _parsed(settings.edition, rows).get(projector)
+        if before != expected:
+            now = "nothing" if before is None else f"version {before.version} since {before.since}"
+            raise ServingChanged(f"{projector}: {now} is recorded by now; look at it with `headrace projections list`")
+        row = {"version": new.version, "since": new.since, "before": new.before}
+        yield f"{settings.edition}/{projector}".encode(), json.dumps(row).encode()
+
     try:
-        producer.commit_transaction(_SECONDS)
-    except KafkaException as error:
+        compare_and_set(settings, settings.names.projections, "headrace.projections", decide)
+    except NotConfirmed as error:
         raise ServingChanged(f"{projector}: the switch was not recorded, or another one has won: {error}") from error
     return new

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
-from confluent_kafka.admin import (
+
+# an application's strict mypy reads this module too, and these names are not exported explicitly there
+from confluent_kafka.admin import (  # type: ignore[attr-defined,unused-ignore]
     AdminClient,
     AlterConfigOpType,
     ConfigEntry,

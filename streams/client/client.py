@@ -17,10 +17,12 @@ from headrace.schemas.headrace_v1_pb2 import Query, QueryResult
 from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
 from headrace.schemas.record import CloudEvent
 from headrace.streams.client.connection import Connection, Request
+from headrace.streams.client.editions import Editions
 from headrace.streams.client.serving_cache import ServingCache
 from headrace.streams.settings import Settings
 from headrace.streams.waits.cascade import CascadeWait
 from headrace.streams.waits.projections import Confirming, ProjectionWait, concerned, serving_versions
+from headrace.topology.as_of import AsOf, point_of
 from headrace.topology.inspection import ComponentSpec, type_name
 from headrace.topology.names import source
 from headrace.topology.reply import Event, OnError, Reply, SendSync, Sync
@@ -67,6 +69,18 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._connection.close()
+
+    # ---- editions
+
+    @property
+    def editions(self) -> Editions:
+        """The deployment's editions: to make, list and delete them."""
+        return Editions(self._settings, self._topology)
+
+    def edition(self, name: str) -> "Client":
+        """A client of an edition, to be opened and closed like this one."""
+        settings = self._settings.model_copy(update={"edition": Settings.checked_edition(name)})
+        return Client(self._topology, settings)
 
     # ---- commands and facts
 
@@ -184,22 +198,45 @@ class Client:
 
     # ---- reads
 
-    async def state(self, root: str, domain: Domain = None, *, timeout: float = 60.0) -> Any:
-        """The root's state, after all commands that this client has sent to it; None if it has no events."""
+    async def state(self, root: str, domain: Domain = None, *, as_of: AsOf | None = None, timeout: float = 60.0) -> Any:
+        """The root's state, after all commands that this client has sent to it; None if it has no events.
+
+        With `as_of`, the state as it was after the event with this sequence, or at this time; None if there were no
+        events yet. Raises LookupError if the worker does not answer for the past, ValueError for a time without a time
+        zone.
+        """
         spec = self._read_from(domain)
-        result = await self._query(root, spec, Query(state=True), timeout)
+        sequence, moment = point_of(as_of)
+        query = Query(state=True, as_of_sequence=sequence, as_of_time=moment)
+        deadline = asyncio.get_running_loop().time() + timeout
+        while (result := await self._query(root, spec, query, deadline)).unfinished:
+            query.as_of_sequence = result.sequence
         return None if result.sequence < 0 else spec.state_type.FromString(result.state)
 
     async def events(
-        self, root: str, from_sequence: int = 0, domain: Domain = None, *, timeout: float = 60.0, lift: bool = True
+        self,
+        root: str,
+        from_sequence: int = 0,
+        domain: Domain = None,
+        *,
+        as_of: AsOf | None = None,
+        timeout: float = 60.0,
+        lift: bool = True,
     ) -> AsyncIterator[Event]:
         """The root's events in order, from a sequence on; `timeout` is in seconds, for each thousand events.
 
-        Old ones are what upcasters make of them; without `lift`, all are as the log has them. Raises UpcastFailed.
+        With `as_of`, up to the event with this sequence, or those that were recorded by this time. Old ones are what
+        upcasters make of them; without `lift`, all are as the log has them. Raises UpcastFailed, and with `as_of` what
+        `state` raises.
         """
         spec = self._read_from(domain)
+        sequence, moment = point_of(as_of)
+        query = Query(limit=_PAGE, as_of_sequence=sequence, as_of_time=moment)
         while True:
-            result = await self._query(root, spec, Query(from_sequence=from_sequence, limit=_PAGE), timeout)
+            query.from_sequence = from_sequence
+            result = await self._query(root, spec, query, asyncio.get_running_loop().time() + timeout)
+            if as_of is not None:
+                query.as_of_sequence = result.sequence
             for event in result.events:
                 for one in Event.read(event, spec, root, lift=lift):
                     yield one
@@ -209,13 +246,18 @@ class Client:
             if not result.events:  # an empty page is not the end
                 raise LookupError(f"{root}: event {from_sequence} of {result.sequence} did not come")
 
-    async def _query(self, root: str, spec: ComponentSpec, query: Query, timeout: float) -> QueryResult:
+    async def _query(self, root: str, spec: ComponentSpec, query: Query, deadline: float) -> QueryResult:
         request = self._request(spec, "commands", query, uuid.uuid4().hex, root, {}, reply=True)
-        answer, _ = await self._connection.ask(request, timeout)
+        answer, _ = await self._connection.ask(request, deadline - asyncio.get_running_loop().time())
         if isinstance(answer, WireReply):
             raise LookupError(answer.reason)
         if answer.reason:
             raise LookupError(f"{root}: {answer.reason}")
+        if query.WhichOneof("as_of") and not answer.as_of:
+            raise LookupError(
+                f"{root}: the worker is of a release that knows no as_of, and answered with the present; upgrade the "
+                f"workers of {spec.name} to read the past"
+            )
         return answer
 
     def _read_from(self, domain: Domain) -> ComponentSpec:

@@ -40,6 +40,9 @@ class Metrics:
             registry=self.registry,
         )
         self.lag = Gauge("headrace_lag_records", "Records not handled yet", domain, registry=self.registry)
+        self.editions_lag = Gauge(
+            "headrace_editions_lag_records", "Records of editions not handled yet", domain, registry=self.registry
+        )
         self.unread = Counter(
             "headrace_unread_records", "Records deleted before they were read", domain, registry=self.registry
         )

@@ -12,12 +12,14 @@ from headrace.streams.observability.metrics import Metrics
 from headrace.streams.observability.tracing import Tracing
 from headrace.streams.runtime.assignment import Assignment
 from headrace.streams.runtime.config import ComponentConfig
+from headrace.streams.runtime.editions import Editions, Found
 from headrace.streams.runtime.inputs import Inputs
 from headrace.streams.runtime.membership import Membership
 from headrace.streams.runtime.positions import PositionsUnfit
 from headrace.streams.runtime.processor import Alert, Processor, TopicsMissing
 from headrace.streams.runtime.suspects import Suspects, in_file
 from headrace.streams.runtime.timers import Timers
+from headrace.streams.runtime.transaction import Transaction
 from headrace.streams.state.messages import to_record
 from headrace.streams.steps.store import StoreFailed
 
@@ -28,7 +30,15 @@ _ENDS_INTERVAL = 1.0  # seconds between two commits of positions alone
 class Component:
     """The host calls `poll`, then `process` with the batch, in a loop. Methods are for one thread, except the last."""
 
-    def __init__(self, config: ComponentConfig, metrics: Metrics, tracing: Tracing, alert: Alert) -> None:
+    def __init__(
+        self,
+        config: ComponentConfig,
+        metrics: Metrics,
+        tracing: Tracing,
+        alert: Alert,
+        found: Found = dict,
+    ) -> None:
+        """`found` gives the editions that there are, by id."""
         self.name = config.name
         self._metrics = metrics
         self._stop = threading.Event()
@@ -40,7 +50,7 @@ class Component:
         self._membership = Membership(config, self._assignment, self._stop, self._inputs.report)
         self._processor = Processor(
             config,
-            f"{config.group}.{config.instance}",
+            Transaction(config.settings, f"{config.group}.{config.instance}"),
             self._assignment,
             self._membership,
             suspects,
@@ -48,8 +58,13 @@ class Component:
             tracing,
             alert,
         )
+        self._behind = False
+        self._editions = Editions(
+            config, self._assignment, self._membership, found, lambda: self._behind, metrics, tracing, alert
+        )
         timers = Timers(self._assignment, self._processor.process)
         self._fire_due = timers.fire_due if config.has_timers else lambda: None
+        self._batch = config.settings.batch
         self._longest = config.settings.longest_transaction
         self._attempt = 0
         self._next_ends = 0.0
@@ -79,13 +94,15 @@ class Component:
         if self._inputs.unreadable:  # what came before them is handled by now
             self._pass_unreadable()
         self._fire_due()
+        self._editions.look()
         at_work = bool(self._assignment.ready_partitions())
         self._membership.serve(0 if at_work else timeout)
         messages = self._inputs.poll(timeout if at_work else 0)
+        self._behind = len(messages) == self._batch
         if not messages and at_work and not self._inputs.unreadable:
             self._record_ends()
         if self._inputs.out_of_range:
-            self._assignment.restore(set(self._inputs.out_of_range))
+            self._assignment.restore({number for _, number in self._inputs.out_of_range})
             ready = self._assignment.ready_partitions()
             return [message for message in messages if message.partition() in ready]
         return messages
@@ -144,6 +161,7 @@ class Component:
 
     def close(self) -> None:
         """Leave the group and close; the last batch must be committed."""
+        self._editions.close()
         self._processor.close()
         self._stop.set()
         self._membership.close()
@@ -155,6 +173,12 @@ class Component:
     def interrupt(self) -> None:
         """Stop waiting for anything; the worker is to end."""
         self._stop.set()
+        self._editions.interrupt()
+
+    @property
+    def editions(self) -> dict[str, str]:
+        """By name of each edition that is run here: ready, restoring or stopped."""
+        return self._editions.states()
 
     @property
     def ready(self) -> bool:

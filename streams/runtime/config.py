@@ -1,7 +1,7 @@
 """The configuration of one component on this worker, which all its partitions share."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from headrace.streams.settings import Settings
@@ -29,10 +29,28 @@ class ComponentConfig:
     """The worker's name, stored in its state folder; empty in tests that need none."""
     tombstones_kept: float = 24 * 3600.0
     """Seconds for which the topics that stores are restored from keep a deletion, at least."""
+    edition_id: str = ""
+    """Begins the keys of an edition that was branched; empty for the one that the worker was started for."""
+
+    def branched(self, name: str, edition_id: str) -> "ComponentConfig":
+        """The same component in an edition that was branched, whose topics have as many partitions."""
+        names, edition = self.settings.names, self.settings.edition
+        counts = dict(self.counts)
+        for topic, count in self.counts.items():
+            if (parts := names.split(topic)) is not None and parts[0] == edition:
+                counts[names.topic(name, *parts[1:])] = count
+        settings = self.settings.model_copy(update={"edition": name})
+        return replace(self, settings=settings, editions=[name], counts=counts, edition_id=edition_id)
 
     def topic(self, edition: str, kind: str) -> str:
         """A topic of this component."""
         return self.settings.names.topic(edition, self.name, kind)
+
+    @property
+    def log_names(self) -> dict[str, str]:
+        """What a log line says of where it is from."""
+        names = {"domain": self.name}
+        return {**names, "edition": self.settings.edition} if self.edition_id else names
 
     @property
     def identified(self) -> list[str]:
@@ -71,6 +89,8 @@ class ComponentConfig:
 
     def begin_of(self, topic: str) -> str:
         """Where to begin with an input that was never read: oldest, now or, if the class does not say, empty."""
+        if self.edition_id:
+            return "oldest"  # its topics were made for it, and hold nothing else
         spec = self.topology.component(self.name)
         own = topic in [self.topic(edition, kind) for edition in self.editions for kind in spec.topics]
         return "oldest" if own else spec.begin

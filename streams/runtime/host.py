@@ -126,9 +126,9 @@ def _pages(app: Host, components: list[Component], metrics: Metrics) -> None:
     @app.page("/readyz")
     async def readyz(view: View, request: Request) -> Any:
         state = {component.name: component.ready for component in components}
-        return view.json(
-            {"ready": all(state.values()), "components": state}, status=200 if all(state.values()) else 503
-        )
+        editions = {component.name: component.editions for component in components if component.editions}
+        answer = {"ready": all(state.values()), "components": state} | ({"editions": editions} if editions else {})
+        return view.json(answer, status=200 if all(state.values()) else 503)
 
     @app.page("/metrics")
     async def exposition(view: View, request: Request) -> Any:

@@ -1,11 +1,12 @@
 """A component's inputs: read for the partitions that are READY, by a consumer that joins no group."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from prometheus_client import Gauge
 
 from headrace.schemas.headers import UNREADABLE
 from headrace.schemas.record import Record
@@ -29,16 +30,18 @@ class Inputs:
     numbers, so that no other member, whatever release it is of, can hold an input of a root that is decided here.
     """
 
-    def __init__(self, config: ComponentConfig, metrics: Metrics) -> None:
-        self._config, self._metrics = config, metrics
+    def __init__(self, config: ComponentConfig, metrics: Metrics, lag: Gauge | None = None) -> None:
+        """`lag` is the gauge that counts what is not handled yet, if not main's."""
+        self._config = config
+        self._lag = (lag or metrics.lag).labels(config.name)
         self.brokers_away = False
         """Whether no broker could be reached when one was last tried."""
         self.missing: set[str] = set()
         """Inputs that the cluster does not have any more."""
         self._last_logged = 0.0
         self._last_checked = 0.0
-        self.out_of_range: set[int] = set()
-        """Partitions in which the log does not have the offset that is next."""
+        self.out_of_range: set[tuple[str, int]] = set()
+        """Topics and partitions in which the log does not have the offset that is next."""
         self.unreadable: list[Record] = []
         """Records that the client cannot read, and beyond which it does not come by itself; to be taken out."""
         self._read_up_to: dict[tuple[str, int], int] = {}
@@ -54,16 +57,23 @@ class Inputs:
 
     def start(self, number: int, offsets: Mapping[str, int]) -> None:
         """Read all inputs of a partition, each from its offset on."""
-        self._reading[number] = [TopicPartition(topic, number, offset) for topic, offset in offsets.items()]
-        self._kafka.incremental_assign(self._reading[number])
+        begin = [TopicPartition(topic, number, offset) for topic, offset in offsets.items()]
+        others = [place for place in self._reading.get(number, ()) if place.topic not in offsets]
+        self._reading[number] = others + begin
+        self._kafka.incremental_assign(begin)
 
-    def stop(self, numbers: Iterable[int]) -> None:
-        """Read no more of these partitions; what was fetched of them already is dropped."""
+    def stop(self, numbers: Iterable[int], topics: Container[str] | None = None) -> None:
+        """Read no more of these partitions, or of those of `topics`; what was fetched of them already is dropped."""
         for number in numbers:
-            self.out_of_range.discard(number)
-            self._read_up_to = {of: offset for of, offset in self._read_up_to.items() if of[1] != number}
-            if reading := self._reading.pop(number, None):
-                self._kafka.incremental_unassign(reading)
+            reading = self._reading.pop(number, [])
+            if kept := [place for place in reading if topics is not None and place.topic not in topics]:
+                self._reading[number] = kept
+            if stopped := [place for place in reading if place not in kept]:
+                self._kafka.incremental_unassign(stopped)
+            for of in {of for of in (*self.out_of_range, *self._read_up_to) if of[1] == number}:
+                if topics is None or of[0] in topics:
+                    self.out_of_range.discard(of)
+                    self._read_up_to.pop(of, None)
 
     def poll(self, timeout: float) -> list[Message]:
         """The next batch; empty when nothing came for `timeout` seconds."""
@@ -80,7 +90,7 @@ class Inputs:
                 if error.code() in _MISSING:
                     self._note_missing(message.topic() or "")
                 if error.code() == KafkaError._AUTO_OFFSET_RESET:
-                    self.out_of_range.add(message.partition() or 0)
+                    self.out_of_range.add((message.topic() or "", message.partition() or 0))
                 self.report(error)
         return [message for message in received if message.error() is None and message.partition() in self._reading]
 
@@ -95,6 +105,11 @@ class Inputs:
             for (topic, number), offset in self._read_up_to.items()
             if number in handled and offset > handled[number].get(topic, offset)
         }
+
+    def topics(self) -> set[str]:
+        """Topics that the cluster has. Raises KafkaException."""
+        there = self._kafka.list_topics(timeout=1).topics
+        return {name for name, topic in there.items() if topic.error is None}
 
     def report(self, error: KafkaError) -> None:
         """Note an error, and log it, unless another one was logged half a minute ago."""
@@ -127,8 +142,7 @@ class Inputs:
                 return
             self.brokers_away = False
         if self.missing:
-            there = self._kafka.list_topics(timeout=1).topics
-            self.missing -= {name for name in self.missing if name in there and there[name].error is None}
+            self.missing -= self.topics()
         lag = 0
         began = [begin for reading in self._reading.values() for begin in reading]
         positions = self._kafka.position([TopicPartition(begin.topic, begin.partition) for begin in began])
@@ -140,7 +154,7 @@ class Inputs:
             if high >= 0:
                 lag += max(0, high - reached)
                 self._note_held_back(position, end if reached == end < high else -1, high)
-        self._metrics.lag.labels(self._config.name).set(lag)
+        self._lag.set(lag)
 
     def _note_held_back(self, position: TopicPartition, end: int, high: int) -> None:
         """Name a transaction that somebody has left open on an input: what lies behind it is not given out.
@@ -162,6 +176,21 @@ class Inputs:
                 records=high - end,
                 hint="if its producer is gone, kafka-transactions.sh finds and aborts it",
             )
+
+
+class EditionInputs:
+    """The inputs of one edition, read by a consumer that all editions of a component share."""
+
+    def __init__(self, inputs: Inputs, topics: Iterable[str]) -> None:
+        self._inputs, self._topics = inputs, frozenset(topics)
+
+    def start(self, number: int, offsets: Mapping[str, int]) -> None:
+        """Read all inputs of a partition, each from its offset on."""
+        self._inputs.start(number, offsets)
+
+    def stop(self, numbers: Iterable[int]) -> None:
+        """Read no more of these partitions of the edition."""
+        self._inputs.stop(numbers, self._topics)
 
 
 def _unreadable(message: Message, error: KafkaError) -> Record:

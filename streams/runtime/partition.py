@@ -1,25 +1,31 @@
-"""One partition of a component on this worker: its lifecycle, its store, and a step per edition."""
+"""One partition of a component in one edition on this worker: its lifecycle, its part of the store, and its step."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import partial
 from pathlib import Path
 
 import structlog
 
+from headrace.schemas.changelog import POSITIONS
+from headrace.schemas.headrace_v1_pb2 import Positions
 from headrace.streams.admin.identity import Identity
 from headrace.streams.clock import now_ms
 from headrace.streams.observability.metrics import Metrics
 from headrace.streams.runtime.config import ComponentConfig
 from headrace.streams.runtime.positions import pack_positions
+from headrace.streams.state.edition_part import EditionPart
 from headrace.streams.state.restore import StaleRestore, Task
 from headrace.streams.state.rocksdb import LAYOUT, EditionStore, PartitionStore
 from headrace.streams.state.topic_reader import Ends
+from headrace.streams.steps.fork import Fork
 from headrace.streams.steps.registry import make_step
 from headrace.streams.steps.step import Step
-from headrace.streams.steps.store import StoreFailed
+from headrace.streams.steps.store import Store, StoreFailed
+from headrace.topology.cut import DomainCut
 
 log = structlog.get_logger()
 _REBUILDS = 3  # of one partition; after that the cause is probably outside, such as a failing disk
@@ -42,7 +48,7 @@ class PartitionState(Enum):
 
 @dataclass(slots=True, eq=False)
 class Partition:
-    """One partition. All methods are for the engine's thread.
+    """One partition, of main or of another edition. All methods are for the thread of the engine that runs it.
 
     Each restore begins a new generation, and closing a partition ends the last one. Restoring threads use the store
     only through the `RestoreJob` of a generation, which raises StaleRestore once that generation is over.
@@ -64,7 +70,11 @@ class Partition:
     """The part of the store that each step uses."""
     history: threading.Event = field(default_factory=threading.Event)
     """Set when the store has all events that were on the log when this generation's changelog was restored."""
-    store: PartitionStore | None = None
+    store: PartitionStore | EditionPart | None = None
+    parent: "Partition | None" = None
+    """The same partition of the edition from which this one was branched. Its store holds this one's part too."""
+    cut: DomainCut = DomainCut()  # noqa: RUF009 (it is frozen)
+    """Up to where the parent is seen; its moment is settled at the first start, see `_settle`."""
     rebuilt: int = 0
     """How often its store was damaged and rebuilt."""
     waiting: Callable[[], AbstractContextManager[None]] = nullcontext
@@ -93,9 +103,12 @@ class Partition:
         for edition in self.config.editions:
             store = self.store.edition(edition)
             store.keep_results = int(self.config.settings.results_kept * 1000)
-            store.complete_history = self._await_history
+            store.complete_history = partial(self._await, self.history)
             context = self.config.step_context(edition, self.number, self.stop.wait)
-            step = make_step(self.config.topology, self.config.name, store, context)
+            if self.parent is not None and self.cut.moment is None:  # the parent goes on: nothing inherited is kept
+                context = replace(context, live_states=0)
+            seen = store if self.parent is None else self._branched(store, self.parent)
+            step = make_step(self.config.topology, self.config.name, seen, context)
             step.of_the_process = (StoreFailed, MemoryError)
             self.stores[step] = store
             self.steps |= dict.fromkeys(self.config.inputs_of(edition), step)
@@ -113,7 +126,8 @@ class Partition:
         """A step's positions in its inputs, packed; offsets in `ahead` replace those that are committed."""
         topics = (topic for topic, its in self.steps.items() if its is step)
         offsets = {topic: ahead.get((topic, self.number), self.offsets[topic]) for topic in topics}
-        return pack_positions(self.identity, self.config.partitions, offsets, step.recorded)
+        cut = None if self.parent is None else self.cut.moment
+        return pack_positions(self.identity, self.config.partitions, offsets, step.recorded, cut)
 
     def close(self) -> None:
         """Close the store. The object cannot be used afterwards."""
@@ -123,11 +137,37 @@ class Partition:
             if self.store is not None:
                 self.store.close()
 
-    def _await_history(self) -> None:
+    def _await(self, history: threading.Event) -> None:
         with self.waiting():
-            while not self.history.wait(0.2):
+            while not history.wait(0.2):
                 if self.stop.is_set():
                     raise Interrupted
+
+    # ---- of an edition other than main
+
+    def _branched(self, own: EditionStore, parent: "Partition") -> Store:
+        seen = parent.seen_by(self._await)
+        self.cut = _settled(self.cut, own, seen)
+        return Fork(own, seen, self.cut)
+
+    def seen_by(self, wait: Callable[[threading.Event], None]) -> Store:
+        """This partition's store, for a child that reads it in another thread; `wait` waits for its history."""
+        assert self.store is not None
+        store = self.store
+        own = store.reader() if isinstance(store, EditionPart) else store.reader(self.config.settings.edition)
+        own.complete_history = partial(wait, self.history)
+        return own if self.parent is None else Fork(own, self.parent.seen_by(wait), self.cut)
+
+
+def _settled(cut: DomainCut, own: EditionStore, parent: Store) -> DomainCut:
+    """The cut as this partition had it before or, at its first start, no later than what the parent has recorded.
+
+    What the parent records from now on is later than all that it has recorded, and so outside.
+    """
+    if cut.moment is None:
+        return cut
+    before = Positions.FromString(own.entry(POSITIONS) or b"")
+    return replace(cut, moment=before.cut if before.HasField("cut") else min(cut.moment, parent.recorded))
 
 
 def rebuild(error: StoreFailed, partitions: Iterable[Partition], metrics: Metrics) -> None:
@@ -143,6 +183,15 @@ def rebuild(error: StoreFailed, partitions: Iterable[Partition], metrics: Metric
     found.make_anew(error)
 
 
+def _open(partition: Partition) -> PartitionStore | EditionPart:
+    if partition.parent is None:
+        return PartitionStore(partition.folder)
+    its = partition.parent.store
+    if its is None:
+        raise StaleRestore(f"partition {partition.number}: its parent has no store")
+    return EditionPart(its.whole if isinstance(its, EditionPart) else its, partition.config.edition_id)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RestoreJob:
     """Restores a partition, as long as its generation is the latest; after that, its methods raise StaleRestore."""
@@ -156,14 +205,14 @@ class RestoreJob:
         return self.generation == self.partition.generation
 
     @contextmanager
-    def store(self) -> Iterator[PartitionStore]:
+    def store(self) -> Iterator[PartitionStore | EditionPart]:
         """The partition's store, opened if necessary. While it is used, no other generation can begin."""
         partition = self.partition
         with partition.lock:
             if not self.current:  # opening it now would lock it, and its new owner could not open it
                 raise StaleRestore(f"partition {partition.number} was taken away, or is restored anew")
             if partition.store is None:
-                partition.store = PartitionStore(partition.folder)
+                partition.store = _open(partition)
             yield partition.store
 
     def tasks(self, kind: str) -> list[Task]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import structlog
+from confluent_kafka import OFFSET_BEGINNING
 
 from headrace.schemas.headrace_v1_pb2 import Positions
 from headrace.streams.admin.identity import Identity
@@ -20,9 +21,14 @@ class PositionsUnfit(RuntimeError):
     """A component's positions do not fit its topics; a person has to decide how to continue."""
 
 
-def pack_positions(identity: Identity, partitions: int, offsets: Mapping[str, int], recorded: int) -> bytes:
-    """Positions as the changelog holds them, after a batch whose events are `recorded` at this time."""
-    found = Positions(cluster=identity.cluster, partitions=partitions, recorded=recorded)
+def pack_positions(
+    identity: Identity, partitions: int, offsets: Mapping[str, int], recorded: int, cut: int | None = None
+) -> bytes:
+    """Positions as the changelog holds them, after a batch whose events are `recorded` at this time.
+
+    `cut` is the moment up to which a cut edition sees its parent.
+    """
+    found = Positions(cluster=identity.cluster, partitions=partitions, recorded=recorded, cut=cut)
     for topic, offset in offsets.items():
         found.inputs.add(topic=topic, topic_id=identity.topics.get(topic, ""), offset=offset)
     return found.SerializeToString()
@@ -52,11 +58,12 @@ class PositionFinder:
             found[number] = self._known(number, value, identity)
             if len(found[number]) < len(inputs):
                 unknown.append(number)
-        committed = self._committed.read(unknown) if unknown else {}
+        # what the group has committed for an edition's name may be of an edition that had the name before
+        committed = self._committed.read(unknown) if unknown and not self._config.edition_id else {}
         for number in unknown:
             for topic in inputs:
                 if topic not in found[number]:
-                    offset = committed[number][topic]
+                    offset = committed[number][topic] if committed else OFFSET_BEGINNING
                     found[number][topic] = self._begin(topic, ends[topic, number]) if offset < 0 else offset
         for number, offsets in found.items():
             for topic in inputs:

@@ -2,19 +2,19 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import structlog
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from headrace.schemas.headers import UNREADABLE
 from headrace.schemas.record import Record, RecordError
 from headrace.streams.clock import now_ms
 from headrace.streams.observability.metrics import Metrics
 from headrace.streams.observability.tracing import Tracing
-from headrace.streams.runtime.assignment import Assignment
 from headrace.streams.runtime.config import ComponentConfig
-from headrace.streams.runtime.membership import Membership
 from headrace.streams.runtime.partition import Interrupted, Partition
+from headrace.streams.runtime.partitions import Partitions
 from headrace.streams.runtime.suspects import ALL, Suspects, place
 from headrace.streams.runtime.transaction import CommitOutcomeUnknown, Transaction
 from headrace.streams.steps.errors import HandlerError, RecordTooLarge, SnapshotTooLarge
@@ -26,6 +26,14 @@ _SEND_EVERY = 200  # records after which outputs go to the producer, which sends
 _START_TIMEOUT = 10.0
 Alert = Callable[[dict[str, str]], None]
 """Tells a person about an escalation."""
+
+
+class Group(Protocol):
+    """The group under whose membership offsets are committed."""
+
+    @property
+    def kafka(self) -> Consumer:
+        """A member, or a former one whose offsets the broker then refuses."""
 
 
 class TopicsMissing(Exception):
@@ -41,19 +49,19 @@ class Processor:
     def __init__(
         self,
         config: ComponentConfig,
-        transactional_id: str,
-        assignment: Assignment,
-        membership: Membership,
+        transaction: Transaction,
+        partitions: Partitions,
+        group: Group,
         suspects: Suspects,
         metrics: Metrics,
         tracing: Tracing,
         alert: Alert,
     ) -> None:
-        self._name, self._assignment, self._membership = config.name, assignment, membership
-        self._partitions, self._suspects = assignment.partitions, suspects
+        self._name, self._assignment, self._membership = config.name, partitions, group
+        self._partitions, self._suspects = partitions.partitions, suspects
         self._metrics, self._tracing, self._alert = metrics, tracing, alert
         metrics.doubts.labels(self._name)  # so that the metric exists while it is zero
-        self._transaction = Transaction(config.settings, transactional_id)
+        self._transaction = transaction
         self._store_topics = {config.topic(e, kind): kind for e in config.editions for kind in config.restored_kinds}
         """Kind of each topic that the stores are restored from."""
         self._written, self._group = config.written, config.group

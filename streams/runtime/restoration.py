@@ -11,6 +11,7 @@ from confluent_kafka import KafkaException
 
 from headrace.schemas.changelog import POSITIONS
 from headrace.schemas.documents import DOCUMENTS
+from headrace.schemas.headrace_v1_pb2 import Positions
 from headrace.streams.admin.identity import Identity, identify
 from headrace.streams.clock import backoff
 from headrace.streams.observability.metrics import Metrics
@@ -113,6 +114,7 @@ class Restoration:
         offsets = self._positions.find(stored, identity)
         self._check_snapshots(jobs, ends)
         self._check_documents(jobs)
+        self._learn_recorded_times(jobs, ends)
         if histories := tasks.get("events"):
             # events that are written from now on are put into the store by the processor
             self._history_thread.submit(self._restore_history, jobs, self.changelogs.end_offsets(histories))
@@ -144,6 +146,21 @@ class Restoration:
         stored = {_entry(job, DOCUMENTS) for job in jobs} if spec.fingerprint else set()
         if other := stored - {None, spec.fingerprint.encode()}:
             raise other_documents(self._config.name, (other.pop() or b"").decode(), spec.fingerprint)
+
+    def _learn_recorded_times(self, jobs: Sequence[RestoreJob], ends: Ends) -> None:
+        """Restore histories before the changelog counts as restored where it is of a release without recorded times.
+
+        Else new events could be recorded before old ones.
+        """
+        kinds = self._config.restored_kinds
+        old = [
+            task
+            for job in jobs
+            for task in (job.tasks("events") if "events" in kinds else ())
+            if ends[task.id][0] < ends[task.id][1] and not Positions.FromString(_entry(job, POSITIONS) or b"").recorded
+        ]
+        if old:
+            self.changelogs.restore(old, ends, take_history)
 
     # ---- in the thread for history
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from headrace.schemas.record import Record
 from headrace.streams.clock import now_ms
-from headrace.streams.runtime.assignment import Assignment
+from headrace.streams.runtime.partitions import Partitions
 
 _INTERVAL = 0.05  # seconds between two checks
 
@@ -13,7 +13,7 @@ _INTERVAL = 0.05  # seconds between two checks
 class Timers:
     """The time-outs of one component."""
 
-    def __init__(self, assignment: Assignment, process: Callable[[list[Record]], object]) -> None:
+    def __init__(self, assignment: Partitions, process: Callable[[list[Record]], object]) -> None:
         self._assignment, self._process = assignment, process
         self._next_check = 0.0
 

@@ -26,7 +26,13 @@ class LimitedRunner(AppRunner):
     __slots__ = ("_at_work", "_idle_since", "_watch")
 
     def __init__(self, app: Application) -> None:
-        super().__init__(app, access_log=None, keepalive_timeout=IDLE, shutdown_timeout=_SHUTDOWN)
+        super().__init__(
+            app,
+            access_log=None,
+            keepalive_timeout=IDLE,
+            shutdown_timeout=_SHUTDOWN,
+            auto_decompress=False,  # a small body may become a large one
+        )
         self._idle_since: dict[Any, float] = {}
         """When each open connection became idle: one without a request that is being answered."""
         self._at_work: set[Any] = set()

@@ -21,6 +21,7 @@ from headrace.streams.observability.metrics import Metrics
 from headrace.streams.observability.tracing import Tracing
 from headrace.streams.runtime.component import Component
 from headrace.streams.runtime.config import ComponentConfig
+from headrace.streams.runtime.edition_list import EditionList
 from headrace.streams.runtime.host import Host
 from headrace.streams.settings import Settings
 from headrace.topology.topology import Topology
@@ -77,8 +78,10 @@ def run(settings: Settings, topology: Topology, domains: Sequence[str] = ()) -> 
     found = _await_topics(settings, topology, None if sends else chosen)
     slot = Slot(settings.state_dir)
     metrics, tracing, alerts = Metrics(), Tracing(settings.otlp_endpoint), Alerts(settings.webhook)
+    editions = EditionList(settings)
     components = [
-        Component(_config(settings, topology, name, found, slot), metrics, tracing, alerts) for name in chosen
+        Component(_config(settings, topology, name, found, slot), metrics, tracing, alerts, editions.live)
+        for name in chosen
     ]
     app = Host(settings, topology, components, metrics)
     log.info("worker starts", domains=chosen, instance=slot.instance, web=f"{settings.web_host}:{settings.web_port}")
@@ -93,6 +96,7 @@ def run(settings: Settings, topology: Topology, domains: Sequence[str] = ()) -> 
     )
     worker.spinner = None  # log lines show the progress of the start
     calm_collector()
+    editions.start()
     try:
         worker.execute_from_commandline()
     except SystemExit:
@@ -101,6 +105,7 @@ def run(settings: Settings, topology: Topology, domains: Sequence[str] = ()) -> 
                 raise component.failure from None
         raise
     finally:
+        editions.close()
         tracing.close()
         alerts.close()
         slot.close()

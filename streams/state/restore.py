@@ -13,6 +13,7 @@ from headrace.schemas.event_schema import schema_key
 from headrace.schemas.headers import CAUSATION, CONTENT_TYPE, CORRELATION, FACT, TIME
 from headrace.schemas.stored_event import StoredEvent, split_event_key, stored_content_type
 from headrace.streams.settings import Settings
+from headrace.streams.state.edition_part import EditionPart
 from headrace.streams.state.messages import headers_of
 from headrace.streams.state.rocksdb import EditionStore, PartitionStore
 from headrace.streams.state.topic_reader import Batch, Ends, PartitionId, end_offsets, read_to_end
@@ -30,7 +31,7 @@ class StaleRestore(RuntimeError):
 class Task:
     """One partition of a topic, to be read into one edition of a store."""
 
-    store: Callable[[], AbstractContextManager[PartitionStore]]
+    store: Callable[[], AbstractContextManager[PartitionStore | EditionPart]]
     """Opens the store as a context manager, to be held only for one read or write. Raises StaleRestore."""
     edition: str
     topic: str
@@ -69,7 +70,7 @@ def take_history(store: EditionStore, messages: list[Message], checkpoints: dict
     recorded, records = store.history_recorded, []
     for message in messages:
         recorded = max(recorded, message.timestamp()[1])
-        records.append(_stored(message, recorded))
+        records.append(stored_event(message, recorded))
     store.restore_history(records, recorded, checkpoints)
 
 
@@ -134,7 +135,7 @@ class Restorer:
         return count
 
 
-def _stored(message: Message, recorded: int) -> tuple[bytes, int, bytes | None]:
+def stored_event(message: Message, recorded: int) -> tuple[bytes, int, bytes | None]:
     """A record of an events topic as the history table holds it."""
     root, sequence = split_event_key(message.key() or b"")
     value = message.value()

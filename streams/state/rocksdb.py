@@ -39,7 +39,7 @@ _AROUND = ("lock file", "lock hold", "No space left", "Permission denied", "Read
 _SEQUENCE = Struct(">Q")
 _CACHE = Cache(64 * 1024 * 1024)  # one for all stores of the process
 _FOR_EVER = 1 << 62
-_ORIGIN, _TIME = b"\0i", b"\0t"
+ORIGIN, TIME = b"\0i", b"\0t"
 
 
 LAYOUT = b"layout-2 "
@@ -69,19 +69,23 @@ class PartitionStore:
             self._editions[name] = EditionStore(self._db, name)
         return self._editions[name]
 
+    def reader(self, edition: str, notes: bytes = b"") -> "EditionStore":
+        """One edition for another thread than the one that uses `edition`; `notes` as in `EditionStore`."""
+        return EditionStore(self._db, edition, notes)
+
     def checkpoint(self, topic: str) -> int:
         """Offset of the next record that the store needs of a topic; 0 in a new store."""
-        return int(self._get(_checkpoint_key(topic)) or 0)
+        return int(self._get(checkpoint_key(topic)) or 0)
 
     @property
     def origin(self) -> bytes:
         """Layout, and ids of the cluster and topics that it was restored from; empty in a new store."""
-        return self._get(_ORIGIN)
+        return self._get(ORIGIN)
 
     @origin.setter
     def origin(self, ids: bytes) -> None:
         with _naming(self.folder):
-            self._db.put(_ORIGIN, ids)
+            self._db.put(ORIGIN, ids)
 
     @property
     def is_new(self) -> bool:
@@ -91,7 +95,7 @@ class PartitionStore:
 
     def away(self, now: int) -> int:
         """Milliseconds since it was last written to or closed."""
-        return now - int(self._get(_TIME) or 0)
+        return now - int(self._get(TIME) or 0)
 
     def flush(self) -> None:
         """Write what is only in memory to files."""
@@ -101,7 +105,7 @@ class PartitionStore:
     def close(self) -> None:
         """Close the files. What was put stays; what a damaged store or a full disk loses is restored later."""
         with suppress(Exception):
-            self._db.put(_TIME, b"%d" % now_ms())
+            self._db.put(TIME, b"%d" % now_ms())
         try:
             self._db.close()
         except Exception as error:
@@ -120,12 +124,36 @@ class PartitionStore:
         with _naming(self.folder):
             return self._db.get(key) or b""
 
+    # ---- for parts that have notes of their own
+
+    def read(self, key: bytes) -> bytes:
+        """The value of a key; empty if there is none."""
+        return self._get(key)
+
+    def write(self, key: bytes, value: bytes) -> None:
+        """Put a value."""
+        with _naming(self.folder):
+            self._db.put(key, value)
+
+    def first_key(self, start: bytes) -> bytes:
+        """The first key that is not before `start`; empty if there is none."""
+        return next(_items(self._db, start), (b"", b""))[0]
+
+    def remove_range(self, begin: bytes, end: bytes) -> None:
+        """Delete the keys from `begin` up to, and without, `end`; that takes no time, however many they are."""
+        with _naming(self.folder):
+            batch = WriteBatch(raw_mode=True)
+            batch.delete_range(begin, end)
+            self._db.write(batch)
+
 
 class EditionStore:
     """One edition in one partition: the reads of a step (`headrace.streams.steps.store.Store`), and all writes."""
 
-    def __init__(self, db: Any, edition: str) -> None:
+    def __init__(self, db: Any, edition: str, notes: bytes = b"") -> None:
+        """`notes` begins the keys of checkpoints and times, where these are the edition's own."""
         self.attach(db)
+        self._notes = notes
         prefix = edition.encode() + b"\0"
         self._snapshots, self._events = prefix + b"s", prefix + b"h"
         self._results, self._batches = prefix + b"a", prefix + b"b"
@@ -324,8 +352,8 @@ class EditionStore:
 
     def _finish(self, batch: WriteBatch, checkpoints: dict[str, int]) -> None:
         for topic, offset in checkpoints.items():
-            batch.put(_checkpoint_key(topic), b"%d" % offset)
-        batch.put(_TIME, b"%d" % now_ms())
+            batch.put(self._notes + checkpoint_key(topic), b"%d" % offset)
+        batch.put(self._notes + TIME, b"%d" % now_ms())
         try:
             self._db.write(batch)
         except Exception as error:
@@ -356,7 +384,8 @@ def _set(batch: WriteBatch, key: bytes, value: bytes | None) -> None:
         batch.put(key, value)
 
 
-def _checkpoint_key(topic: str) -> bytes:
+def checkpoint_key(topic: str) -> bytes:
+    """Where the checkpoint of a topic is kept."""
     return b"\0c" + topic.encode()
 
 

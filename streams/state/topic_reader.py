@@ -30,7 +30,8 @@ Ends = dict[PartitionId, tuple[int, int]]
 Batch = dict[PartitionId, list[Message]]
 """Records of each partition, in order."""
 _CHUNK = 5000
-_PASSING = (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._RESOLVE, KafkaError._TIMED_OUT)
+PASSING = (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._RESOLVE, KafkaError._TIMED_OUT)
+"""Errors that a consumer reports and gets over by itself."""
 
 
 def read(settings: Settings, topic: str, timeout: float = 60.0) -> Iterator[Message]:
@@ -131,7 +132,7 @@ def read_to_end(settings: Settings, unread: Ends, config: dict[str, Any]) -> Gen
                 elif error.code() == KafkaError._PARTITION_EOF:
                     # the end of committed records: while a transaction is open, it is before the high watermark
                     read_up_to[partition] = message.offset() or 0
-                elif not error.retriable() and error.code() not in _PASSING:
+                elif not error.retriable() and error.code() not in PASSING:
                     raise KafkaException(error)
             batch = {partition: messages for partition, messages in received.items() if partition in unread}
             for partition, messages in batch.items():

@@ -8,7 +8,6 @@ from contextlib import suppress
 
 from google.protobuf.message import Message
 
-from headrace.schemas import codecs
 from headrace.schemas.changelog import fact_key, inbox_result_key, result_key
 from headrace.schemas.headers import (
     CASCADE,
@@ -40,6 +39,7 @@ from headrace.streams.steps.errors import HandlerError, InvalidArgument
 from headrace.streams.steps.event_reader import decode
 from headrace.streams.steps.event_writer import EventWriter
 from headrace.streams.steps.handlers import Deciders, NewEvent, States
+from headrace.streams.steps.queries import Queries
 from headrace.streams.steps.registry import runs
 from headrace.streams.steps.state_cache import CachedState, StateCache
 from headrace.streams.steps.step import Step
@@ -62,8 +62,6 @@ from headrace.topology.merge import Merge
 from headrace.topology.partitioner import partition_of
 from headrace.topology.topology import Topology
 
-PAGE = 1000
-"""The most events in the answer to one query: a whole history would delay all other records."""
 QUERY, REJECTION = type_name(Query).encode(), type_name(WireRejection).encode()
 
 
@@ -80,6 +78,7 @@ class AggregateStep(Step):
         self._writer = EventWriter(spec.name, self._states, self._cache, self.batch, context, self._envelope)
         self._deduplication = Deduplication(self.batch)
         self._replier = replies.Replier(context, self._envelope)
+        self._queries = Queries(self._states, self._cache, self.batch, self._replier, context)
 
     # ---- the batch, from outside
 
@@ -107,7 +106,7 @@ class AggregateStep(Step):
         if origin == self._trust.facts:
             self._fact(record, key, live)
         elif record.headers[TYPE] == QUERY:
-            self._query(record, key, live, in_inbox)
+            self._queries.answer(record, key, live, inboxes=in_inbox)
         elif in_inbox and record.headers[TYPE] == REJECTION:
             self._rejection(record, key, live)
         else:
@@ -288,21 +287,6 @@ class AggregateStep(Step):
         return self._reports.events(key.decode(), first, types) if REPORT_TO in record.headers else []
 
     # ---- the other outcomes of a record
-
-    def _query(self, record: Record, key: bytes, live: CachedState, in_inbox: bool) -> None:
-        answer_to = self._replier.target(record.headers.get(REPLY_TO), inboxes=in_inbox)
-        if answer_to is None:
-            raise RecordError("a query needs ce_replyto")
-        check_ids(record.headers)
-        query = codecs.decode(record.value, Query, None)
-        first = max(0, query.from_sequence)
-        events = self._cache.events(key, live, first, min(query.limit, PAGE)) if query.limit > 0 else []
-        self.batch.count("queries")
-        state = self._states.serialise(live.state) if query.state else b""
-        result = replies.query_result(
-            query, key.decode(), live.sequence, self._states.type_name, state, events, self._context.room
-        )
-        self.outputs.append(self._replier.result(result, answer_to, record.headers))
 
     def _repeat(
         self, record: Record, key: bytes, live: CachedState, known: bytes, answer_to: ReplyTarget | None

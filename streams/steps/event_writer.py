@@ -100,8 +100,9 @@ class EventWriter:
                     correlation_id=reply.correlation_id,
                     causation_id=reply.command_id,
                     fact_id=fact.decode() if fact else "",
-                    version=version,
                 )
+                if version:
+                    reply.events[-1].version = version
         live.sequence = sequence
         self._cache.touched[key] = live
 

@@ -22,7 +22,8 @@ class Fork:
 
     @property
     def recorded(self) -> int:
-        return max(self._own.recorded, self._parent.recorded)
+        moment, inherited = self._cut.moment, self._parent.recorded
+        return max(self._own.recorded, inherited if moment is None else min(moment, inherited))
 
     def base(self, root: bytes) -> int:
         """Sequence of the root's last inherited event; -1 if none is."""

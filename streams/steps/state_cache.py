@@ -8,13 +8,11 @@ from headrace.schemas.headrace_v1_pb2 import Snapshot
 from headrace.streams.steps.batch import Batch
 from headrace.streams.steps.errors import SnapshotTooLarge
 from headrace.streams.steps.handlers import State, States
-from headrace.streams.steps.store import Store
+from headrace.streams.steps.intermediate_states import EVERY, IntermediateStates
+from headrace.streams.steps.store import LATEST, Store
 
 SNAPSHOT_EXTRA = 64
 """The most bytes by which a Snapshot is larger than the state in it."""
-
-_MARK_EVERY, _MARKS, _MARKED_ROOTS = 1000, 200, 16
-"""Intermediate states that are kept of long histories: how many events apart, how many per root, of how many roots."""
 
 
 class CachedState:
@@ -37,8 +35,7 @@ class StateCache:
         self.live: dict[bytes, CachedState] = {}
         self.touched: dict[bytes, CachedState] = {}
         self._states, self._store, self._live_states = states, store, live_states
-        self._marks: dict[bytes, dict[int, State]] = {}
-        """Intermediate states of some roots, by sequence."""
+        self._intermediate = IntermediateStates()
 
     def use(self, key: bytes, batch: Batch) -> CachedState:
         """The root's state for a record. If the record is rolled back, so are its changes of the state."""
@@ -85,24 +82,37 @@ class StateCache:
         return (older + live.pending[max(0, first - stored - 1) :])[:count]
 
     def state_at(self, key: bytes, live: CachedState, sequence: int) -> State:
-        """A new state as it was after the event with `sequence`.
-
-        Intermediate states are kept for the next call, since events never change: a long history is folded only once.
-        """
-        marks = self._marks.pop(key, {})
-        self._marks[key] = marks  # the most recently used is last
-        if len(self._marks) > _MARKED_ROOTS:
-            del self._marks[next(iter(self._marks))]
-        stored = live.sequence - len(live.pending)
-        at = max((mark for mark in marks if mark <= sequence), default=-1)
-        state = self._states.copy(marks[at]) if at >= 0 else self._states.new()
-        while at < sequence:
-            end = min(sequence, (at + 1) // _MARK_EVERY * _MARK_EVERY + _MARK_EVERY - 1)
-            self._states.fold(state, self.events(key, live, at + 1, end - at), key, at + 1)
-            at = end
-            if (at + 1) % _MARK_EVERY == 0 and at <= stored and len(marks) < _MARKS:
-                marks[at] = self._states.copy(state)
+        """A new state as it was after the event with `sequence`, from the nearest state before that is known."""
+        state = self.state_within(key, live, sequence, LATEST)
+        assert state is not None
         return state
+
+    def state_within(self, key: bytes, live: CachedState, sequence: int, most: int) -> State | None:
+        """The same; None if more than `most` events would have to be folded: the next call goes on where it ended."""
+        stored = live.sequence - len(live.pending)
+        state, at = self._known_before(key, sequence)
+        while at < sequence:
+            if most <= 0:
+                return None
+            end = min(sequence, (at + 1) // EVERY * EVERY + EVERY - 1)
+            self._states.fold(state, self.events(key, live, at + 1, end - at), key, at + 1)
+            most, at = most - (end - at), end
+            if (at + 1) % EVERY == 0 and at <= stored:
+                self._intermediate.add(key, at, self._states.serialise(state))
+        return state
+
+    def _known_before(self, key: bytes, sequence: int) -> tuple[State, int]:
+        """The newest state that is known and not after a sequence, and its sequence."""
+        at, data = self._intermediate.before(key, sequence) or (-1, b"")
+        if (stored := self._store.snapshot(key, sequence)) is not None:
+            snapshot = Snapshot.FromString(stored)
+            if snapshot.sequence > at and snapshot.fingerprint == self._states.fingerprint:
+                at, data = snapshot.sequence, snapshot.state
+        return self._states.parse(data), at
+
+    def last_at(self, key: bytes, live: CachedState, moment: int, recorded: int) -> int:
+        """Sequence of the root's last event at a moment; events of this batch are `recorded` at that time."""
+        return live.sequence if recorded <= moment else self._store.last_at(key, moment)
 
     def snapshots(self, room: int, recorded: int) -> Iterator[tuple[bytes, bytes]]:
         """Roots that the batch changed, with their Snapshot messages; the batch's events are `recorded` at this time.

@@ -20,11 +20,13 @@ from headrace import (
     Send,
     StateOf,
     Topology,
+    Upcaster,
     applies,
     compensates,
     handles,
     reacts,
     records,
+    upcasts,
 )
 from tests.features import shop_pb2 as pb
 from tests.features.faults import faults as faults
@@ -335,7 +337,47 @@ class Fulfilments(ProcessManager[pb.Fulfilment]):
         return state.ended
 
 
-_shop = Orders, Stocks, Workshops, Parcels, Picking, Extras, Wrapping, Engraving, Insurance, Subscription, Fulfilments
+# ---- the past
+
+
+class OrdersPast(Upcaster):
+    domain = "order"
+
+    @upcasts
+    def gift(self, event: pb.GiftOrdered) -> pb.ExtraOrdered:
+        return pb.ExtraOrdered(extra="card", text=event.text)
+
+    @upcasts(version=1)
+    def coins(self, event: pb.OrderPaid) -> pb.OrderPaid:
+        return pb.OrderPaid(amount=event.amount * 100)
+
+
+class StocksPast(Upcaster):
+    domain = "stock"
+
+    @upcasts
+    def crates(self, event: pb.CratesDelivered) -> pb.BoxesUnloaded:
+        if event.crates < 0:
+            raise ValueError(f"nobody delivers {event.crates} crates")
+        return pb.BoxesUnloaded(boxes=event.crates * 4)
+
+    @upcasts
+    def boxes(self, event: pb.BoxesUnloaded) -> pb.Restocked:
+        return pb.Restocked(count=event.boxes * 6)
+
+    @upcasts
+    def counted(self, event: pb.ItemsCounted) -> None:
+        return None
+
+    @upcasts
+    def moved(self, event: pb.ItemsMoved) -> list[pb.BoxesUnloaded | pb.ItemClosed]:
+        return [pb.BoxesUnloaded(boxes=event.boxes), pb.ItemClosed(code=event.code, reason=f"it is in the {event.to}")]
+
+
+_shop = (
+    *(Orders, Stocks, Workshops, Parcels, OrdersPast, StocksPast, Fulfilments),
+    *(Picking, Extras, Wrapping, Engraving, Insurance, Subscription),
+)
 topology = Topology(*_shop, OrderPages, Demand, CascadeCompensation)
 widened = Topology(*_shop, WiderOrderPages, Demand, CascadeCompensation)
 """The same, but for the document of the order pages."""

@@ -146,6 +146,40 @@ class ItemReserved(_message.Message):
     left: int
     def __init__(self, order: _Optional[str] = ..., left: _Optional[int] = ...) -> None: ...
 
+class CratesDelivered(_message.Message):
+    __slots__ = ("crates",)
+    CRATES_FIELD_NUMBER: _ClassVar[int]
+    crates: int
+    def __init__(self, crates: _Optional[int] = ...) -> None: ...
+
+class BoxesUnloaded(_message.Message):
+    __slots__ = ("boxes",)
+    BOXES_FIELD_NUMBER: _ClassVar[int]
+    boxes: int
+    def __init__(self, boxes: _Optional[int] = ...) -> None: ...
+
+class ItemsCounted(_message.Message):
+    __slots__ = ("note",)
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    note: str
+    def __init__(self, note: _Optional[str] = ...) -> None: ...
+
+class ItemsMoved(_message.Message):
+    __slots__ = ("boxes", "code", "to")
+    BOXES_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    TO_FIELD_NUMBER: _ClassVar[int]
+    boxes: int
+    code: str
+    to: str
+    def __init__(self, boxes: _Optional[int] = ..., code: _Optional[str] = ..., to: _Optional[str] = ...) -> None: ...
+
+class GiftOrdered(_message.Message):
+    __slots__ = ("text",)
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    def __init__(self, text: _Optional[str] = ...) -> None: ...
+
 class Workshop(_message.Message):
     __slots__ = ("made",)
     MADE_FIELD_NUMBER: _ClassVar[int]

@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 from pytest_bdd import given, parsers, then, when
 
 from headrace.schemas import headrace_v1_pb2
+from headrace.schemas.event_schema import parse_key, schema_key
 from headrace.schemas.headrace_v1_pb2 import Rejection as WireRejection
 from headrace.schemas.record import Record
 from headrace.streams.admin.dead_letters import ListedDeadLetter
@@ -123,6 +124,12 @@ RECORD: dict[str, Column] = {
     "trace": lambda r: "".join(header(r, "ce_traceparent").split("-")[1:2]),
     "fact": lambda r: header(r, "ce_factid"),
     "sequence": lambda r: header(r, "ce_sequence"),
+    "version": lambda r: str(parse_key(schema_key(r.headers)).version),
+}
+READ: dict[str, Column] = {
+    "sequence": lambda event: str(event.sequence),
+    "type": lambda event: short(event.type),
+    "data": lambda event: data_of(short(event.type), event.data.SerializeToString()),
 }
 
 
@@ -135,6 +142,16 @@ def said(world: World, domain: str, kind: str) -> Sequence[Record]:
         return [record for record in inbox if header(record, "ce_type") == "headrace.v1.Rejection"]
     sent = [record for record in inbox if header(record, "ce_type") != "headrace.v1.Rejection"]
     return sorted([*world.records(domain, "commands"), *sent], key=lambda record: record.timestamp)
+
+
+def past(table: Table) -> list[tuple[str, bytes]]:
+    """Type names and bytes of the events in a table; the bytes are those of the shop's message of the short name."""
+    found = []
+    for name, data in table[1:]:
+        kind = message_type(name.rpartition(".")[2])
+        full = name if "." in name else kind.DESCRIPTOR.full_name
+        found.append((full, json_format.Parse(data, kind()).SerializeToString()))
+    return found
 
 
 def rejection(record: Record) -> WireRejection:
@@ -209,6 +226,16 @@ def record_fact(
 ) -> None:
     fact = message(kind, data)
     answers.append(world.record_fact(domain, root, fact, external_id=external or "", correlation_id=correlation or ""))
+
+
+@given(parsers.re(rf"an older release has written of {ROOT}"))
+def has_written(world: World, domain: str, root: str, datatable: Table) -> None:
+    world.has_written(domain, root, past(datatable))
+
+
+@then(parsers.re(rf"the history of {ROOT} is"))
+def history_is(world: World, domain: str, root: str, datatable: Table) -> None:
+    same(world.history(domain, root), datatable, READ)
 
 
 @when(parsers.re(rf"the last (?P<kind>event|rejection) of {ROOT} is delivered again"))

@@ -12,7 +12,7 @@ from headrace.streams.admin import dead_letters
 from headrace.streams.admin import trace as tracks
 from headrace.streams.admin.dead_letters import Filter, ListedDeadLetter
 from headrace.streams.settings import Settings
-from headrace.topology.reply import Failure, OnError, Reply, Sync
+from headrace.topology.reply import Event, Failure, OnError, Reply, Sync
 from headrace.topology.reply_errors import CascadeFailed, ProjectionFailed
 from tests.features import shop
 from tests.features.faults import faults
@@ -74,6 +74,14 @@ class World(ABC):
     @abstractmethod
     def deliver(self, record: Record) -> None:
         """Write a record to its topic once more, as it is."""
+
+    @abstractmethod
+    def has_written(self, domain: str, root: str, events: Sequence[tuple[str, bytes]]) -> None:
+        """Events of a root, by type name and bytes, that are on its log since before the deployment began."""
+
+    @abstractmethod
+    def history(self, domain: str, root: str) -> Sequence[Event]:
+        """A root's events, as a reader of today gets them."""
 
     @abstractmethod
     def pass_time(self, seconds: float) -> None:

@@ -172,6 +172,17 @@ class TestWithAWorker:
         lines = run("events", "anna", "--domain", "player", "--json").stdout.splitlines()
         assert [(e["sequence"], e["origin"]) for e in map(json.loads, lines)] == [(0, "request"), (1, "request")]
         assert "FundsDeposited" in run("events", "anna", "--domain", "player", "--from", "1").stdout
+        anna = ["anna", "--domain", "player", "--as-of"]
+        assert answer("state", *anna, "0")["state"]["bankroll"] == "0"
+        assert "FundsDeposited" not in run("events", *anna, "0").stdout
+        assert answer("state", *anna, "2999-01-01T00:00Z")["state"] == state
+        result = run("state", *anna, "1999-01-01T00:00Z")
+        assert result.exit_code == 1
+        assert "anna has no events in domain player as of 1999-01-01T00:00Z" in result.stderr
+        for wrong in ("1999-01-01T00:00", "yesterday", "-2"):
+            result = run("events", "anna", "--domain", "player", f"--as-of={wrong}")
+            assert result.exit_code == 2
+            assert f"--as-of {wrong}" in result.stderr
 
     def test_a_refusal_is_exit_1(self) -> None:
         reply = answer("send", "DepositFunds", "nobody", '{"amount": 5}', code=1)

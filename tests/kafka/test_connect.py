@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ import pytest
 from headrace import Jdbc, Search
 from headrace.embedded import EmbeddedConnect
 from headrace.embedded.broker import free_ports
+from headrace.schemas.record import milliseconds
+from headrace.streams.clock import now_ms
 from tests.support.connect_cli import SinksDeployment
 from tests.support.connector import Connector
 from tests.support.deployment import until
@@ -20,6 +22,7 @@ from tests.support.independent_reader import end_offsets
 from tests.support.search_server import OPENSEARCH, SearchServer
 from tests.support.sink_cards import PlayerCards
 
+SEARCH = "player-cards-v1.search"
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
 
@@ -135,7 +138,7 @@ def test_a_lost_or_damaged_index_is_built_anew(sinks: SinksDeployment, server: S
     assert server.request("PUT", f"/{topic}/_doc/stranger", card("stranger"))[0] == 201
     assert server.request("DELETE", f"/{topic}/_doc/p3")[0] == 200
     output = sinks.run("reset", "player-cards-v1.search")
-    assert output == f"{sinks.connector('search').name} begins anew\n"
+    assert output == f"{sinks.connector('search').name} reads all documents again\n"
     check(sinks, server)
     assert server.request("DELETE", f"/{topic}")[0] == 200
     assert "index is missing" in sinks.run("diff", code=2)
@@ -143,13 +146,91 @@ def test_a_lost_or_damaged_index_is_built_anew(sinks: SinksDeployment, server: S
     check(sinks, server)
 
 
-def test_a_refused_document_is_counted_and_the_others_arrive(sinks: SinksDeployment, server: SearchServer) -> None:
+def dead_letters(sinks: SinksDeployment, *arguments: str) -> dict[str, dict[str, Any]]:
+    """What `headrace dead-letters list` shows of sinks, by document."""
+    lines = sinks.headrace("dead-letters", "list", *arguments, "--json", "--component", SEARCH).splitlines()
+    return {data["root"]: data for data in map(json.loads, lines)}
+
+
+def test_a_refused_document_is_listed_with_the_servers_reason_and_the_others_arrive(
+    sinks: SinksDeployment, server: SearchServer
+) -> None:
     sinks.run("deploy")
     good = {f"p{number}": card(f"player {number}") for number in range(5)}
-    sinks.documents.write({**good, "bad": card("bad", chips="many"), "new": card("new", unknown=1)})
+    begun = now_ms()
+    old = begun - 40 * 24 * 3600 * 1000  # longer ago than dead letters are kept
+    sinks.documents.write({**good, "bad": card("bad", chips="many"), "new": card("new", unknown=1)}, at=old)
     until(lambda: sinks.status()[0]["dead_letters"] == 2, "both were set aside")
     sinks.await_caught_up()
-    assert {name: document for name, (_, document) in server.documents(sinks.documents.topic).items()} == good
+    assert documents(sinks, server) == good
+    found = dead_letters(sinks)
+    assert found.keys() == {"bad", "new"}
+    assert found["bad"]["component"] == f"sink:{SEARCH}"
+    assert found["bad"]["type"] == "Card"
+    assert "failed to parse field [chips] of type [long]" in found["bad"]["error"]
+    assert begun <= milliseconds(found["bad"]["last_failed"]) <= now_ms()
+    (entry,) = (entry for entry in sinks.documents.read() if entry.key == b"bad")
+    assert found["bad"]["id"] == f"{sinks.documents.topic}/{entry.partition}/{entry.offset}"
+    shown = json.loads(sinks.headrace("dead-letters", "show", found["bad"]["id"], "--component", SEARCH, "--json"))
+    assert bytes.fromhex(shown["value_hex"]) == entry.value
+    assert "DataException" in shown["detail"]
+
+
+def documents(sinks: SinksDeployment, server: SearchServer) -> dict[str, Any]:
+    """What the index holds."""
+    return {name: document for name, (_, document) in server.documents(sinks.documents.topic).items()}
+
+
+def test_dead_letters_of_a_sink_are_replayed_and_discarded(sinks: SinksDeployment, server: SearchServer) -> None:
+    sinks.run("deploy")
+    topic = sinks.documents.topic
+    bad = ("bad", "gone", "worse")
+    sinks.documents.write({"new": card("new", unknown=1)} | {name: card(name, chips="many") for name in bad})
+    until(lambda: sinks.status()[0]["dead_letters"] == 4, "all were set aside")
+    output = sinks.headrace("dead-letters", "replay", "--component", SEARCH, code=4)
+    assert "stays open" in output
+    assert "failed to parse field [chips] of type [long]" in output
+    assert dead_letters(sinks).keys() == {"new", *bad}
+    fields = {"properties": {"unknown": {"type": "long"}}}
+    assert server.request("PUT", f"/{topic}/_mapping", fields)[0] == 200
+    # the full name of the connector does as well
+    name = sinks.connector("search").name
+    assert "sent again" in sinks.headrace("dead-letters", "replay", "--component", name, "--root", "new")
+    check_but(sinks, server, bad)
+    # a document is replayed as it is now, and not as it was
+    sinks.documents.write({"bad": card("bad", chips=7), "gone": None})
+    check_but(sinks, server, ("worse",))
+    for name in ("bad", "gone"):
+        sinks.headrace("dead-letters", "replay", "--component", SEARCH, "--root", name)
+    check_but(sinks, server, ("worse",))
+    assert dead_letters(sinks).keys() == {"worse"}
+    sinks.headrace("dead-letters", "discard", "--component", SEARCH, "--root", "worse")
+    sinks.headrace("dead-letters", "list", "--component", SEARCH, code=1)
+    assert sinks.status()[0]["dead_letters"] == 0
+    settled = {root: data["settled"] for root, data in dead_letters(sinks, "--all").items()}
+    assert settled == {"new": "replayed", "bad": "replayed", "gone": "replayed", "worse": "discarded"}
+
+
+def check_but(sinks: SinksDeployment, server: SearchServer, without: Collection[str]) -> None:
+    """As `check`, but for documents that were refused."""
+    sinks.await_caught_up()
+    expected = {name: one for name, one in sinks.documents.expected().items() if name not in without}
+    assert server.documents(sinks.documents.topic) == expected
+
+
+def test_a_reset_settles_dead_letters_and_those_that_are_refused_again_are_open(
+    sinks: SinksDeployment, server: SearchServer
+) -> None:
+    sinks.run("deploy")
+    sinks.documents.write({"bad": card("bad", chips="many")})
+    until(lambda: sinks.status()[0]["dead_letters"] == 1, "it was set aside")
+    assert "1 dead letter(s) are settled" in sinks.run("reset", SEARCH)
+    until(lambda: sinks.status()[0]["dead_letters"] == 1, "it was refused again")
+    sinks.documents.write({"bad": card("bad", chips=1)})
+    sinks.await_caught_up()
+    sinks.run("reset", SEARCH)
+    check(sinks, server)
+    assert sinks.status()[0]["dead_letters"] == 0
 
 
 def test_connectors_of_others_are_not_touched(sinks: SinksDeployment, connect: EmbeddedConnect) -> None:

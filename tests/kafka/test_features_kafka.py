@@ -34,12 +34,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from pytest_bdd import scenarios
 
 from headrace.embedded.broker import free_ports
+from headrace.schemas.headers import TYPE
+from headrace.schemas.headrace_v1_pb2 import Snapshot
 from headrace.schemas.record import Record
 from headrace.streams.admin import topics
 from headrace.streams.client import Client, Reply
 from headrace.streams.settings import Settings
-from headrace.topology.reply import OnError, Sync
-from tests.features import shop
+from headrace.topology.partitioner import partition_of
+from headrace.topology.reply import Event, OnError, Sync
+from tests.features import past, shop, shop_steps
 from tests.features.faults import faults
 from tests.features.world import Answer, World, answer_of
 from tests.support import deadlines
@@ -80,6 +83,7 @@ class KafkaWorld(World):
     def open(self) -> None:
         """Start worker, client and reader."""
         topics.create(self.settings, topics.wanted(self.settings, shop.topology))
+        self._write_past()
         self._worker = self._start("topology", "state", self._port, self._log)
         self._consumer = Consumer(
             self.settings.client(
@@ -198,6 +202,29 @@ class KafkaWorld(World):
         headers: Any = list(record.headers.items())
         self._producer.produce(record.topic, record.value, record.key, record.partition, headers=headers)
         assert self._producer.flush(60) == 0
+
+    def _write_past(self) -> None:
+        """What older releases have written: events, and snapshots that no release of today uses."""
+        for domain, root, table in past.tables():
+            partition = partition_of(root.encode(), self.settings.partitions)
+            events = list(past.records(domain, root, shop_steps.past(table)))
+            for key, value, headers in events:
+                self._producer.produce(self.topic(domain, "events"), value, key, partition, headers=headers)
+            snapshot = Snapshot(sequence=len(events) - 1, fingerprint="of another release")
+            self._producer.produce(self.topic(domain, "snapshots"), snapshot.SerializeToString(), root, partition)
+        assert self._producer.flush(60) == 0
+
+    def has_written(self, domain: str, root: str, events: Sequence[tuple[str, bytes]]) -> None:
+        """It has, before the worker started."""
+        found = [r for r in self.records(domain, "events") if (r.key or b"").rpartition(b"|")[0] == root.encode()]
+        assert [(r.headers[TYPE].decode(), r.value) for r in found] == events
+
+    def history(self, domain: str, root: str) -> Sequence[Event]:
+        async def read() -> list[Event]:
+            return [event async for event in self._client.events(root, domain=domain)]
+
+        self._rest()
+        return self._do(read())
 
     def pass_time(self, seconds: float) -> None:
         self._rest()

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
 from google.protobuf.message import Message
 
 from headrace.streams.admin import serving
@@ -86,16 +87,31 @@ def test_a_version_is_built_beside_the_one_that_serves(versions: WorkflowDeploym
     assert "serves; switch" in projections("drop", "cards", "1", code=1)[0]["error"]
     assert "1 worker(s) run cards-v2" in projections("drop", "cards", "2", code=3)[0]["error"]
     second.stop()
+    sink_dead_letter(versions, "cards-v2", offset=1)
     (dropped,) = projections("drop", "cards", "2")
     prefix = f"{versions.settings.prefix}main.cards-v2."
     assert dropped["dropped"] == [
-        f"deleted {prefix}{kind}" for kind in ("dead-letters", "documents", "inbox", "snapshots")
+        f"deleted {versions.settings.prefix}main.cards-v2-search.sink-dead-letters",
+        *(f"deleted {prefix}{kind}" for kind in ("dead-letters", "documents", "inbox", "snapshots")),
     ]
     there = AdminClient({"bootstrap.servers": versions.settings.bootstrap}).list_topics(timeout=10).topics
     assert not [name for name in there if name.startswith(prefix)]
     execute(versions, "a", pb.Deposit(amount=1))  # the one that serves goes on
     projections("wait", "cards", "1")
     assert first.ready
+
+
+def sink_dead_letter(versions: WorkflowDeployment, component: str, offset: int) -> None:
+    """A document of a version's that Connect has set aside, as it writes that."""
+    topic = f"{versions.settings.prefix}main.{component}-search.sink-dead-letters"
+    client: dict[str, str | int | float | bool] = {"bootstrap.servers": versions.settings.bootstrap}
+    admin = AdminClient(client)
+    admin.create_topics([NewTopic(topic, 1)])[topic].result(30)
+    about = {"topic": f"{versions.settings.prefix}main.{component}.documents", "partition": "0", "offset": str(offset)}
+    headers: list[tuple[str, str | bytes | None]] = [(f"__connect.errors.{name}", text) for name, text in about.items()]
+    producer = Producer(client)
+    producer.produce(topic, b"{}", b"a", headers=headers)
+    assert producer.flush(30) == 0
 
 
 def test_a_frozen_version_is_reported_within_ten_seconds(versions: WorkflowDeployment, projections: Command) -> None:
@@ -120,7 +136,11 @@ def test_nobody_switches_over_dead_letters_unless_told_to(versions: WorkflowDepl
     versions.worker().start().await_ready()
     execute(versions, "a", pb.Deposit(amount=1), pb.Annotate(note="poison"))
     refused = projections("switch", "cards", "1", code=1)[0]["error"]
-    assert "cards-v1 has 1 open dead letter(s)" in refused
+    assert "cards-v1 and its sinks have 1 open dead letter(s)" in refused
+    sink_dead_letter(versions, "cards-v1", offset=3)
+    sink_dead_letter(versions, "cards-v2", offset=4)
+    refused = projections("switch", "cards", "1", code=1)[0]["error"]
+    assert "cards-v1 and its sinks have 2 open dead letter(s)" in refused
     assert projections("switch", "cards", "1", "--force")[0]["version"] == 1
     assert "no version 7" in projections("switch", "cards", "7", code=2)[0]["error"]
     assert "unknown projection" in projections("status", "nobody", code=2)[0]["error"]

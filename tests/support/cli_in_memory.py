@@ -22,6 +22,18 @@ class Message:
     def __init__(self, record: Record) -> None:
         self._record = record
 
+    def topic(self) -> str:
+        return self._record.topic
+
+    def partition(self) -> int:
+        return self._record.partition
+
+    def offset(self) -> int:
+        return self._record.offset
+
+    def key(self) -> bytes | None:
+        return self._record.key
+
     def headers(self) -> list[tuple[str, bytes]]:
         return list(self._record.headers.items())
 
@@ -46,8 +58,8 @@ def furnish(monkeypatch: pytest.MonkeyPatch, topology: Topology = reactions.topo
         def produce(
             self, topic: str, value: Any, key: Any, partition: int, headers: Any, on_delivery: Callable[..., None]
         ) -> None:
-            if topic.endswith(".dead-letters"):
-                driver._append(topic, value, key, partition, headers)
+            if topic.endswith("dead-letters"):
+                driver._runtime.write(topic, value, key, partition, headers)
             else:
                 driver.produce(topic, key, value, headers, partition)
             on_delivery(None, None)

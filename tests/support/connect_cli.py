@@ -45,7 +45,11 @@ class SinksDeployment:
 
     def run(self, *arguments: str, code: int = 0) -> str:
         """Output of `headrace connect …`, which must end with `code`."""
-        result = CliRunner().invoke(app, ["connect", *arguments])
+        return self.headrace("connect", *arguments, code=code)
+
+    def headrace(self, *arguments: str, code: int = 0) -> str:
+        """Output of `headrace …`, which must end with `code`."""
+        result = CliRunner().invoke(app, arguments)
         assert result.exit_code == code, result.output
         return result.output
 

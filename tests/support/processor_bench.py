@@ -11,7 +11,6 @@ from headrace.schemas.headrace_v1_pb2 import Positions
 from headrace.schemas.record import Record
 from headrace.streams.observability.metrics import Metrics
 from headrace.streams.observability.tracing import Tracing
-from headrace.streams.runtime import processor as module
 from headrace.streams.runtime.config import ComponentConfig
 from headrace.streams.runtime.partition import Partition
 from headrace.streams.runtime.processor import Processor
@@ -136,16 +135,16 @@ class Bench:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, memory: bytearray | None = None, **settings_: Any) -> None:
         self.kafka, self.metrics, self.tracing = Kafka(), Metrics(), Tracing("")
         self.alerts: list[dict[str, str]] = []
-        monkeypatch.setattr(module, "Transaction", lambda *_: self.kafka)
         of = Settings(bootstrap="nowhere:1", **settings_)
         config = ComponentConfig(accounts.topology, "account", of, of.state_dir, ["main"], 2, 1, {}, 1_000_000)
         assignment: Any = FakeAssignment(config, self.kafka)
         membership: Any = SimpleNamespace(kafka="group")
+        transaction: Any = self.kafka
         self.partitions: dict[int, Partition] = assignment.partitions
         self.memory = memory or bytearray(SIZE)
         self.suspects = Suspects(self.memory, [COMMANDS, FACTS])
         self.its = Processor(
-            config, "id", assignment, membership, self.suspects, self.metrics, self.tracing, self.alerts.append
+            config, transaction, assignment, membership, self.suspects, self.metrics, self.tracing, self.alerts.append
         )
         self.its.in_doubt = False
 

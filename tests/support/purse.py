@@ -16,6 +16,7 @@ from headrace import (
     Projector,
     Saga,
     Send,
+    Snapshots,
     Topology,
     Upcaster,
     applies,
@@ -260,3 +261,25 @@ class Metals(Projector[Page]):
 
 
 today = Topology(Purse, PursePast, Vault, Banker, Auditor, Pages, Metals)
+
+
+# ---- releases that change what was
+
+
+class RepairedPurse(Purse):
+    """Counts twice what is spent, and says nothing of it."""
+
+    @applies
+    def spent(self, state: Contents, event: Spent) -> None:
+        state.spent += 2 * event.coins
+
+
+class AnnouncedPurse(RepairedPurse):
+    """Says so."""
+
+    snapshots = Snapshots(version=2)
+
+
+repaired = Topology(RepairedPurse, PursePast)
+announced = Topology(AnnouncedPurse, PursePast)
+forgetful = Topology(Purse)

@@ -42,22 +42,25 @@ class Documents:
         )
         self._producer.init_transactions(30)
 
-    def write(self, records: dict[str, Any], *, abort: bool = False) -> None:
-        """One transaction: documents by id, None for one that is deleted; bytes and str go as they are."""
+    def write(self, records: dict[str, Any], *, abort: bool = False, at: int = 0) -> None:
+        """One transaction: documents by id, None for one that is deleted; bytes and str go as they are.
+
+        `at` is their time in milliseconds since 1970, else it is now.
+        """
         self._producer.begin_transaction()
         for key, value in records.items():
-            self.put(key.encode(), value)
+            self.put(key.encode(), value, at)
         if abort:
             self._producer.flush(30)  # so that the records are in the log, and not only dropped here
             self._producer.abort_transaction(30)
         else:
             self._producer.commit_transaction(30)
 
-    def put(self, key: bytes | None, value: Any) -> None:
+    def put(self, key: bytes | None, value: Any, at: int = 0) -> None:
         """One record of the transaction that is open."""
         raw = value if value is None or isinstance(value, bytes) else json.dumps(value).encode()
         headers: list[tuple[str, str | bytes | None]] = [("ce_type", "Card"), ("content-type", "application/json")]
-        self._producer.produce(self.topic, raw, key, headers=headers)
+        self._producer.produce(self.topic, raw, key, headers=headers, timestamp=at)
         self._producer.poll(0)
 
     @contextmanager

@@ -1,5 +1,7 @@
 """One test for a client, on whatever it works: each verb once, on the workflow domain."""
 
+from datetime import UTC, datetime
+
 from headrace import Client
 from headrace.testing import DriverClient
 from headrace.topology.reply import Status
@@ -35,3 +37,11 @@ async def all_verbs(client: Client | DriverClient, root: str = "verbs") -> None:
     assert [event.sequence for event in events] == [0, 1, 2, 3]
     assert (events[0], events[3].fact_id) == (first.events[0], "payment-1")
     assert [event async for event in client.events(root, 3, "purse")] == events[3:]
+
+    past = await client.state(root, "purse", as_of=1)
+    assert (past.balance, past.count, dict(past.pockets)) == (6, 2, {})
+    assert [event async for event in client.events(root, 1, "purse", as_of=2)] == events[1:3]
+    beginning, end = datetime(1999, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC)
+    assert await client.state(root, "purse", as_of=end) == state
+    assert await client.state(root, "purse", as_of=beginning) is None
+    assert [event async for event in client.events(root, domain="purse", as_of=beginning)] == []

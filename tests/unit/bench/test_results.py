@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from headrace.bench import load, main, plot, report
+from headrace.bench import load, main, plot, report, upcasting
 
 MACHINE = {
     "date": "2026-11-24 12:00 UTC",
@@ -125,6 +125,19 @@ MEASURED: dict[str, dict[str, Any]] = {
         "count": 24_000,
         "errors": 0,
     },
+    "upcasting": {
+        "bench": "upcasting",
+        "what": "a history",
+        "how": "in turn",
+        "events": 2000,
+        "rounds": 400,
+        "current_us": 0.71,
+        "current_percent": -0.09,
+        "current_interval_percent": [-0.92, 0.51],
+        "current_percent_off": 0.92,
+        "old_us_a_link": 1.2,
+        "method_us_a_link": 0.9,
+    },
 }
 
 
@@ -175,6 +188,23 @@ def test_what_documents_cost_is_said(results: dict[str, report.Result]) -> None:
     assert ("processor time per event, engine (µs)", "25.2", "") in rebuild
     assert ("documents by root, 99 of 100: to the answer's alone", "2.50", "< 2.3: missed") in waiting
     assert ("documents by key, median: to the answer's alone", "3.00", "< 3.3: met") in waiting
+
+
+def test_what_upcasters_cost_is_said(results: dict[str, report.Result]) -> None:
+    rows = report.rows(results["upcasting"])
+    assert ("end of the 95 % interval of that, the farther one", "0.92", "< 2: met") in rows
+    assert ("an old event, each link of its chain (µs)", "1.20", "< 1: missed") in rows
+
+
+def test_upcasters_are_measured_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = upcasting.run(lambda line: None, events=100, rounds=20)
+    low, high = found["current_interval_percent"]
+    assert low <= found["current_percent"] <= high
+    assert found["method_us_a_link"] > 0
+
+
+def test_an_interval_of_a_median_has_the_median() -> None:
+    assert upcasting.interval([float(n) for n in range(100)]) == (40.0, 59.0)
 
 
 def test_the_latest_result_of_each_benchmark_is_kept_and_so_are_all(
@@ -246,7 +276,7 @@ def test_quantiles_are_values_that_occurred() -> None:
 def test_what_makes_no_sense_is_refused_before_anything_runs(tmp_path: Path) -> None:
     with pytest.raises(
         LookupError,
-        match="commands, latency, restore, rehydrate, workflow, projections, read-your-writes, peers and all",
+        match="commands, latency, restore, rehydrate, workflow, projections, read-your-writes, upcasting, peers and",
     ):
         main.run("speed", True, folder=tmp_path)
     with pytest.raises(TypeError, match="latency has no option records"):

@@ -27,9 +27,9 @@ def run(*arguments: str) -> Result:
 
 
 def test_messages_become_a_file_and_the_file_becomes_python(tmp_path: Path) -> None:
-    (tmp_path / "lending.py").write_text(MODULE.format(package="lending.v1", more="", days="int"))
+    (tmp_path / "lending.py").write_text(MODULE.format(package="shelves.v1", more="", days="int"))
     assert run("export", "lending").stdout == (
-        'syntax = "proto3";\n\npackage lending.v1;\n\nmessage Lent {\n  string reader = 1;\n  int64 days = 2;\n}\n'
+        'syntax = "proto3";\n\npackage shelves.v1;\n\nmessage Lent {\n  string reader = 1;\n  int64 days = 2;\n}\n'
     )
     assert run("export", "lending", "--out", "lending.proto").exit_code == 0
     assert run("compile").exit_code == 0

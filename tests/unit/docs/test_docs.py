@@ -278,6 +278,7 @@ NO_MODULES = (
     "headrace.v1",
     "headrace.replies",
     "headrace.editions",
+    "headrace.workers",
     "headrace.timers",
     "headrace.commands",
     "headrace.projections",

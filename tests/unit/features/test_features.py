@@ -11,16 +11,20 @@ import pytest
 from google.protobuf.message import Message
 from pytest_bdd import scenarios
 
-from headrace.schemas.headers import TRACEPARENT, TYPE
+from headrace.schemas.headers import TIME, TRACEPARENT, TYPE
 from headrace.schemas.headrace_v1_pb2 import Reply
 from headrace.schemas.record import Record
+from headrace.schemas.stored_event import StoredEvent
 from headrace.streams.admin import dead_letters
 from headrace.streams.admin import trace as tracks
 from headrace.streams.settings import Settings
+from headrace.streams.steps.store import Staged
 from headrace.testing import TopologyDriver
-from headrace.testing.request import request
-from headrace.topology.reply import OnError, Sync
-from tests.features import shop
+from headrace.testing.memory_store import MemoryStore
+from headrace.testing.request import raw, request
+from headrace.topology.partitioner import partition_of
+from headrace.topology.reply import Event, OnError, Sync
+from tests.features import past, shop
 from tests.features.faults import faults
 from tests.features.world import Answer, World, answer_of
 
@@ -101,6 +105,21 @@ class MemoryWorld(World):
 
     def deliver(self, record: Record) -> None:
         self.driver.produce(record.topic, record.key, record.value, record.headers.items(), record.partition)
+
+    def has_written(self, domain: str, root: str, events: Sequence[tuple[str, bytes]]) -> None:
+        partition = partition_of(root.encode(), 4)
+        staged, topic = Staged(), self.topic(domain, "events")
+        found = list(past.records(domain, root, events))
+        for sequence, (_, value, headers) in enumerate(found):
+            about = raw(headers)
+            stored = StoredEvent(about[TYPE], b"0", about[TIME], b"", b"", b"", b"", value)
+            staged.history.append((root.encode(), sequence, stored.pack()))
+        self.driver._runtime.stores.setdefault((domain, partition), MemoryStore()).put(staged)
+        for key, value, headers in found:
+            self.driver.produce(topic, key, value, headers, partition)
+
+    def history(self, domain: str, root: str) -> Sequence[Event]:
+        return self.driver.events(root, domain=domain)
 
     def pass_time(self, seconds: float) -> None:
         for _ in range(20):

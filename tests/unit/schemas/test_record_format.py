@@ -9,6 +9,7 @@ from cloudevents.core.bindings.kafka import KafkaMessage, from_binary
 from cloudevents.core.formats.json import JSONFormat
 
 from headrace.examples.poker import poker_pb2 as pb
+from headrace.examples.poker.past import PlayerPast
 from headrace.examples.poker.player import Player
 from headrace.schemas.codecs import content_types, decode, encode
 from headrace.schemas.headrace_v1_pb2 import Reply
@@ -59,7 +60,7 @@ def test_the_command_leads_to_the_event() -> None:
     (_, key), *headers, (_, value) = rows
     partition = partition_of(key, 12)
     place = StepContext(Names(), "main", partition, partitions=12, reply_partitions=4)
-    step = make_step(Topology(Player), "player", MemoryStore(), place)
+    step = make_step(Topology(Player, PlayerPast), "player", MemoryStore(), place)
     step.handle(Record(topic, partition, 0, 1714564800500, key, value, dict(headers)))
     (event_topic, event, event_key, _, event_headers), (reply_topic, reply, reply_key, reply_partition, _) = (
         step.outputs

@@ -1,5 +1,6 @@
 """Limits, at their very edges: of ids and keys, of answers, of what is kept in memory."""
 
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,7 @@ from headrace.streams.steps.context import OVERHEAD, StepContext
 from headrace.streams.steps.envelope import Envelope
 from headrace.streams.steps.errors import HandlerError, SnapshotTooLarge, TooLarge
 from headrace.streams.steps.handlers import States
+from headrace.streams.steps.intermediate_states import BYTES, EVERY, MOST, IntermediateStates
 from headrace.streams.steps.ordered_queue import OrderedQueue
 from headrace.streams.steps.replies import Replier
 from headrace.streams.steps.state_cache import CachedState, StateCache
@@ -207,22 +209,51 @@ def test_a_long_history_is_folded_only_once() -> None:
     assert empty == Account()
 
 
-def test_a_mark_is_set_by_what_is_in_the_store_alone() -> None:
+def test_what_is_kept_of_a_long_history_is_in_the_store() -> None:
     """What a batch adds may be rolled back."""
-    for pending, marked in ((0, True), (1, False)):
-        cache = StateCache(States(BANK), CountedStore(999 - pending), 10)
+    for pending, read in ((0, 1000), (1, 999 + 999)):
+        store = CountedStore(999 - pending)
+        cache = StateCache(States(BANK), store, 10)
         live = CachedState(Account(), 999)
         live.pending = deposits(1000 - pending, 999)
-        cache.state_at(b"r", live, 999)
-        assert bool(cache._marks[b"r"]) is marked
+        for _ in range(2):
+            cache.state_at(b"r", live, 999)
+        assert store.read == read
 
 
-def test_marks_of_the_roots_that_were_used_last_are_kept() -> None:
-    cache = StateCache(States(BANK), CountedStore(2000), 10)
-    live = CachedState(Account(), 5)
-    for number in (*range(16), 0, 16):
-        cache.state_at(b"%d" % number, live, 5)
-    assert set(cache._marks) == {b"%d" % number for number in range(17)} - {b"1"}
+def test_a_long_fold_is_done_in_parts() -> None:
+    store = CountedStore(5499)
+    cache = StateCache(States(BANK), store, 10)
+    live = CachedState(Account(), 5499)
+    found: list[Any] = [cache.state_within(b"r", live, 5400, most=2000) for _ in range(3)]
+    assert found[:2] == [None, None]
+    assert (found[2].balance, store.read) == (5400, 5401)
+
+
+def test_intermediate_states_are_thinned_out() -> None:
+    kept = IntermediateStates()
+    for number in range(1000):
+        kept.add(b"r", number * EVERY + EVERY - 1, b"%d" % number)
+    states = kept._roots[b"r"]
+    assert len(states.by_sequence) <= MOST
+    assert kept.before(b"r", 1 << 40) == (1000 * EVERY - 1, b"999"), "the last one is always there"
+    gaps = [later - earlier for earlier, later in pairwise(states.by_sequence)]
+    assert max(gaps) == 8 * EVERY
+    assert states.size == sum(map(len, states.by_sequence.values()))
+    assert (kept.before(b"r", EVERY), kept.before(b"other", 5)) == (None, None)
+
+
+def test_intermediate_states_of_the_roots_that_were_read_last_are_kept() -> None:
+    kept = IntermediateStates()
+    half = b"x" * (BYTES // 2)
+    kept.add(b"a", 999, half)
+    kept.add(b"b", 999, half)
+    assert kept.before(b"a", 999) == (999, half)
+    kept.add(b"c", 999, half)
+    assert (kept.before(b"a", 999), kept.before(b"b", 999)) == ((999, half), None)
+    kept.add(b"c", 1999, half + b"x")
+    assert kept.before(b"c", 1999) == (1999, half + b"x")
+    assert kept.before(b"c", 999) is None
 
 
 def test_the_events_of_a_root_are_those_of_the_store_and_of_the_batch() -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from headrace import Topology
 from headrace.schemas.headrace_v1_pb2 import Query
-from headrace.streams.steps.aggregate import PAGE
 from headrace.streams.steps.merge import changed
+from headrace.streams.steps.queries import PAGE
 from headrace.streams.steps.replies import query_result
 from headrace.testing import TopologyDriver
 from headrace.testing.memory_store import MemoryStore

@@ -366,6 +366,6 @@ def test_the_event_that_cannot_be_read_is_named(events: list[tuple[EventSchema, 
 
 def test_snapshots_are_of_the_chain() -> None:
     driver = written_before()
-    store = driver._stores["purse"]
+    store = driver._runtime.stores_of("purse")
     (old,) = [Snapshot.FromString(value) for one in store for value in one.snapshots.values()]
     assert old.fingerprint != STATES.fingerprint

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from confluent_kafka import TopicPartition
 
+from headrace.schemas.changelog import POSITIONS
+from headrace.schemas.headrace_v1_pb2 import Positions
 from headrace.streams.admin.identity import Identity
 from headrace.streams.observability.metrics import Metrics
 from headrace.streams.runtime import restoration
@@ -39,6 +41,8 @@ class Reads:
         self.changelog_end.set()
         self.history_failure: StoreFailed | None = None
         """What the next restore of a history ends with."""
+        self.events, self.changelog = 0, Staged()
+        """The end of the events topic, and what the changelog holds."""
 
 
 class FakeConsumer:
@@ -76,7 +80,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
             """As the real one."""
 
         def end_offsets(self, tasks: Iterable[Task]) -> Ends:
-            return {(task.topic, task.partition): (0, 0) for task in tasks}
+            return {task.id: (0, found.events if task.topic.endswith(".events") else 0) for task in tasks}
 
         def restore(self, tasks: Any, ends: Any, take: Callable[..., None]) -> int:
             if take is take_history:
@@ -89,7 +93,9 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
                 found.changelog_begun.release()
                 assert found.changelog_end.wait(SECONDS)
             for task in tasks:
-                task.check()
+                with task.store() as store:
+                    if take is not take_history:
+                        store.edition(task.edition).put(found.changelog, {})
             return 0
 
     monkeypatch.setattr(restoration, "Restorer", FakeRestorer)
@@ -184,6 +190,36 @@ def test_not_even_by_a_job_that_restores_its_history(assignment: Assignment, rea
     ends = {(f"main.account.{kind}", 0): (0, 5) for kind in ("snapshots", "events")}
     assert not job.discard_foreign(ends, Identity("other"))
     assert partition.store.edition("main").snapshot(b"r") == b"here"
+
+
+def changelog(positions: Positions) -> Staged:
+    """A root's state, and the positions of the component."""
+    return Staged(entries={POSITIONS: positions.SerializeToString()}, snapshots={b"r": b"a state"})
+
+
+def test_history_comes_first_where_an_earlier_release_kept_no_recorded_times(
+    assignment: Assignment, reads: Reads
+) -> None:
+    """Else the next event could be recorded before the last one."""
+    reads.events = 3
+    reads.changelog = changelog(Positions(partitions=2))
+    consumer: Any = FakeConsumer()
+    assignment.add(consumer, [COMMANDS])
+    assert reads.begun.acquire(timeout=SECONDS)
+    assert list(assignment.restoration.restored()) == []
+    reads.end.release()
+    started(assignment)
+
+
+def test_history_comes_later_where_the_recorded_time_is_known(assignment: Assignment, reads: Reads) -> None:
+    reads.events = 3
+    reads.changelog = changelog(Positions(partitions=2, recorded=5))
+    consumer: Any = FakeConsumer()
+    assignment.add(consumer, [COMMANDS])
+    partition = started(assignment)
+    assert not partition.history.is_set()
+    (step,) = set(partition.steps.values())
+    assert step.recorded == 6
 
 
 def test_no_moment_of_a_first_assignment_looks_ready(assignment: Assignment, reads: Reads) -> None:
@@ -342,6 +378,7 @@ def test_a_store_that_cannot_be_made_anew_ends_the_worker(
 
     def damaged(job: RestoreJob, *_: Any) -> bool:
         with job.store() as store:
+            assert isinstance(store, PartitionStore)
             raise StoreFailed("it is damaged", str(store.folder), damaged=True)
 
     def full(store: PartitionStore) -> None:

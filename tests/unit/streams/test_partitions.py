@@ -11,7 +11,7 @@ from confluent_kafka import TopicPartition
 from headrace.schemas.headrace_v1_pb2 import Positions
 from headrace.streams.admin.identity import Identity
 from headrace.streams.observability.metrics import Metrics
-from headrace.streams.runtime import assignment as module
+from headrace.streams.runtime import partitions as module
 from headrace.streams.runtime.assignment import Assignment
 from headrace.streams.runtime.config import ComponentConfig
 from headrace.streams.runtime.partition import Interrupted, Partition, PartitionState, RestoreJob

@@ -10,7 +10,6 @@ import pytest
 from headrace.schemas.record import Record
 from headrace.streams.observability.metrics import Metrics
 from headrace.streams.observability.tracing import Tracing
-from headrace.streams.runtime import processor as processor_module
 from headrace.streams.runtime.config import ComponentConfig
 from headrace.streams.runtime.partition import Partition
 from headrace.streams.runtime.processor import Processor
@@ -76,13 +75,13 @@ class _NoStore:
 
 def made(notes: list[str], monkeypatch: pytest.MonkeyPatch, *, looks_ahead: bool, **settings_: Any) -> Processor:
     """A processor whose calls are noted."""
-    monkeypatch.setattr(processor_module, "Transaction", lambda *_: FakeTransaction(notes))
+    transaction: Any = FakeTransaction(notes)
     settings: Any = Settings(bootstrap="nowhere:1", **settings_)
     config = ComponentConfig(accounts.topology, "account", settings, settings.state_dir, ["main"], 2, 1, {}, 1_000_000)
     assignment: Any = FakeAssignment(config, notes, looks_ahead=looks_ahead)
     membership: Any = type("Membership", (), {"kafka": None})
     suspects = Suspects(bytearray(SIZE), [COMMANDS, FACTS])
-    processor = Processor(config, "id", assignment, membership, suspects, Metrics(), Tracing(""), lambda _: None)
+    processor = Processor(config, transaction, assignment, membership, suspects, Metrics(), Tracing(""), lambda _: None)
     processor.in_doubt = False
     return processor
 

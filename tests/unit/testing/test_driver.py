@@ -7,8 +7,8 @@ import pytest
 
 from headrace import Names, Topology
 from headrace.schemas.headers import ID, SOURCE, SPECVERSION, TYPE
+from headrace.streams.in_memory.runtime import _ENDLESS, MemoryRuntime
 from headrace.testing import TopologyDriver
-from headrace.testing.driver import _ENDLESS
 from headrace.topology.partitioner import partition_of
 from tests.support.bank import messages_pb2 as pb
 from tests.support.bank.accounts import Accounts, Fields
@@ -182,7 +182,7 @@ def test_handlers_that_change_their_state_are_caught(driver: TopologyDriver) -> 
 def test_components_that_answer_each_other_for_ever_are_stopped(
     driver: TopologyDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(driver, "_handle", lambda record, *worker: driver._due.append(record))
+    monkeypatch.setattr(MemoryRuntime, "_handle", lambda runtime, name, partition, record: runtime._due.append(record))
     with pytest.raises(RuntimeError, match=f"one input led to {_ENDLESS} records and no end"):
         driver.produce(COMMANDS, b"r", pb.Deposit(amount=5).SerializeToString(), GOOD.items())
 
@@ -190,3 +190,26 @@ def test_components_that_answer_each_other_for_ever_are_stopped(
 @pytest.mark.parametrize("root", ["", "a\nb", "ä", "x" * 1025])
 def test_any_root_is_answered(driver: TopologyDriver, root: str) -> None:
     assert driver.execute(pb.Deposit(amount=5), root).accepted == (root == "ä")
+
+
+def test_the_past_is_read_by_sequence_and_by_time(driver: TopologyDriver) -> None:
+    for amount in (1, 2, 3):
+        driver.execute(pb.Deposit(amount=amount), "r")
+        driver.clock.advance(timedelta(seconds=1))
+    assert [driver.state("r", as_of=at).balance for at in (0, 1, 2, 9)] == [1, 3, 6, 6]
+    assert [len(driver.events("r", as_of=at)) for at in (-1, 0, 9)] == [0, 1, 3]
+    assert (driver.state("r", as_of=-1), driver.state("nobody", as_of=5)) == (None, None)
+    times = [START + timedelta(seconds=seconds) for seconds in (-1, 0, 1.5, 9)]
+    assert [len(driver.events("r", as_of=time)) for time in times] == [0, 1, 2, 3]
+    assert [event.sequence for event in driver.events("r", 1, as_of=times[2])] == [1]
+    with pytest.raises(ValueError, match="names no time zone"):
+        driver.state("r", as_of=datetime(2026, 1, 1))
+    with pytest.raises(ValueError, match="as_of=-2; sequences begin with 0"):
+        driver.events("r", as_of=-2)
+
+
+def test_the_present_is_the_present_while_the_clock_stands(driver: TopologyDriver) -> None:
+    """Batches are recorded a millisecond after each other."""
+    for _ in range(5):
+        driver.execute(pb.Deposit(amount=1), "r")
+    assert driver.state("r", as_of=driver.clock.now).balance == 5

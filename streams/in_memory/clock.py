@@ -1,11 +1,11 @@
-"""Time in tests: it passes only when a test says so."""
+"""Time in memory: it passes only when somebody says so."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from headrace.schemas.record import Record
+from headrace.streams.in_memory.requests import since_epoch
 from headrace.streams.steps.step import Step
-from headrace.testing.request import since_epoch
 
 Y2K = datetime(2000, 1, 1, tzinfo=UTC)
 """The time at which tests begin, unless they set another."""
@@ -14,14 +14,14 @@ Y2K = datetime(2000, 1, 1, tzinfo=UTC)
 def due_next(step: Step, now: int) -> list[Record]:
     """The time-outs that are due first by `now`, in milliseconds, as a worker finds them that was there at their time.
 
-    However far a test moves its clock, time-outs that follow from these become due in their turn.
+    However far a clock is moved, time-outs that follow from these become due in their turn.
     """
     first = next(iter(step.due(now)), None)
     return [] if first is None else list(step.due(first.timestamp))
 
 
 class Clock:
-    """The driver's time."""
+    """The time of a topology in memory."""
 
     def __init__(self, start: datetime, moved: Callable[[], None]) -> None:
         self.milliseconds, self._moved = since_epoch(start), moved

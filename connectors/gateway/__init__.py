@@ -1,0 +1,1 @@
+"""The gateway: commands, facts and reads over HTTP, for programs that know nothing of Kafka."""

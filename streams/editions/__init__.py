@@ -1,0 +1,1 @@
+"""Editions of a deployment: branches of its history, each with topics of its own."""
