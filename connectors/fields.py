@@ -13,6 +13,9 @@ from datetime import date, datetime
 from enum import Enum, IntEnum
 from typing import Any
 
+from google.protobuf.descriptor import FieldDescriptor as Descriptor
+from google.protobuf.message import Message
+
 from headrace.topology.inspection.signatures import base_arguments
 from headrace.topology.projector import Projector
 
@@ -65,8 +68,9 @@ def document_type(projector: type[Projector[Any]]) -> type:
 
 
 def document_fields(projector: type[Projector[Any]]) -> tuple[Field, ...]:
-    """The fields of a projector's documents; none for a document that is no dataclass."""
-    return _fields(document_type(projector), ())  # type: ignore[arg-type]
+    """The fields of a projector's documents."""
+    document = document_type(projector)  # type: ignore[arg-type]
+    return _message_fields(document.DESCRIPTOR, ()) if issubclass(document, Message) else _fields(document, ())
 
 
 def _fields(document: type, outer: tuple[type, ...]) -> tuple[Field, ...]:
@@ -91,6 +95,34 @@ def _field(name: str, annotation: Any, outer: tuple[type, ...]) -> Field:
     if inner := _fields(annotation, outer):
         return Field(name, Kind.OBJECT, fields=inner)
     return Field(name, _plain(annotation))
+
+
+_MESSAGE_KINDS = {
+    Descriptor.CPPTYPE_BOOL: Kind.BOOLEAN,
+    Descriptor.CPPTYPE_DOUBLE: Kind.NUMBER,
+    Descriptor.CPPTYPE_FLOAT: Kind.NUMBER,
+    Descriptor.CPPTYPE_ENUM: Kind.TEXT,
+    Descriptor.CPPTYPE_STRING: Kind.TEXT,
+}
+"""Of fields of messages. All others are whole numbers; those of 64 bits are text in JSON, and databases take it."""
+
+
+def _message_fields(message: Any, outer: tuple[str, ...]) -> tuple[Field, ...]:
+    if message.full_name in outer:
+        return ()
+    return tuple(_message_field(one, (*outer, message.full_name)) for one in message.fields)
+
+
+def _message_field(field: Any, outer: tuple[str, ...]) -> Field:
+    name, inner = field.json_name, field.message_type
+    if inner is None:
+        return Field(name, _MESSAGE_KINDS.get(field.cpp_type, Kind.INTEGER), many=field.is_repeated)
+    if inner.full_name == "google.protobuf.Timestamp":
+        return Field(name, Kind.MOMENT, many=field.is_repeated)
+    own = inner.full_name.startswith("google.protobuf.") or inner.GetOptions().map_entry
+    if own or not (fields := _message_fields(inner, outer)):
+        return Field(name, Kind.ANY)
+    return Field(name, Kind.OBJECT, many=field.is_repeated, fields=fields)
 
 
 def _plain(annotation: type) -> Kind:

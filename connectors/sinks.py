@@ -1,6 +1,6 @@
 """The sinks of a deployment: which documents go to which other systems. Declared next to the topology."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from headrace.connectors.connect.rendering import Rendered, Source
@@ -56,6 +56,11 @@ class Sinks:
 
     def __iter__(self) -> Iterator[Sink]:
         return iter(self._sinks)
+
+    @property
+    def confirmed(self) -> Mapping[str, str]:
+        """By projector's version, as a component: the kind of the sink that acknowledges documents which it has."""
+        return {_component(sink): sink.kind for sink in self._sinks if getattr(sink, "confirm", False)}
 
     def check(self, components: Collection[str]) -> None:
         """Raises SinkMistake for sinks whose projector is none of a topology's components."""

@@ -13,6 +13,7 @@ from msgspec.inspect import DictType as Dict
 from msgspec.inspect import StrType as Text
 
 from headrace.schemas.fingerprint import fingerprint
+from headrace.schemas.nesting import nests
 
 D = TypeVar("D")
 DOCUMENTS = b"\0documents|"
@@ -31,6 +32,7 @@ class DocumentCodec(Generic[D]):
 
     def __init__(self, document: type[D]) -> None:
         self._document, self._message = document, issubclass(document, Message)
+        self._nests = issubclass(document, Message) and nests(document)
         if not self._message:
             self._write = msgspec.json.Encoder(order="deterministic").encode
             self._read = msgspec.json.Decoder(document).decode
@@ -53,7 +55,10 @@ class DocumentCodec(Generic[D]):
         """A document as JSON. Raises DocumentError for what JSON cannot hold."""
         if self._message:
             found = json_format.MessageToDict(document)  # type: ignore[arg-type]
-            return json.dumps(found, separators=(",", ":"), sort_keys=True).encode()
+            written = json.dumps(found, separators=(",", ":"), sort_keys=True).encode()
+            if self._nests:  # any number of levels is written, and a hundred are read
+                self.decode(written)
+            return written
         try:
             data: bytes = self._write(document)
         except (TypeError, ValueError, RecursionError) as error:
@@ -66,11 +71,14 @@ class DocumentCodec(Generic[D]):
             raise self._unfit(data, error) from error
         raise DocumentError(f"{document!r:.200} is read back from JSON as something else")
 
-    def decode(self, data: bytes) -> D:
-        """A document from JSON. Raises DocumentError where the type does not fit."""
+    def decode(self, data: bytes, *, unknown_fields: bool = False) -> D:
+        """A document from JSON. Raises DocumentError where the type does not fit.
+
+        Fields that a dataclass does not know are left out, and with `unknown_fields` those that a message does not.
+        """
         try:
             if self._message:
-                return json_format.Parse(data, self._document())  # type: ignore[type-var]
+                return json_format.Parse(data, self._document(), ignore_unknown_fields=unknown_fields)  # type: ignore[type-var]
             found: D = self._read(data)
         except (msgspec.MsgspecError, json_format.ParseError) as error:
             raise self._unfit(data, error) from error

@@ -88,16 +88,20 @@ class Reply(_message.Message):
     def __init__(self, command_id: _Optional[str] = ..., status: _Optional[_Union[Reply.Status, str]] = ..., root: _Optional[str] = ..., sequence: _Optional[int] = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ..., reason: _Optional[str] = ..., code: _Optional[str] = ..., retryable: _Optional[bool] = ..., already_processed: _Optional[bool] = ..., correlation_id: _Optional[str] = ...) -> None: ...
 
 class Projected(_message.Message):
-    __slots__ = ("component", "sequence", "documents", "failed")
+    __slots__ = ("component", "sequence", "documents", "failed", "sink", "document")
     COMPONENT_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
     FAILED_FIELD_NUMBER: _ClassVar[int]
+    SINK_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
     component: str
     sequence: int
     documents: int
     failed: bool
-    def __init__(self, component: _Optional[str] = ..., sequence: _Optional[int] = ..., documents: _Optional[int] = ..., failed: _Optional[bool] = ...) -> None: ...
+    sink: str
+    document: str
+    def __init__(self, component: _Optional[str] = ..., sequence: _Optional[int] = ..., documents: _Optional[int] = ..., failed: _Optional[bool] = ..., sink: _Optional[str] = ..., document: _Optional[str] = ...) -> None: ...
 
 class Handled(_message.Message):
     __slots__ = ("component", "record", "status", "root", "type", "reason", "code", "follows", "documents", "first", "undo", "undo_at")

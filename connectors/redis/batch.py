@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from headrace.connectors.redis.confirmation import Confirmation
+
 MOST_RECORDS = 2000
 """Lua hands no more than 8000 values to a call, and a document takes two."""
 MOST_BYTES = 4 * 1024 * 1024
@@ -22,6 +24,8 @@ class Batch:
     size: int = 0
     documents: dict[bytes, tuple[bytes | None, int]] = field(default_factory=dict)
     """By id: the value, None to delete it, and the record's time in milliseconds."""
+    confirmations: list[Confirmation] = field(default_factory=list)
+    """Who is to be told once it is written."""
 
     @property
     def full(self) -> bool:

@@ -29,6 +29,8 @@ class Redis:
     """The variable that holds Redis's address, as `${env:NAME}`. An address may hold a password, so it is not here."""
     expires: timedelta | None = None
     """A document disappears from Redis so long after it was last written to Kafka; None: never."""
+    confirm: bool = False
+    """Whether a client that waits with `sync="simple"`, and knows these sinks, waits until Redis has the documents."""
 
     def __post_init__(self) -> None:
         variable(self.url)

@@ -102,8 +102,8 @@ class Reader:
 
     def take(self, timeout: float) -> list[Message]:
         """What has come: records, and errors, among them the ends of partitions; waits for up to `timeout` seconds."""
-        found: list[Message] = self._kafka.consume(_COUNT, timeout)
-        return found
+        first = self._kafka.poll(timeout)  # `consume` would wait for all of them, and whoever waits for documents too
+        return [] if first is None else [first, *self._kafka.consume(_COUNT - 1, 0)]
 
     def log_end(self, partition: int) -> int:
         """The end of a partition's log, as far as it is known here; -1 if it is not."""

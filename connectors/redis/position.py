@@ -16,6 +16,8 @@ class Position:
     """A time by which nothing had been deleted that Redis does not know of; milliseconds since 1970."""
     loaded: bool
     """Whether Redis has had the whole partition since it was begun."""
+    awaited: bytes = b""
+    """Who waits for documents of the last batch, and may not have been told; see `confirmation`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,8 @@ class Log:
 def parse(found: Mapping[bytes, bytes]) -> Position | None:
     """The hash under a partition's position; None when it is not there, or is not what a writer writes."""
     try:
-        return Position(found[b"topic"].decode(), int(found[b"next"]), int(found[b"at"]), found[b"loaded"] == b"1")
+        topic, offset, at = found[b"topic"].decode(), int(found[b"next"]), int(found[b"at"])
+        return Position(topic, offset, at, found[b"loaded"] == b"1", found.get(b"awaited", b""))
     except (KeyError, ValueError):
         return None
 

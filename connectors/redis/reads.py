@@ -4,12 +4,12 @@ A read asks for everything in one round trip, at the place where the document wa
 whether that is still the place: then it is done, else it asks again there.
 """
 
+import functools
 from typing import Any, NamedTuple, TypeVar
-
-import msgspec
 
 from headrace.connectors.fields import document_type
 from headrace.connectors.redis.keys import Keys
+from headrace.schemas.documents import DocumentCodec, DocumentError
 from headrace.topology.partitioner import partition_of
 from headrace.topology.projector import Projector, version_name
 
@@ -77,9 +77,14 @@ def document(
             raise NotLoaded(f"{name}/{document_id} is not in Redis, which is still being filled; try again")
         return None
     try:
-        found: D = msgspec.json.decode(value, type=document_type(projector))  # type: ignore[arg-type]
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        found: D = _codec(projector).decode(value, unknown_fields=True)  # type: ignore[arg-type]
+    except (DocumentError, UnicodeDecodeError) as error:
         raise DocumentUnreadable(
             f"{name}/{document_id} in Redis is no {projector.__name__} document: {error}"
         ) from None
     return found
+
+
+@functools.cache
+def _codec(projector: type[Projector[Any]]) -> DocumentCodec[Any]:
+    return DocumentCodec(document_type(projector))  # type: ignore[arg-type]

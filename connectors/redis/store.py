@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from headrace.connectors.redis.batch import Batch
+from headrace.connectors.redis.confirmation import pack
 from headrace.connectors.redis.connection import checked, connect
 from headrace.connectors.redis.keys import Keys
 from headrace.connectors.redis.position import Log, Position, parse
@@ -17,15 +18,15 @@ local held = redis.call('HMGET', KEYS[1], 'topic', 'next')
 if (held[1] or '') ~= ARGV[1] or (held[2] or '') ~= ARGV[2] then
   return 0
 end
-local sets = tonumber(ARGV[8])
-if #ARGV > 8 + sets then
+local sets = tonumber(ARGV[9])
+if #ARGV > 9 + sets then
   for i = 1, sets do
-    redis.call('SET', KEYS[1 + i], ARGV[8 + i], 'PXAT', ARGV[8 + sets + i])
+    redis.call('SET', KEYS[1 + i], ARGV[9 + i], 'PXAT', ARGV[9 + sets + i])
   end
 elseif sets > 0 then
   local pairs = {}
   for i = 1, sets do
-    pairs[2 * i - 1], pairs[2 * i] = KEYS[1 + i], ARGV[8 + i]
+    pairs[2 * i - 1], pairs[2 * i] = KEYS[1 + i], ARGV[9 + i]
   end
   redis.call('MSET', unpack(pairs))
 end
@@ -34,7 +35,7 @@ for i = 2 + sets, #KEYS do
 end
 if ARGV[3] ~= '' then
   redis.call('HSET', KEYS[1], 'topic', ARGV[3], 'next', ARGV[4], 'at', ARGV[5], 'partitions', ARGV[6],
-    'loaded', ARGV[7])
+    'loaded', ARGV[7], 'awaited', ARGV[8])
 end
 return 1
 """
@@ -89,7 +90,7 @@ class Store:
             if end is not None:
                 ends.append(end)
         expected = log.topic.encode(), b"%d" % batch.begin
-        after = (log.topic, batch.next, batch.at, log.partitions, int(loaded))
+        after = (log.topic, batch.next, batch.at, log.partitions, int(loaded), pack(batch.confirmations))
         return self._run(partition, expected, after, (*sets, *deletes), (len(sets), *values, *ends))
 
     def begin_anew(self, expected: Mapping[int, Held], logs: Mapping[int, Log]) -> None:
@@ -106,7 +107,7 @@ class Store:
                     self._drop(partition, expected[partition], found.pop(partition))
         for partition, held in expected.items():
             log = logs[partition]
-            after = (log.topic, log.first, now_ms(), log.partitions, 0)
+            after = (log.topic, log.first, now_ms(), log.partitions, 0, b"")
             if self._drop(partition, held, found[partition]):
                 self._run(partition, (held.topic, held.next), after)
 
@@ -123,13 +124,13 @@ class Store:
         return self._connected
 
     def _drop(self, partition: int, held: Held, keys: Iterable[bytes]) -> bool:
-        return self._run(partition, (held.topic, held.next), ("", 0, 0, 0, 0), tuple(keys))
+        return self._run(partition, (held.topic, held.next), ("", 0, 0, 0, 0, b""), tuple(keys))
 
     def _run(
         self,
         partition: int,
         expected: tuple[bytes, bytes],
-        after: tuple[str, int, int, int, int],
+        after: tuple[str, int, int, int, int, bytes],
         keys: tuple[bytes, ...] = (),
         values: tuple[Any, ...] = (0,),
     ) -> bool:

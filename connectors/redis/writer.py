@@ -14,6 +14,8 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from headrace.connectors.redis.batch import Batch
+from headrace.connectors.redis.confirmation import confirmations, unpack_kept
+from headrace.connectors.redis.confirmer import Confirmer
 from headrace.connectors.redis.connection import ERRORS
 from headrace.connectors.redis.declaration import Redis, address
 from headrace.connectors.redis.inputs import Member, Reader
@@ -22,8 +24,10 @@ from headrace.connectors.redis.metrics import Metrics
 from headrace.connectors.redis.position import Log, begun_anew_because
 from headrace.connectors.redis.source import TopicMissing, describe, topic_id
 from headrace.connectors.redis.store import Store
+from headrace.schemas.headers import AWAITED
 from headrace.streams.clock import backoff, now_ms
 from headrace.streams.settings import Settings
+from headrace.streams.state.messages import headers_of
 
 log = structlog.get_logger()
 _TROUBLE = (*ERRORS, KafkaException, TopicMissing)
@@ -61,6 +65,8 @@ class Writer:
         self._group = f"{settings.prefix}{settings.edition}.{self.name}.redis"
         keys = Keys(settings.prefix, settings.edition)
         self._store = Store(address(declared.url), keys, self.name, declared.expires)
+        self._kind, self._confirms = declared.kind, declared.confirm
+        self._confirmer: Confirmer | None = None
         self._reading: dict[int, _Partition] = {}
         self._uncommitted: dict[int, int] = {}
         self._noted = time.monotonic()
@@ -72,6 +78,8 @@ class Writer:
         """Read and write until stopped."""
         self._member = Member(self._settings, self._group, self._topic, self._report)
         self._reader = Reader(self._settings, self._group, self._topic, self._report)
+        if self._confirms:
+            self._confirmer = Confirmer(self._settings, self.name, self._kind, self._report)
         while not self._stop.is_set():
             try:
                 self._turn()
@@ -115,6 +123,8 @@ class Writer:
             held |= {number: self._store.held(number) for number in anew}
         found = {number: each.position for number, each in held.items()}
         begun = {n: p for n, p in found.items() if p is not None and p.topic == logs[n].topic}
+        if self._confirmer is not None:  # the writer before may not have told them
+            self._confirmer.send([one for position in begun.values() for one in unpack_kept(position.awaited)])
         self._reading |= {n: _Partition(logs[n], p.next, p.at, p.loaded) for n, p in begun.items()}
         self._reader.begin({number: position.next for number, position in begun.items()})
         places = {number: position.next for number, position in sorted(begun.items())}
@@ -154,6 +164,8 @@ class Writer:
                 ended.add(number)
                 continue
             batch.take(offset, message.key(), message.value(), message.timestamp()[1])
+            if self._confirmer is not None and (awaited := headers_of(message).get(AWAITED)):
+                batch.confirmations += confirmations(message.key() or b"", awaited, message.timestamp()[1])
             ended.discard(number)
             if batch.full:
                 self._write(number, batches.pop(number), False)
@@ -176,6 +188,8 @@ class Writer:
         self._attempt = 0
         self._uncommitted[number] = batch.next
         self._metrics.documents.labels(self.name).inc(batch.records)
+        if self._confirmer is not None and batch.confirmations:
+            self._confirmer.send(batch.confirmations)
 
     def _refused(self, number: int, batch: Batch) -> None:
         """Another writer was here, or Redis was restored from an older copy."""

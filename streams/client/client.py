@@ -23,7 +23,7 @@ from headrace.streams.client.serving_cache import ServingCache
 from headrace.streams.in_memory.history import History, check_history
 from headrace.streams.settings import Settings
 from headrace.streams.waits.cascade import CascadeWait
-from headrace.streams.waits.projections import ProjectionWait, concerned, serving_versions
+from headrace.streams.waits.projections import Confirming, ProjectionWait, concerned, serving_versions
 from headrace.topology.as_of import AsOf, point_of
 from headrace.topology.inspection import ComponentSpec, type_name
 from headrace.topology.names import source
@@ -42,11 +42,20 @@ class Client:
     If a call is not delivered, or no answer comes, it is sent again automatically under the same id; that is safe, as
     it is decided once. `timeout` is for all attempts together, in seconds. Every call may raise KafkaException if the
     brokers do not accept the client (authentication, for example), and ClientNotUsable if the client is not open, or
-    was opened on another event loop or in another process.
+    was opened on another event loop or in another process. With the `sinks` of the deployment, `sync="simple"` also
+    waits for those that confirm.
     """
 
-    def __init__(self, topology: Topology, settings: Settings | None = None, *, bootstrap: str = "") -> None:
+    def __init__(
+        self,
+        topology: Topology,
+        settings: Settings | None = None,
+        *,
+        bootstrap: str = "",
+        sinks: Confirming | None = None,
+    ) -> None:
         self._topology = topology
+        self._confirmed = {} if sinks is None else sinks.confirmed
         self._settings = settings or Settings()
         if bootstrap:
             self._settings = self._settings.model_copy(update={"bootstrap": bootstrap})
@@ -93,9 +102,9 @@ class Client:
         """Send a command and wait for its answer, `timeout` seconds at most.
 
         With `sync="simple"`, wait also until the serving version of each projector that reads the domain has its
-        events; with `sync="cascade"`, until everything is handled that the command leads to, time-outs aside: then
-        `on_error` says what to do about a failure. With `sync="isolated"`, no saga and no process manager reacts to its
-        events; the aggregate must permit that.
+        events, and sinks that confirm have their documents; with `sync="cascade"`, until everything is handled that the
+        command leads to, time-outs aside: then `on_error` says what to do about a failure. With `sync="isolated"`, no
+        saga and no process manager reacts to its events; the aggregate must permit that.
 
         A rejection is an answer: see `Reply.status`. Raises OutcomeUnknown after the timeout; the same `command_id` may
         then be sent again safely. Raises LookupError when no domain handles the command; with `sync="simple"`
@@ -127,7 +136,7 @@ class Client:
                     await changed.until(lambda: cascade.done, seconds)
                     reply = cascade.result(reply, seconds)
             return reply
-        wait = ProjectionWait(concerned(self._topology, recorded, spec.name))
+        wait = ProjectionWait(concerned(self._topology, recorded, spec.name), self._confirmed)
         with self._connection.watching(request.id, wait.take) as changed:
             reply = await self._decided(spec, request, timeout, command_id)
             if reply.accepted and reply.events:

@@ -65,6 +65,11 @@ class DocumentCache:
         live.last = record
         self._touched[document_id] = live
 
+    def changed_by(self, record: Record, document_id: bytes) -> bool:
+        """Whether a document is as it is because of this record."""
+        live = self._touched.get(document_id)
+        return live is not None and live.last is record
+
     def changed(self) -> Iterator[tuple[bytes, bytes | None, Record]]:
         """Documents that the batch has changed, in JSON (None: removed), with the record of the last such event.
 

@@ -15,6 +15,7 @@ from headrace.schemas.event_schema import EventSchema, parse_key
 from headrace.schemas.headers import CONTENT_TYPE, TYPE
 from headrace.schemas.headrace_v1_pb2 import Aborted, Revoked
 from headrace.schemas.headrace_v1_pb2 import Rejection as WireRejection
+from headrace.schemas.nesting import nests
 from headrace.schemas.record import Record
 from headrace.streams.steps import merge
 from headrace.streams.steps.context import LONGEST_ROOT
@@ -335,23 +336,6 @@ def several(result: object) -> tuple[object, ...]:
     found = tuple(islice(result, MOST + 1))
     if len(found) > MOST:
         raise HandlerError(f"a method gave more than {MOST:,} things for one record; does it end?")
-    return found
-
-
-def nests(message_type: type[Message]) -> bool:
-    """Whether messages of a type hold themselves, or others that do, so that there may be any number of levels."""
-    descriptor = message_type.DESCRIPTOR
-    held = _held(descriptor)
-    return any(one in _held(one) for one in [descriptor, *held])
-
-
-def _held(descriptor: Any) -> set[Any]:
-    found: set[Any] = set()
-    left = [descriptor]
-    while left:
-        inner = {field.message_type for field in left.pop().fields if field.message_type is not None} - found
-        found |= inner
-        left += inner
     return found
 
 

@@ -4,6 +4,7 @@ from google.protobuf.message import Message
 
 from headrace.schemas.documents import DOCUMENTS, DocumentCodec
 from headrace.schemas.headers import (
+    AWAITED,
     CAUSATION,
     CONTENT_TYPE,
     CORRELATION,
@@ -73,7 +74,8 @@ class ProjectorStep(Step):
             else:
                 waits = self._queue.holds(document_id)
                 handled = self._queue.take(record, document_id, self._handled)
-                self._acknowledgements.add(record, failed=not handled)
+                changed = document_id if handled and self._cache.changed_by(record, document_id) else b""
+                self._acknowledgements.add(record, failed=not handled, changed=changed)
                 if waits:
                     self._reports.add(record, status=Reply.FAILED, reason=f"{document_id.decode()} has a dead event")
                 elif handled:
@@ -96,11 +98,13 @@ class ProjectorStep(Step):
 
     def finish(self, now: int) -> Staged:
         staged, partition = self.batch.staged, self._context.partition
+        awaited = self._acknowledgements.finish(now)
         for document_id, data, last in self._cache.changed():
             staged.documents[document_id] = data
             headers = self._headers(document_id, last)
+            if document_id in awaited:
+                headers.append((AWAITED, awaited[document_id]))
             self.outputs.append((self._documents_topic, data, document_id, partition, headers))
-        self._acknowledgements.finish(now)
         return super().finish(now)
 
     def committed(self) -> Written:

@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from confluent_kafka import Producer
+from redis.crc import key_slot
 
 from headrace.bench.redis_sink import TARGETS, redis_sink
 from headrace.connectors.redis import AsyncDocuments, Documents, DocumentUnreadable, NotLoaded, aget, get
@@ -17,7 +19,7 @@ from tests.support.cards import BriefCards, Card, Cards, LaterCards, PlayerCards
 from tests.support.deployment import until
 from tests.support.independent_reader import end_offsets, read_topics
 from tests.support.pages import ROOT, blocks, write_files
-from tests.support.redis_server import RedisServer
+from tests.support.redis_server import RedisCluster, RedisServer
 from tests.support.shell import Shell
 
 pytestmark = pytest.mark.kafka
@@ -237,28 +239,55 @@ def test_the_rights_that_the_page_names_are_enough(
 
 
 def test_a_redis_cluster(bootstrap: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    server = RedisServer(tmp_path / "redis", cluster=True).start()
+    """Of three nodes: what a writer begins anew, what it writes, reads, a switch to another version, and a drop."""
+    server = RedisCluster(tmp_path / "redis")
     monkeypatch.setenv("REDIS_URL", server.url)
     try:
-        with cards(bootstrap, server, tmp_path) as deployment:
+        server.start()
+        with cards(bootstrap, server, tmp_path) as deployment:  # type: ignore[arg-type]
+            prefix = deployment.settings.prefix
             with server.client() as client:
-                client.set(f"{{{deployment.settings.prefix}main.player-cards-v1.0}}:left-over", "{}")
+                for number in range(3):
+                    client.set(f"{{{prefix}main.player-cards-v1.{number}}}:left-over", "{}")
+            later = Cards(bootstrap, server, tmp_path, LaterCards)  # type: ignore[arg-type]
+            later.settings, later.topic = deployment.settings, deployment.topic.replace("-v1", "-v2")
+            later.create()
             deployment.write(deployment.churn(1))
-            writer = deployment.writer().start().await_ready()
+            writer = deployment.writer(CARDS="player-cards").start().await_ready()
             deployment.write(deployment.churn(2))
             wanted = deployment.await_exact()
+            served = {slot_of(key) for key in wanted}
+            assert len(served) > 1, "all documents are on one node"
+            later.write({key.partition(b":")[2].decode(): {"name": "later"} for key in wanted})
+            later.await_exact()
             key, value = next(iter(wanted.items()))
             name = key.partition(b":")[2].decode()
+
+            async def read() -> list[Any]:
+                async with AsyncDocuments(settings=deployment.settings) as documents:
+                    names = [key.partition(b":")[2].decode() for key in wanted]
+                    return [await documents.get(PlayerCards, name) for name in names]
+
             with Documents(settings=deployment.settings) as documents:
                 found = documents.get(PlayerCards, name)
                 assert found is not None
                 assert found.bankroll == json.loads(value)["bankroll"]
-
-            async def read() -> Card | None:
-                async with AsyncDocuments(settings=deployment.settings) as documents:
-                    return await documents.get(PlayerCards, name)
-
-            assert asyncio.run(read()) == found
-            assert writer.stop() < 15
+                assert [card.bankroll for card in asyncio.run(read()) if card] == [
+                    json.loads(value)["bankroll"] for value in wanted.values()
+                ]
+                documents.serve(LaterCards, 2)
+                assert documents.get(PlayerCards, name) == Card("later")
+                assert asyncio.run(read()) == [Card("later")] * len(wanted)
+                assert writer.stop() < 15
+                assert documents.drop(PlayerCards) == len(wanted)
+                assert documents.reached(PlayerCards) == {}
+                assert deployment.stored() == {}
+                assert len(later.stored()) == len(wanted)
+            later.delete()
     finally:
         server.stop()
+
+
+def slot_of(key: bytes) -> int:
+    """Which third of the slots a key is in."""
+    return 3 * key_slot(key) // 16384

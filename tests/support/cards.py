@@ -221,5 +221,6 @@ if __name__ == "__main__":
 
     store: Any = Store
     store.write = _with_faults(store.write, Settings().state_dir)
-    os.environ["HEADRACE_TOPOLOGY"] = "tests.support.cards:topology"
-    app(["sinks", "redis", "--projection", os.environ["CARDS"]])
+    os.environ["HEADRACE_TOPOLOGY"] = os.environ.get("CARDS_TOPOLOGY", "tests.support.cards:topology")
+    chosen = [word for name in os.environ["CARDS"].split(",") for word in ("--projection", name)]
+    app(["sinks", "redis", *chosen])

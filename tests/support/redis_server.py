@@ -59,18 +59,14 @@ def _run(*command: str, folder: str) -> str:
 
 
 class RedisServer:
-    """A server in a folder of its own; it can be killed, and started again with the data that it then finds there.
+    """A server in a folder of its own; it can be killed, and started again with the data that it then finds there."""
 
-    With `cluster` it is a cluster of one node, which has all slots.
-    """
-
-    def __init__(self, folder: Path, *options: str, cluster: bool = False) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.port, bus = free_ports(2)
+        (self.port,) = free_ports(1)
         self.url = f"redis://127.0.0.1:{self.port}/0"
-        self._options = ("--cluster-enabled", "yes", "--cluster-port", str(bus), *options) if cluster else options
-        self._cluster = cluster
+        self._options = options
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Self:
@@ -82,16 +78,9 @@ class RedisServer:
                 (*command, *self._options), env=os.environ | variables, stdout=log, stderr=log
             )
         until(self._answers, "redis-server answered")
-        if self._cluster:
-            with self.client() as client:
-                if client.execute_command("CLUSTER INFO")["cluster_slots_assigned"] == "0":
-                    client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
-                until(
-                    lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok", "the cluster was complete"
-                )
         return self
 
-    def client(self) -> "redis.Redis":
+    def client(self) -> Any:
         """A client that knows nothing of Headrace."""
         return redis.Redis(port=self.port)
 
@@ -131,3 +120,42 @@ class RedisServer:
         except redis.RedisError:
             return False
         return bool(answer)
+
+
+class RedisCluster:
+    """Three servers that share the slots."""
+
+    def __init__(self, folder: Path) -> None:
+        ports = free_ports(3)
+        options = ("--cluster-enabled", "yes", "--cluster-port")
+        self.nodes = [RedisServer(folder / str(number), *options, str(bus)) for number, bus in enumerate(ports)]
+        self._buses = ports
+        self.url = self.nodes[0].url
+
+    def start(self) -> Self:
+        """Start them, and wait until each knows that all slots are served."""
+        bounds = [0, 5461, 10923, 16384]
+        for node, first, end in zip(self.nodes, bounds, bounds[1:], strict=False):
+            with node.start().client() as client:
+                client.execute_command("CLUSTER ADDSLOTSRANGE", first, end - 1)
+        with self.nodes[0].client() as client:
+            for node, bus in zip(self.nodes[1:], self._buses[1:], strict=True):
+                client.execute_command("CLUSTER MEET", "127.0.0.1", node.port, bus)
+        until(lambda: all(map(self._complete, self.nodes)), "the cluster was complete")
+        return self
+
+    def client(self) -> Any:
+        """A client of all of them that knows nothing of Headrace."""
+        return redis.RedisCluster(host="127.0.0.1", port=self.nodes[0].port)
+
+    def stop(self) -> None:
+        """End them."""
+        for node in self.nodes:
+            node.stop()
+
+    @staticmethod
+    def _complete(node: RedisServer) -> bool:
+        with node.client() as client:
+            about = client.execute_command("CLUSTER INFO")
+            slots = client.execute_command("CLUSTER SLOTS")
+        return bool(about["cluster_state"] == "ok" and about["cluster_known_nodes"] == "3" and len(slots) == 3)

@@ -11,16 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.crc import key_slot
 
-from headrace import Projector
+from headrace import Projector, Sinks
 from headrace.connectors.fields import document_type
 from headrace.connectors.redis import DocumentUnreadable, NotLoaded, Redis
 from headrace.connectors.redis.batch import MOST_BYTES, MOST_RECORDS, Batch
+from headrace.connectors.redis.confirmation import Confirmation, confirmations, pack, unpack_kept
 from headrace.connectors.redis.declaration import AddressUnfit, address
 from headrace.connectors.redis.keys import Keys
 from headrace.connectors.redis.position import Log, Position, begun_anew_because, parse
 from headrace.connectors.redis.reads import Place, document, place_in, question
 from headrace.extras import MissingExtra
+from headrace.schemas.awaited import Awaited
+from headrace.schemas.awaited import pack as pack_awaited
+from headrace.schemas.documents import DocumentCodec
 from headrace.topology.partitioner import partition_of
+from tests.support.bank import messages_pb2 as pb
 from tests.unit.test_extras import forget
 
 
@@ -119,6 +124,23 @@ def test_a_batch_is_bounded_in_records_and_in_bytes() -> None:
     assert large.full
 
 
+# ---- who is told
+
+
+def test_those_who_wait_for_a_document_are_kept_until_they_are_told() -> None:
+    header = pack_awaited([Awaited("headrace.replies/0", "c-1", 4), Awaited("headrace.replies/1", "c-2", 0)])
+    found = confirmations("müller".encode(), header, 77)
+    assert found[1] == Confirmation("headrace.replies/1", "c-2", 0, "müller", 77)
+    assert unpack_kept(pack(found)) == found
+    assert pack([]) == b""
+    for kept in (b"", b"[", b"7", b"\xff", b'[["a"]]'):
+        assert unpack_kept(kept) == []
+
+
+def test_sinks_say_which_of_them_confirm() -> None:
+    assert Sinks(Redis(Cards, confirm=True), Redis(LaterCards)).confirmed == {"player-cards-v1": "redis"}
+
+
 # ---- where to go on
 
 
@@ -197,6 +219,20 @@ def test_a_document_that_is_not_there_is_none_only_where_all_are_there() -> None
 def test_a_value_that_is_no_document_is_named(value: bytes) -> None:
     with pytest.raises(DocumentUnreadable, match="player-cards-v1/mike in Redis is no Cards document: "):
         answers(stored(1, value))
+
+
+class Accounts(Projector[pb.Account]):
+    name = "player-cards"
+
+
+def test_a_message_is_read_back() -> None:
+    """Also one that another version has written."""
+    value = DocumentCodec(pb.Account).encode(pb.Account(owner="Mike", balance=7))
+    for stored_value in (value, value[:-1] + b',"more":[1]}'):
+        found = document(Accounts, "mike", Place(1, 5), stored_value, b"1")
+        assert found == pb.Account(owner="Mike", balance=7)
+    with pytest.raises(DocumentUnreadable, match="player-cards-v1/mike in Redis is no Accounts document: "):
+        document(Accounts, "mike", Place(1, 5), b'{"balance":"much"}', b"1")
 
 
 def test_the_document_of_a_projector() -> None:

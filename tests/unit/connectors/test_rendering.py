@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from headrace import Iceberg, Jdbc, Names, Projector, Search, Sinks, Snowflake
+from headrace import Iceberg, Jdbc, Message, Names, Projector, Search, Sinks, Snowflake, field, projects
 from headrace.connectors.connect.rendering import Rendered, Source, belongs
 from headrace.connectors.fields import Kind, document_fields
 from headrace.connectors.search.declaration import PLUGINS, Plugin
 from headrace.connectors.sinks import Sink, SinkMistake
 from headrace.connectors.snowflake.declaration import PLUGINS as SNOWFLAKES
+from tests.support.bank.messages_pb2 import Deposited
 from tests.support.sink_cards import PlayerCard, PlayerCards, Seat, sinks, topology
 
 GOLDEN = Path(__file__).parents[2] / "data" / "sinks"
@@ -127,6 +128,38 @@ class Tree:
 
 class Trees(Projector[Tree]):
     name = "trees"
+
+
+class Drawn(Message, package="sinks.v1"):
+    suit: str = field(1)
+    rank: int = field(2)
+
+
+class Book(Message, package="sinks.v1"):
+    owner: str = field(1)
+    open: bool = field(2)
+    cards: list[Drawn] = field(3)
+    tags: list[str] = field(4)
+    chips: dict[str, int] = field(5)
+
+
+class Books(Projector[Book]):
+    name = "books"
+
+    @projects
+    def deposited(self, document: Book, event: Deposited) -> None: ...
+
+
+def test_fields_of_messages_are_told_too() -> None:
+    found = document_fields(Books)
+    assert {one.name: (one.kind, one.many) for one in found} == {
+        "owner": (Kind.TEXT, False),
+        "open": (Kind.BOOLEAN, False),
+        "cards": (Kind.OBJECT, True),
+        "tags": (Kind.TEXT, True),
+        "chips": (Kind.ANY, False),
+    }
+    assert [(one.name, one.kind) for one in found[2].fields] == [("suit", Kind.TEXT), ("rank", Kind.INTEGER)]
 
 
 def test_what_no_column_can_hold_is_left_open() -> None:

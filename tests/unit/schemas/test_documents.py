@@ -12,6 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from headrace import Message as MessageBase
+from headrace import field as message_field
 from headrace.schemas.documents import DocumentCodec, DocumentError
 from tests.support.bank import messages_pb2 as pb
 
@@ -195,6 +197,21 @@ def test_a_message_is_written_by_the_mapping_of_protobuf() -> None:
     assert codec.encode(codec.new()) == b"{}"
     with pytest.raises(DocumentError, match="is no Deposited"):
         codec.decode(b'{"hat": 1}')
+
+
+class Nest(MessageBase, package="documents.v1"):
+    inner: "Nest | None" = message_field(1)
+
+
+def test_a_message_that_could_not_be_read_back_is_not_written() -> None:
+    document: Any = Nest()
+    within = document
+    for _ in range(150):
+        within.inner.SetInParent()
+        within = within.inner
+    with pytest.raises(DocumentError, match="is no Nest: "):
+        DocumentCodec(Nest).encode(document)
+    assert DocumentCodec(Nest).encode(Nest(inner=Nest())) == b'{"inner":{}}'
 
 
 def test_maps_of_a_message_are_written_in_order() -> None:

@@ -7,7 +7,8 @@ import pytest
 from google.protobuf.message import Message
 
 from headrace import Aggregate, Names
-from headrace.schemas.headers import ID, REPLY_TO, SEQUENCE, SYNC_MODE, TYPE, Headers
+from headrace.schemas.awaited import Awaited, unpack
+from headrace.schemas.headers import AWAITED, CAUSATION, ID, REPLY_TO, SEQUENCE, SYNC_MODE, TYPE, Headers
 from headrace.schemas.headrace_v1_pb2 import Projected
 from headrace.schemas.record import Record
 from headrace.streams.steps.context import StepContext
@@ -76,7 +77,7 @@ def test_an_event_without_a_sound_sequence_changes_its_document_all_the_same(num
     cards = step("cards-v1")
     (event,) = events(pb.Deposit(amount=1))
     assert acknowledged(cards, event._replace(headers={**event.headers, SEQUENCE: number})) == [
-        ("cards-v1", -1, 0, False)
+        ("cards-v1", -1, 1, False)
     ]
     cards.handle(event)
     assert cards.finish(0).documents
@@ -97,7 +98,7 @@ def test_only_an_event_whose_sender_waits_says_so() -> None:
 
 def test_a_projector_acknowledges_what_it_has_and_what_it_passes_over() -> None:
     found = list(events(pb.Transfer(amounts=[1, 2])))
-    assert acknowledged(step("cards-v1"), *found) == [("cards-v1", 0, 0, False), ("cards-v1", 1, 0, False)]
+    assert acknowledged(step("cards-v1"), *found) == [("cards-v1", 0, 1, False), ("cards-v1", 1, 1, False)]
     assert acknowledged(step("cards-v1"), *events(pb.Swell(bytes=1))) == [("cards-v1", 0, 0, False)]
 
 
@@ -128,7 +129,7 @@ def test_a_feed_says_how_many_documents_an_event_concerns() -> None:
     (stashed,) = events(pb.Stash(pocket="x/y", amount=1))
     assert acknowledged(step("pockets-v1-feed"), stashed) == [("pockets-v1-feed", 0, 2, False)]
     both = inbox(stashed, "x"), inbox(stashed, "y")
-    assert acknowledged(step("pockets-v1"), *both) == [("pockets-v1", 0, 0, False)] * 2
+    assert acknowledged(step("pockets-v1"), *both) == [("pockets-v1", 0, 1, False)] * 2
     assert acknowledged(step("pockets-v1-feed"), *events(pb.Deposit(amount=1))) == [("pockets-v1-feed", 0, 0, False)]
 
 
@@ -136,6 +137,29 @@ def test_nobody_waits_any_more_for_events_that_are_older_than_replies_are_kept()
     (event,) = events(pb.Deposit(amount=1))
     assert acknowledged(step("cards-v1"), event, now=event.timestamp + REPLIES_KEPT - 1)
     assert not acknowledged(step("cards-v1"), event, now=event.timestamp + REPLIES_KEPT)
+
+
+def test_a_document_says_who_waits_for_it() -> None:
+    """All whose events have changed it in the batch; nobody whose event is dead, or has changed nothing."""
+    one = step("cards-v1")
+    found = [*events(pb.Deposit(amount=1)), *events(pb.Swell(bytes=1)), *events(pb.Deposit(amount=2))]
+    silent, dead = [*events(pb.Deposit(amount=4), sync=None), *events(pb.Annotate(note="poison"))]
+    for record in (*found, silent, dead):
+        one.handle(record)
+    one.finish(found[0].timestamp)
+    (headers,) = (headers for topic, *_, headers in one.outputs if topic.endswith(".documents"))
+    waiting = [Awaited(ANSWER, record.headers[CAUSATION].decode(), 0) for record in (found[0], found[2])]
+    assert unpack(raw(headers or [])[AWAITED]) == waiting
+    one.outputs.clear()
+    one.committed()
+    one.handle(silent)
+    one.finish(silent.timestamp)
+    assert AWAITED not in dict(one.outputs[0][4] or [])
+
+
+@pytest.mark.parametrize("header", [None, b"", b"[", b"{}", b'[["a","b"]]', b'[["a","b","c"]]', b"\xff"])
+def test_a_header_that_nobody_of_headrace_wrote_names_nobody(header: bytes | None) -> None:
+    assert unpack(header) == []
 
 
 @pytest.mark.parametrize("target", ["", "headrace.replies/9", "main.account.inbox/0", "nonsense"])

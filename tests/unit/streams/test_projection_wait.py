@@ -59,6 +59,24 @@ def test_a_failure_ends_the_waiting_and_names_the_projector() -> None:
     assert waits.failed == {"pockets-v1"}
 
 
+def test_a_sink_that_confirms_is_waited_for_document_by_document() -> None:
+    """It may say so before the projector, and twice; what changed no document is not waited for."""
+    waits = ProjectionWait(concerned(projected, {}, "account"), {"pockets-v1": "redis", "cards-v2": "redis"})
+    for document in ("x", "x"):
+        waits.take(Projected(component="pockets-v1", sequence=3, sink="redis", document=document))
+    say(waits, "cards-v1", 3, 1)
+    say(waits, "pockets-v1-feed", 3, 2)
+    say(waits, "pockets-v1", 3, 1)
+    assert waits.missing([3]) == ["pockets-v1"]
+    say(waits, "pockets-v1", 3, 1)
+    assert waits.missing([3]) == ["pockets-v1 in redis"]
+    waits.take(Projected(component="pockets-v1", sequence=3, sink="redis", document="y"))
+    assert waits.missing([3]) == []
+    say(waits, "cards-v1", 4)
+    say(waits, "pockets-v1-feed", 4)
+    assert waits.done([3, 4])
+
+
 def test_whoever_waits_goes_on_at_once() -> None:
     waits = wait()
     watch = Watch(waits.take)

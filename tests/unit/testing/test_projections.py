@@ -1,5 +1,6 @@
 """Given events, then documents: what passes, how failures read, and the documents of the in-memory driver."""
 
+import json
 import random
 import re
 from dataclasses import dataclass, field
@@ -9,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from headrace import ProjectionContext, Projector, TopologyError, projects
+from headrace import ProjectionContext, Projector, Topology, TopologyError, projects
 from headrace.schemas.documents import DocumentError
 from headrace.streams.steps.errors import HandlerError
 from headrace.testing import TopologyDriver, given
 from tests.support.bank import messages_pb2 as pb
 from tests.support.bank import reactions
+from tests.support.bank.accounts import Accounts
 from tests.support.bank.projectors import Card, Cards, Pocket, Pockets
 
 
@@ -31,6 +33,34 @@ def test_documents_follow_events() -> None:
     cards.when(pb.Withdrawn(amount=2, balance=3)).when(pb.Deposited(amount=1, balance=1), root="bob")
     cards.then_documents({"ann": Card("Ann", 3, 1), "bob": Card("", 1, 1)})
     assert cards.documents["ann"].balance == 3
+
+
+class Messages(Projector[pb.Account]):
+    """Documents that are messages."""
+
+    name = "messages"
+
+    @projects
+    def opened(self, document: pb.Account, event: pb.Opened) -> None:
+        document.owner = event.owner
+
+    @projects
+    def deposited(self, document: pb.Account, event: pb.Deposited) -> None:
+        document.balance = event.balance
+        document.pockets["all"] = document.pockets["all"] + event.amount
+
+
+def test_documents_may_be_messages() -> None:
+    scenario = given(Messages, pb.Opened(owner="Ann"), pb.Deposited(amount=5, balance=5), root="ann")
+    scenario.then_document("ann", pb.Account(owner="Ann", balance=5, pockets={"all": 5})).in_any_order()
+    with fails("other documents than expected"):
+        scenario.then_document("ann", pb.Account(owner="Ann", balance=6, pockets={"all": 5}))
+    driver = TopologyDriver(Topology(Accounts, Messages))
+    driver.execute(pb.Deposit(amount=3), "bob")
+    driver.execute(pb.Deposit(amount=4), "bob")
+    assert driver.documents(Messages) == {"bob": pb.Account(balance=7, pockets={"all": 7})}
+    _, second = driver.records(driver.topic("messages-v1", "documents"))
+    assert json.loads(second.value or b"") == {"balance": "7", "pockets": {"all": "7"}}
 
 
 def test_a_deleted_document_is_none() -> None:
