@@ -15,7 +15,7 @@ import msgspec
 from headrace.cli.errors import ENVIRONMENT, USAGE, Failure
 from headrace.connectors.connect.client import ConnectClient
 from headrace.connectors.connect.deployment import Deployed
-from headrace.connectors.connect.progress import make_topics
+from headrace.connectors.connect.progress import begin, make_topics
 from headrace.connectors.sinks import Sink, Sinks
 from headrace.connectors.targets import targets
 from headrace.embedded import EmbeddedConnect
@@ -101,7 +101,7 @@ def _searched(settings: Settings, sink: Sink, folder: Path, screen: Screen) -> I
         screen.say(f"Kafka Connect runs on {connect.url}")
         client = ConnectClient(connect.url)
         deployed = Deployed.look(client, Sinks(sink), settings.names, settings.edition)
-        deployed.deploy(lambda names: make_topics(settings, names))
+        deployed.deploy(lambda names: make_topics(settings, names), lambda one: begin(settings, one))
         feed = Feed(sink, _target(sink, settings, client))
         try:
             yield feed
