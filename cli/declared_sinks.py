@@ -1,6 +1,7 @@
 """The sinks that a deployment declares: `sinks` in the module of its topology."""
 
 import importlib
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from headrace.cli.deployment import Deployment
@@ -20,7 +21,7 @@ def declared(deployment: Deployment) -> "Sinks | None":
     topology = deployment.topology  # imports the module, and says what is wrong with it
     module = deployment.reference.partition(":")[0]
     found: Any = getattr(importlib.import_module(module), "sinks", None)
-    if found is None:
+    if found is None or isinstance(found, ModuleType):  # a package may have a module of that name
         return None
     if not isinstance(found, Sinks):
         raise Failure(USAGE, f"sinks of {module} is a {type(found).__name__}; write sinks = Sinks(…)")

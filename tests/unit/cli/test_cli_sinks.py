@@ -1,9 +1,14 @@
 """`headrace sinks redis` before anything runs: what is wrong is said."""
 
+from types import ModuleType
+
 import pytest
 from typer.testing import CliRunner, Result
 
+from headrace.cli.declared_sinks import declared
+from headrace.cli.deployment import Deployment
 from headrace.cli.main import app
+from headrace.examples.poker import sinks as poker_sinks
 
 CARDS = "tests.support.cards:topology"
 
@@ -33,3 +38,9 @@ def test_an_address_that_is_missing_or_none(monkeypatch: pytest.MonkeyPatch, add
     assert result.exit_code == 3, result.stderr
     assert "Redis" in result.stderr
     assert "hunter2" not in result.stderr
+
+
+def test_a_module_named_sinks_declares_nothing() -> None:
+    """A package that has one may be the module of a topology; somebody imports the other, and nothing changes."""
+    assert isinstance(poker_sinks, ModuleType)
+    assert declared(Deployment("headrace.examples.poker:topology")) is None
