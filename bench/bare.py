@@ -18,6 +18,7 @@ from rocksdict import Options, Rdict, WriteBatch
 from headrace.bench.load import DOMAIN
 from headrace.examples.poker import poker_pb2 as pb
 from headrace.schemas.fingerprint import fingerprint
+from headrace.schemas.event_schema import EventSchema
 from headrace.schemas.headrace_v1_pb2 import CommandResults, Event, Reply, Snapshot
 from headrace.schemas.record import rfc3339
 from headrace.streams.settings import Settings
@@ -25,6 +26,7 @@ from headrace.streams.settings import Settings
 _NUMBER = struct.Struct(">Q")
 _ANSWER = struct.Struct(">c8sqi")
 _FINGERPRINT = fingerprint(pb.PlayerState)
+_SCHEMAS = {"poker.v1.PlayerRegistered": EventSchema("poker.v1.PlayerRegistered", 2)}
 _STATIC = [("ce_specversion", "1.0"), ("ce_source", "/main/player"), ("content-type", "application/protobuf")]
 
 
@@ -97,6 +99,7 @@ class BareLoop:
         batches: dict[int, WriteBatch] = {}
         answers: dict[int, CommandResults] = {}
         self._producer.begin_transaction()
+        recorded = b"%d" % (time.time_ns() // 1_000_000)
         for message in messages:
             partition, key = message.partition(), message.key()
             headers = dict(message.headers())
@@ -111,6 +114,8 @@ class BareLoop:
                 ("ce_causationid", command_id),
             ]
             ids = [("ce_type", name), ("ce_id", f"{root}:{sequence}"), ("ce_sequence", str(sequence))]
+            if (schema := _SCHEMAS.get(name)) is not None:
+                ids.append(("ce_dataschema", schema.key))
             produce(self._events, data, f"{root}|{sequence:020d}", partition, None, None, 0, [*_STATIC, *ids, *common])
             reply = Reply(
                 command_id=command_id,
@@ -126,6 +131,7 @@ class BareLoop:
                         time=moment,
                         correlation_id=correlation,
                         causation_id=command_id,
+                        version=0 if schema is None else schema.version,
                     )
                 ],
             )
@@ -136,7 +142,8 @@ class BareLoop:
             if batch is None:
                 batch = batches[partition] = WriteBatch(raw_mode=True)
                 answers[partition] = CommandResults()
-            kept = b"\0".join((name.encode(), moment.encode(), command_id, correlation, b"", b"", data))
+            kind = name.encode() if schema is None else schema.key
+            kept = b"\0".join((kind, recorded, moment.encode(), command_id, correlation, b"", b"", data))
             batch.put(b"main\0h" + key + b"\0" + _NUMBER.pack(sequence), kept)
             of = blake2b(headers["ce_type"] + b"\0" + message.value(), digest_size=8).digest()
             answer = _ANSWER.pack(b"A", of, sequence, 1)

@@ -27,6 +27,8 @@ class Holder:
         self._topic, self._worker = settings.names.workers, worker
         self._producer = Producer(settings.producer(linger_ms=0))
         self._error: KafkaException | None = None
+        self._holds = False
+        """Whether the topic may have a record of this worker's."""
 
     def write(self, editions: Iterable[str], timeout: float = 30.0) -> None:
         """Say that it holds the editions with these ids, and no others; returns once the brokers have it.
@@ -34,11 +36,13 @@ class Holder:
         Call it again after REFRESH seconds. Raises KafkaException, or TimeoutError.
         """
         record = WorkerRecord(editions=sorted(editions))
+        self._holds = True
         self._send(record.SerializeToString() if record.editions else None, timeout)
 
     def close(self, timeout: float = 5.0) -> None:
-        """Say that it holds nothing more; likewise."""
-        self._send(None, timeout)
+        """Say that it holds nothing more, if it ever said anything: a deployment may have no editions, nor the topic."""
+        if self._holds:
+            self._send(None, timeout)
 
     def _send(self, value: bytes | None, timeout: float) -> None:
         self._error = None

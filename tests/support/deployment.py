@@ -164,7 +164,10 @@ class Worker:
         assert self.process is not None
         if not self.process.is_alive():
             return True
-        status = Path(f"/proc/{self.process.pid}/stat").read_text()
+        try:
+            status = Path(f"/proc/{self.process.pid}/stat").read_text()
+        except FileNotFoundError:  # it has died since
+            return True
         return status.rpartition(")")[2].split()[0] == "T"
 
     def await_fault(self) -> None:
