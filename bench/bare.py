@@ -17,7 +17,7 @@ from rocksdict import Options, Rdict, WriteBatch
 
 from headrace.bench.load import DOMAIN
 from headrace.examples.poker import poker_pb2 as pb
-from headrace.schemas.fingerprint import fingerprint
+from headrace.examples.poker import topology
 from headrace.schemas.event_schema import EventSchema
 from headrace.schemas.headrace_v1_pb2 import CommandResults, Event, Reply, Snapshot
 from headrace.schemas.record import rfc3339
@@ -25,7 +25,7 @@ from headrace.streams.settings import Settings
 
 _NUMBER = struct.Struct(">Q")
 _ANSWER = struct.Struct(">c8sqi")
-_FINGERPRINT = fingerprint(pb.PlayerState)
+_FINGERPRINT = topology.component(DOMAIN).state_fingerprint
 _SCHEMAS = {"poker.v1.PlayerRegistered": EventSchema("poker.v1.PlayerRegistered", 2)}
 _STATIC = [("ce_specversion", "1.0"), ("ce_source", "/main/player"), ("content-type", "application/protobuf")]
 
@@ -153,7 +153,9 @@ class BareLoop:
             offsets[message.topic(), partition] = message.offset() + 1
         for key, partition in touched.items():
             state, sequence = self._states[key]
-            snapshot = Snapshot(sequence=sequence, state=state.SerializeToString(), fingerprint=_FINGERPRINT)
+            snapshot = Snapshot(
+                sequence=sequence, state=state.SerializeToString(), fingerprint=_FINGERPRINT, recorded=int(recorded)
+            )
             value = snapshot.SerializeToString()
             produce(self._snapshots, value, key, partition)
             batches[partition].put(b"main\0s" + key, value)

@@ -40,7 +40,7 @@ class Holder:
         self._send(record.SerializeToString() if record.editions else None, timeout)
 
     def close(self, timeout: float = 5.0) -> None:
-        """Say that it holds nothing more, if it ever said anything: a deployment may have no editions, nor the topic."""
+        """Say that it holds nothing more, if it ever said anything: there may be no editions, nor their topic."""
         if self._holds:
             self._send(None, timeout)
 
