@@ -113,7 +113,11 @@ class BareLoop:
                 ("ce_correlationid", correlation),
                 ("ce_causationid", command_id),
             ]
-            ids = [("ce_type", name), ("ce_id", f"{root}:{sequence}"), ("ce_sequence", str(sequence))]
+            ids: list[tuple[str, str | bytes]] = [
+                ("ce_type", name),
+                ("ce_id", f"{root}:{sequence}"),
+                ("ce_sequence", str(sequence)),
+            ]
             if (schema := _SCHEMAS.get(name)) is not None:
                 ids.append(("ce_dataschema", schema.key))
             produce(self._events, data, f"{root}|{sequence:020d}", partition, None, None, 0, [*_STATIC, *ids, *common])
