@@ -82,8 +82,11 @@ class Editions:
         self._lost: set[int] = set()
         """Numbers that main did not go on waiting for: nothing may be committed for them."""
         self._next_ends = self._next_look = 0.0
-        self._gone: set[str] = set()
-        """Inputs that were not there when they were last looked for."""
+        self._gone: set[tuple[str, str]] = set()
+        """Ids of editions, with topics of theirs that were not there when they were last looked for.
+
+        By id, since another edition may have had the same name, and so the same topics.
+        """
         self._topics = EditionTopics(config, known)
         self._attempt = 0
         main.before_change = self.release
@@ -316,15 +319,23 @@ class Editions:
                 one.processor.record_positions([ready[number] for number in {n for _, n in ends}], ends)
 
     def _look_for_topics(self) -> None:
-        """Stop editions whose inputs were deleted. Twice, since a broker that begins does not know all topics yet."""
+        """Stop editions whose topics were deleted.
+
+        They are looked for twice: a broker that begins does not know all topics yet, nor does the last look know those
+        that were just made.
+        """
         if time.monotonic() < self._next_look:
             return
         self._next_look = time.monotonic() + _LOOK_INTERVAL
         there, before = self._known.topics(), self._gone
-        needed = {topic: one for one in self._running.values() for topic in one.lanes.config.identified}
-        self._gone = needed.keys() - there
-        for topic in self._gone & before:
-            self._stopped(needed[topic], f"its topic {topic} was deleted")
+        needed = {
+            (edition_id, topic): one
+            for edition_id, one in self._running.items()
+            for topic in one.lanes.config.identified
+        }
+        self._gone = {place for place in needed if place[1] not in there}
+        for place in self._gone & before:
+            self._stopped(needed[place], f"its topic {place[1]} was deleted")
 
     # ---- when something goes wrong
 
