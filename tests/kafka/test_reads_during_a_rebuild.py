@@ -41,7 +41,7 @@ def redis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisServ
 def test_no_read_fails_and_none_is_of_a_version_that_is_half_built(
     versions: WorkflowDeployment, redis: RedisServer, record_property: Callable[[str, object], None]
 ) -> None:
-    """1,000 reads a second are begun by the clock, however long each takes; deposits go on all the time.
+    """Reads are begun by the clock, 1,000 a second as far as the machine does it, and deposits go on all the time.
 
     What a read gives tells its version: only the first one counts deposits. It must have all deposits of before.
     """
