@@ -7,7 +7,7 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
-from tests.support import deadlines
+from tests.support import deadlines, progress
 
 # no example has to be quick: machines differ, and a test that is too long has a limit of its own
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -17,6 +17,7 @@ settings.load_profile("any machine")
 def pytest_configure(config: pytest.Config) -> None:
     """Measure before xdist starts its workers, which take the figure from the environment."""
     deadlines.slowness()
+    progress.register(config)
     configure = structlog.configure
 
     def without_cache(*arguments: object, **named: object) -> None:
