@@ -7,7 +7,8 @@ from typing import Any
 from pytest_bdd import parsers, then
 
 from headrace.schemas.record import Record
-from tests.features.shop_steps import COMPONENT, RECORD, Table, same
+from tests.features.shop_steps import COMPONENT
+from tests.features.tables import RECORD, Table, same
 from tests.features.world import World
 
 

@@ -11,7 +11,8 @@ from headrace.schemas.changelog import kept_prefix
 from headrace.schemas.headrace_v1_pb2 import Snapshot
 from headrace.topology.as_of import AsOf
 from tests.features import shop
-from tests.features.shop_steps import ROOT, about, message
+from tests.features.shop_steps import ROOT
+from tests.features.tables import about, message
 from tests.features.world import World
 
 POINT = r"(?P<when>| as of [a-z0-9 ]+?)"

@@ -12,7 +12,8 @@ from headrace import History, WhatIf
 from headrace.streams.in_memory.outcome import Outcome
 from tests.features import shop
 from tests.features.shop_projectors import Demand, OrderPages
-from tests.features.shop_steps import ROOT, Column, Table, data_of, message, message_type, same, short
+from tests.features.shop_steps import ROOT
+from tests.features.tables import Column, Table, data_of, message, message_type, same, short
 from tests.features.world import World
 
 PROJECTORS: dict[str, Any] = {"order-pages": OrderPages, "demand": Demand}

@@ -44,7 +44,7 @@ from headrace.streams.settings import Settings
 from headrace.topology.as_of import AsOf
 from headrace.topology.partitioner import partition_of
 from headrace.topology.reply import Event, OnError, Sync
-from tests.features import past, shop, shop_steps
+from tests.features import past, shop, tables
 from tests.features.faults import faults
 from tests.features.world import Answer, World, answer_of
 from tests.support import deadlines
@@ -214,7 +214,7 @@ class KafkaWorld(World):
         """What older releases have written: events, and snapshots that no release of today uses."""
         for domain, root, table in past.tables():
             partition = partition_of(root.encode(), self.settings.partitions)
-            events = list(past.records(domain, root, shop_steps.past(table)))
+            events = list(past.records(domain, root, tables.past(table)))
             for key, value, headers in events:
                 self._producer.produce(self.topic(domain, "events"), value, key, partition, headers=headers)
             snapshot = Snapshot(sequence=len(events) - 1, fingerprint="of another release")
