@@ -6,6 +6,11 @@ character except control characters, so each form is parsed from the end that ca
 
 from typing import NamedTuple, Self
 
+_PARTITION = 9
+"""The most digits of a partition's number: Kafka has 32 bits for it."""
+_POSITION = 18
+"""The most digits of a sequence, an offset or a time: all that fit in 64 bits."""
+
 
 class EventRef(NamedTuple):
     """One event of the deployment: `{source}/{root}:{sequence}`, where the source is `/{edition}/{component}`."""
@@ -32,9 +37,10 @@ class EventRef(NamedTuple):
         """None for a text that is not the id of an event."""
         empty, edition, component, rest = (*text.split("/", 3), "", "", "", "")[:4]
         root, colon, number = rest.rpartition(":")
-        if empty or not (edition and component and root and colon and number.isdecimal()):
+        if empty or not (edition and component and root and colon):
             return None
-        return cls(f"/{edition}/{component}", root, int(number))
+        sequence = whole_number(number)
+        return None if sequence is None else cls(f"/{edition}/{component}", root, sequence)
 
 
 class CommandRef(NamedTuple):
@@ -56,9 +62,10 @@ class CommandRef(NamedTuple):
         """None for a text that is not the id of such a command."""
         cause, sign, rest = text.rpartition(">")
         component, slash, number = rest.partition("/")
-        if not (cause and sign and component and slash and number.isdecimal()):
+        place = whole_number(number)
+        if not (cause and sign and component and slash) or place is None:
             return None
-        return cls(cause, component, int(number))
+        return cls(cause, component, place)
 
 
 class ReadRef(NamedTuple):
@@ -85,8 +92,8 @@ class DeadLetterRef(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Self | None:
         """None for a text that is not the id of a dead letter."""
-        topic, partition, place = (*text.split("/", 2), "", "")[:3]
-        return cls(topic, int(partition), place) if topic and place and partition.isdecimal() else None
+        place = _split_place(text)
+        return cls(*place) if place else None
 
 
 class TimerRef(NamedTuple):
@@ -105,7 +112,8 @@ class TimerRef(NamedTuple):
         """None for a text that is not the id of a time-out."""
         kind, _, rest = text.partition("/")
         root, name, due = ("", "", *rest.rsplit("/", 2))[-3:]
-        return cls(root, name, int(due)) if kind == "timer" and root and due.isdecimal() else None
+        at = whole_number(due)
+        return cls(root, name, at) if kind == "timer" and root and at is not None else None
 
 
 class RejectionRef(NamedTuple):
@@ -146,10 +154,8 @@ class ReportTarget(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Self | None:
         """None for a text of another form."""
-        topic, number, command_id = (*text.split("/", 2), "", "")[:3]
-        if not (topic and command_id and number.isdecimal() and len(number) <= 9):
-            return None
-        return cls(topic, int(number), command_id)
+        place = _split_place(text)
+        return cls(*place) if place else None
 
 
 class ReplyTarget(NamedTuple):
@@ -165,4 +171,20 @@ class ReplyTarget(NamedTuple):
     def parse(cls, text: str) -> Self | None:
         """None for a text of another form."""
         topic, _, number = text.rpartition("/")
-        return cls(topic, int(number)) if topic and number.isdecimal() and len(number) <= 9 else None
+        partition = whole_number(number, _PARTITION)
+        return cls(topic, partition) if topic and partition is not None else None
+
+
+def _split_place(text: str) -> tuple[str, int, str] | None:
+    """`{topic}/{partition}/{rest}`."""
+    topic, number, rest = (*text.split("/", 2), "", "")[:3]
+    partition = whole_number(number, _PARTITION)
+    return (topic, partition, rest) if topic and rest and partition is not None else None
+
+
+def whole_number(text: str, digits: int = _POSITION) -> int | None:
+    """The number that a text from outside writes with digits 0 to 9 alone; None for all other texts.
+
+    Bounded, for `int` raises an error for very long ones, and takes the digits of other scripts.
+    """
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= digits else None

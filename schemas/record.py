@@ -6,7 +6,7 @@ For speed, the engine reads and writes headers by their names, without building 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from headrace.schemas.headers import (
@@ -21,6 +21,7 @@ from headrace.schemas.headers import (
     Headers,
 )
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST = 253_402_300_799_999  # milliseconds, the end of the year 9999
 
 
@@ -135,6 +136,13 @@ def rfc3339(milliseconds: int) -> str:
     milliseconds = min(max(milliseconds, 0), _LAST)
     moment = datetime.fromtimestamp(milliseconds // 1000, UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{milliseconds % 1000:03d}Z"
+
+
+def since_epoch(moment: datetime) -> int:
+    """Milliseconds since 1970, exact; ValueError for a time without a time zone, which depends on the machine."""
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment!r} names no time zone; add tzinfo=UTC")
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
 def milliseconds(time: str) -> int:

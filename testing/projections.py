@@ -15,9 +15,9 @@ from headrace.schemas.codecs import PROTOBUF
 from headrace.schemas.documents import DocumentCodec
 from headrace.schemas.headers import CORRELATION, SEQUENCE
 from headrace.schemas.ids import EventRef
-from headrace.schemas.record import CloudEvent, Record, rfc3339
+from headrace.schemas.record import CloudEvent, Record, rfc3339, since_epoch
 from headrace.schemas.stored_event import event_key
-from headrace.streams.in_memory.requests import raw, since_epoch
+from headrace.streams.in_memory.requests import raw
 from headrace.streams.steps.errors import HandlerError
 from headrace.streams.steps.handlers import Projections
 from headrace.streams.steps.step import Step

@@ -17,10 +17,10 @@ from headrace.schemas.headers import CORRELATION, ID, SEQUENCE, TYPE
 from headrace.schemas.headrace_v1_pb2 import Query, QueryResult
 from headrace.schemas.headrace_v1_pb2 import Rejection as WireRejection
 from headrace.schemas.ids import EventRef, RejectionRef
-from headrace.schemas.record import CloudEvent, Record, rfc3339
+from headrace.schemas.record import CloudEvent, Record, rfc3339, since_epoch
 from headrace.schemas.stored_event import event_key
 from headrace.streams.in_memory.clock import due_next
-from headrace.streams.in_memory.requests import raw, since_epoch
+from headrace.streams.in_memory.requests import raw
 from headrace.streams.steps.checks import checked_root
 from headrace.streams.steps.step import Step
 from headrace.testing.alone import NAMES, Alone, rejection

@@ -18,8 +18,8 @@ from headrace.schemas.headers import TYPE
 from headrace.schemas.headrace_v1_pb2 import Rejection as WireRejection
 from headrace.schemas.headrace_v1_pb2 import Reply, Snapshot
 from headrace.schemas.ids import EventRef, RejectionRef, ReplyTarget
-from headrace.schemas.record import CloudEvent, Record
-from headrace.streams.in_memory.requests import raw, request, since_epoch
+from headrace.schemas.record import CloudEvent, Record, since_epoch
+from headrace.streams.in_memory.requests import raw, request
 from headrace.streams.steps.checks import checked_root
 from headrace.streams.steps.errors import HandlerError
 from headrace.testing.alone import NAMES, Alone, rejection

@@ -8,6 +8,7 @@ from confluent_kafka.admin import AdminClient
 
 from headrace.schemas.headers import TYPE, Headers
 from headrace.schemas.headrace_v1_pb2 import DeadLetter, Settled
+from headrace.schemas.ids import whole_number
 from headrace.schemas.record import Record
 from headrace.streams.settings import Settings
 from headrace.topology.names import SinkName
@@ -31,13 +32,14 @@ def dead_letter(sink: str, record: Record) -> DeadLetter | None:
     if not about:
         return None
     text = {name: value.decode(errors="replace") for name, value in about.items()}
-    topic, partition, offset = (text.get(name, "") for name in ("topic", "partition", "offset"))
-    if not (topic and partition.isdecimal() and offset.isdecimal()):
-        topic, partition, offset = record.topic, str(record.partition), str(record.offset)
+    topic = text.get("topic", "")
+    partition, offset = (whole_number(text.get(name, "")) for name in ("partition", "offset"))
+    if not topic or partition is None or offset is None:
+        topic, partition, offset = record.topic, record.partition, record.offset
     found = DeadLetter(
         topic=topic,
-        partition=int(partition),
-        offset=int(offset),
+        partition=partition,
+        offset=offset,
         timestamp=record.timestamp,
         key=record.key or b"",
         key_missing=record.key is None,

@@ -9,6 +9,7 @@ from typing import Any
 from headrace.schemas.headers import CAUSATION, CORRELATION, FACT, ID, REPLAY_OF, SOURCE, SUBJECT, TYPE
 from headrace.schemas.headrace_v1_pb2 import DeadLetter, Settled
 from headrace.schemas.headrace_v1_pb2 import Rejection as WireRejection
+from headrace.schemas.ids import TimerRef
 from headrace.schemas.record import rfc3339
 from headrace.streams.settings import Settings
 from headrace.streams.state.messages import headers_of
@@ -80,11 +81,8 @@ def trace(settings: Settings, topology: Topology, correlation_id: str) -> list[N
 def _time_out(cause: str) -> Node | None:
     """The time-out that a cause names. It is on no topic, so what started it is not known."""
     _, _, component, rest = (*cause.split("/", 3), "", "", "")[:4]
-    kind, _, rest = rest.partition("/")
-    root, name, due = ("", "", *rest.rsplit("/", 2))[-3:]
-    if kind != "timer" or not root or not due.isdecimal():
-        return None
-    return Node("time-out", cause, (), component, root, name, int(due))
+    timer = TimerRef.parse(rest)
+    return None if timer is None else Node("time-out", cause, (), component, *timer)
 
 
 def _nodes(settings: Settings, topology: Topology, correlation: bytes) -> list[Node]:

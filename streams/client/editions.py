@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-from headrace.schemas.record import rfc3339
+from headrace.schemas.record import rfc3339, since_epoch
 from headrace.streams.editions import creation, deletion
 from headrace.streams.editions.creation import Created
 from headrace.streams.editions.deletion import Deleted
@@ -46,7 +46,7 @@ class Editions:
             self._settings,
             self._topology,
             name,
-            at=[_text(point) for point in points],
+            at=[at_text(point) for point in points],
             follow=follow,
             parent=parent,
             expires=None if expires is None else int(expires / timedelta(milliseconds=1)),
@@ -73,9 +73,10 @@ class Editions:
         return await asyncio.to_thread(deletion.delete, self._settings, name, timeout)
 
 
-def _text(point: str | datetime) -> str:
+def at_text(point: str | datetime) -> str:
+    """A point as the command line takes it, to the millisecond; ValueError for a time without a zone."""
     if isinstance(point, str):
         return point
     if point.tzinfo is None:
         raise ValueError(f"at={point}: the time needs a zone, such as datetime.UTC")
-    return rfc3339(int(point.astimezone(UTC).timestamp() * 1000))
+    return rfc3339(since_epoch(point))

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from headrace.schemas.record import since_epoch
 from headrace.topology.cut import Root
 
 _ROOT = re.compile(r"([a-z][a-z0-9-]*)/(.+):(-1|\d{1,18})", re.DOTALL)
@@ -45,7 +46,7 @@ def _moment(text: str) -> int:
         raise ValueError(f"at {text!r}: must be {FORMS}") from None
     if time.tzinfo is None:
         raise ValueError(f"at {text}: the time needs a zone, such as {text}Z for UTC")
-    return int(time.timestamp() * 1000)
+    return since_epoch(time)
 
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600}

@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from headrace.schemas.record import Record
-from headrace.streams.in_memory.requests import since_epoch
+from headrace.schemas.record import Record, since_epoch
 from headrace.streams.steps.step import Step
 
 Y2K = datetime(2000, 1, 1, tzinfo=UTC)

@@ -9,11 +9,10 @@ from google.protobuf.message import Message
 
 from headrace.schemas.event_schema import EventSchema
 from headrace.schemas.headrace_v1_pb2 import Event as WireEvent
-from headrace.schemas.record import milliseconds, rfc3339
+from headrace.schemas.record import milliseconds, rfc3339, since_epoch
 from headrace.schemas.stored_event import StoredEvent, recorded_of
 from headrace.streams.in_memory.base_store import BaseStore
 from headrace.streams.in_memory.clock import Y2K
-from headrace.streams.in_memory.requests import since_epoch
 from headrace.streams.in_memory.store import MemoryStore
 from headrace.topology.as_of import AsOf
 from headrace.topology.inspection import type_name

@@ -1,7 +1,5 @@
 """A command or a fact as the record that a client would send."""
 
-from datetime import UTC, datetime, timedelta
-
 from google.protobuf.message import Message
 
 from headrace.schemas.codecs import PROTOBUF
@@ -23,8 +21,6 @@ from headrace.schemas.headers import (
 from headrace.schemas.record import Record, split_headers
 from headrace.topology.inspection import type_name
 from headrace.topology.reply import OnError, SendSync, Sync
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def request(
@@ -78,10 +74,3 @@ def raw(headers: Headers) -> dict[str, bytes]:
 def sent(headers: Headers) -> list[tuple[str, bytes | None]]:
     """Headers to write as the brokers have them, all of them."""
     return [(name, value.encode() if isinstance(value, str) else value) for name, value in headers]
-
-
-def since_epoch(moment: datetime) -> int:
-    """Milliseconds since 1970; ValueError for a time without a time zone, which depends on the machine."""
-    if moment.tzinfo is None:
-        raise ValueError(f"{moment!r} names no time zone; add tzinfo=UTC")
-    return (moment - _EPOCH) // timedelta(milliseconds=1)

@@ -15,6 +15,7 @@ from headrace.schemas.ids import (
     ReadRef,
     RejectionRef,
     ReplyTarget,
+    ReportTarget,
     TimerRef,
 )
 from headrace.schemas.stored_event import StoredEvent
@@ -46,6 +47,16 @@ OTHERS = {
 def test_ids_are_read_as_they_are_printed(made: Any, text: str) -> None:
     assert str(made) == text
     assert type(made).parse(text) == made
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "\u0663", "\u0967", "+1", "1_0", " 1"], ids=ascii)
+def test_a_number_that_only_python_reads_or_that_it_refuses_to_read_is_no_id(number: str) -> None:
+    assert EventRef.parse(f"/main/purse/p:{number}") is None
+    assert CommandRef.parse(f"cause>keeper/{number}") is None
+    assert DeadLetterRef.parse(f"topic/{number}/17") is None
+    assert TimerRef.parse(f"timer/a/late/{number}") is None
+    assert ReplyTarget.parse(f"replies/{number}") is None
+    assert ReportTarget.parse(f"reports/{number}/c-1") is None
 
 
 @pytest.mark.parametrize(("form", "text"), [(form, text) for form, texts in OTHERS.items() for text in texts])

@@ -1,9 +1,13 @@
 """Where an edition begins, as people write it; names that it may have; which ones are pruned."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from headrace.schemas.record import rfc3339
+from headrace.streams.client.editions import at_text
 from headrace.streams.editions.at import At, parse_at, parse_duration
 from headrace.streams.editions.deletion import to_prune
 from headrace.streams.editions.record import DELETED, DELETING, LIVE, Edition
@@ -18,6 +22,14 @@ def test_points_are_a_time_and_sequences() -> None:
     assert parse_at(texts) == At(NOON, {"table": 7}, roots)
     assert parse_at([]) == At()
     assert parse_at(["2026-11-27T13:00+01:00"]) == At(NOON)
+
+
+@given(st.integers(0, 253_402_300_799_999))
+def test_a_moment_is_the_same_to_the_millisecond(moment: int) -> None:
+    """A time as a float loses one in a hundred."""
+    assert parse_at([rfc3339(moment)]).moment == moment
+    exact = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=moment)
+    assert parse_at([at_text(exact)]).moment == moment
 
 
 @pytest.mark.parametrize(
