@@ -17,6 +17,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from headrace.embedded.broker import free_ports
+from tests.support import deadlines
 from tests.support.deployment import until
 from tests.support.docker_engine import docker
 from tests.support.http_json import ask
@@ -133,7 +134,7 @@ def test_sigterm_ends_all_workers_in_order_and_soon(compose: Compose) -> None:
         assert docker("wait", worker) == "0"
         state = inspect(worker)["State"]
         ended = datetime.datetime.fromisoformat(state["FinishedAt"])
-        assert (ended - asked).total_seconds() < 15
+        assert (ended - asked).total_seconds() < deadlines.seconds(5)
 
 
 def test_sigterm_ends_a_worker_that_has_not_found_its_brokers(compose: Compose) -> None:

@@ -12,6 +12,7 @@ from testcontainers.core.container import DockerContainer
 
 from headrace.embedded.broker import free_ports
 from headrace.streams.client import Status
+from tests.support import deadlines
 from tests.support.bank import messages_pb2 as pb
 from tests.support.deployment import deployed, until
 
@@ -68,7 +69,7 @@ def test_commands_are_answered_and_outlive_a_worker(bootstrap: str, tmp_path: Pa
                 assert (refused.status, refused.code) == (Status.REJECTED, "funds")
 
                 # Not killed: a broker with its own settings would wait 45 s for a worker that does not say good-bye.
-                assert worker.stop() < 15
+                assert worker.stop() < deadlines.seconds(5)
                 worker.start().await_ready(60)
                 taken = await client.execute(pb.Withdraw(amount=12), root="a")
                 assert (taken.status, taken.sequence) == (Status.ACCEPTED, 3)

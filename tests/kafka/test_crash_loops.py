@@ -14,6 +14,7 @@ from headrace.streams.client import Client
 from headrace.streams.state.topic_reader import read
 from headrace.topology.partitioner import partition_of
 from headrace.topology.reply import Reply
+from tests.support import deadlines
 from tests.support.bank import messages_pb2 as pb
 from tests.support.damage import WHOLE, damage
 from tests.support.deployment import Deployment, until
@@ -90,7 +91,7 @@ def test_slow_handlers_and_a_backlog(bank: Deployment) -> None:
     found = worker.metrics()
     assert found['headrace_records_processed_total{domain="account",outcome="accepted"}'] == count
     assert found['headrace_transactions_in_doubt_total{domain="account"}'] == 0
-    assert worker.stop() < 15
+    assert worker.stop() < deadlines.seconds(5)
 
 
 @pytest.mark.parametrize("how", ["exit", "interrupt", "deep", "endless"])
@@ -99,7 +100,7 @@ def test_a_handler_that_would_end_the_process(how: str, bank: Deployment) -> Non
     failed, accepted = execute(bank, pb.Burst(how=how), pb.Deposit(amount=1))
     assert (failed.status, accepted.status) == ("failed", "accepted")
     assert worker.page("/healthz") == (200, '{"status":"ok"}')
-    assert worker.stop() < 15
+    assert worker.stop() < deadlines.seconds(5)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
 from headrace.streams.client import Reply
 from headrace.topology.partitioner import partition_of
+from tests.support import deadlines
 from tests.support.bank import messages_pb2 as pb
 from tests.support.deployment import Deployment, Load, check_clients, deployed, until
 from tests.support.independent_reader import murmur, read_topics
@@ -219,7 +220,7 @@ def test_an_orderly_end_under_load(bank: Deployment) -> None:
             return load, seconds
 
     load, seconds = asyncio.run(scenario())
-    assert max(seconds) < 15
+    assert max(seconds) < deadlines.seconds(5)
     check_clients(load, bank.log().verify())
 
 

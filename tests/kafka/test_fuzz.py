@@ -17,6 +17,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from headrace.schemas.headers import ENGINE_ONLY
+from tests.support import deadlines
 from tests.support.bank import messages_pb2 as pb
 from tests.support.deployment import Deployment, Worker, until
 
@@ -154,4 +155,4 @@ def test_whatever_comes(bank: Deployment) -> None:
     assert process.memory_info().rss < memory + 400 * 1024 * 1024, f"memory grew; seed {SEED}"
     assert fuzzer.sent > 10 * fuzzer.refused, "most of it reached the broker"
     assert worker.ready
-    assert worker.stop() < 15
+    assert worker.stop() < deadlines.seconds(5)

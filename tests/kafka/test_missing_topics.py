@@ -7,6 +7,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
 from headrace.streams.admin.topics import create, wanted
+from tests.support import deadlines
 from tests.support.bank import messages_pb2 as pb
 from tests.support.bank.accounts import topology
 from tests.support.deployment import Deployment, until
@@ -61,7 +62,7 @@ def test_a_replies_topic_that_is_deleted(bank: Deployment) -> None:
     worker.await_ready(60)
     assert execute(bank, 3) == 2
     assert not bank.log().verify().dead_letters
-    assert worker.stop() < 15
+    assert worker.stop() < deadlines.seconds(5)
 
 
 def test_a_worker_ends_at_once_while_a_topic_is_missing(bank: Deployment) -> None:
@@ -76,7 +77,7 @@ def test_a_worker_ends_at_once_while_a_topic_is_missing(bank: Deployment) -> Non
 
     asyncio.run(go())
     until(lambda: not worker.ready, "it is not ready", 60)
-    assert worker.stop() < 15
+    assert worker.stop() < deadlines.seconds(5)
 
 
 def test_a_transaction_that_somebody_left_open(bank: Deployment) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from headrace.connectors.redis import Documents, NotLoaded
 from headrace.embedded import EmbeddedKafka
+from tests.support import deadlines
 from tests.support.cards import Card, Cards, PlayerCards, cards
 from tests.support.deployment import until
 from tests.support.redis_server import RedisServer
@@ -74,8 +75,8 @@ def test_frozen_while_another_takes_over_and_woken(deployment: Cards) -> None:
     deployment.write(deployment.churn(3))
     deployment.await_exact()
     assert not other.said(refused)
-    assert frozen.stop() < 15
-    assert other.stop() < 15
+    assert frozen.stop() < deadlines.seconds(5)
+    assert other.stop() < deadlines.seconds(5)
 
 
 # ---- Redis
@@ -94,11 +95,11 @@ def test_redis_away_for_a_while(deployment: Cards) -> None:
     deployment.redis.kill()
     until(lambda: not writer.ready, "it is not ready")
     deployment.write(deployment.churn(2))
-    assert writer.stop() < 15
+    assert writer.stop() < deadlines.seconds(5)
     writer.start()
     deployment.redis.start()
     deployment.await_exact()
-    assert writer.await_ready().stop() < 15
+    assert writer.await_ready().stop() < deadlines.seconds(5)
 
 
 def test_redis_restarted_empty(deployment: Cards) -> None:
@@ -202,7 +203,7 @@ def test_sigterm_while_the_broker_is_away(deployment: Cards, own_kafka: Embedded
     deployment.await_exact()
     own_kafka.kill()
     until(lambda: writer.said("waiting for the brokers"), "it said what it waits for")
-    assert writer.stop() < 15
+    assert writer.stop() < deadlines.seconds(5)
     own_kafka.restart()
     deployment.write(deployment.churn(2))
     writer.start()

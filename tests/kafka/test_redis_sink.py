@@ -15,6 +15,7 @@ from redis.crc import key_slot
 from headrace.bench.redis_sink import TARGETS, redis_sink
 from headrace.connectors.redis import AsyncDocuments, Documents, DocumentUnreadable, NotLoaded, aget, get
 from headrace.topology.partitioner import partition_of
+from tests.support import deadlines
 from tests.support.cards import BriefCards, Card, Cards, LaterCards, PlayerCards, cards
 from tests.support.deployment import until
 from tests.support.independent_reader import end_offsets, read_topics
@@ -56,7 +57,7 @@ def test_documents_are_loaded_changed_and_deleted(deployment: Cards) -> None:
     ends = {number: end for (_, number), end in end_offsets(deployment.settings.bootstrap, [deployment.topic]).items()}
     until(lambda: deployment.committed() == ends, "the group's lag is zero, markers of transactions counted")
     until(lambda: writer.metrics()['headrace_redis_lag_records{domain="player-cards-v1"}'] == 0, "no lag is shown")
-    assert writer.stop() < 15
+    assert writer.stop() < deadlines.seconds(5)
 
 
 def test_aborted_documents_never_appear(deployment: Cards) -> None:
@@ -278,7 +279,7 @@ def test_a_redis_cluster(bootstrap: str, tmp_path: Path, monkeypatch: pytest.Mon
                 documents.serve(LaterCards, 2)
                 assert documents.get(PlayerCards, name) == Card("later")
                 assert asyncio.run(read()) == [Card("later")] * len(wanted)
-                assert writer.stop() < 15
+                assert writer.stop() < deadlines.seconds(5)
                 assert documents.drop(PlayerCards) == len(wanted)
                 assert documents.reached(PlayerCards) == {}
                 assert deployment.stored() == {}

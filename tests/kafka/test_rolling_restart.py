@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from headrace.embedded import EmbeddedKafka
+from tests.support import deadlines
 from tests.support.bank import messages_pb2 as pb
 from tests.support.deployment import Deployment, Worker, deployed, until
 
@@ -55,7 +56,7 @@ def test_workers_come_back_to_their_partitions_and_stores(bank: Deployment) -> N
     before = [{line["partition"] for line in worker.said("partition ready")} for worker in workers]
     for round_ in (1, 2):
         for worker in workers:
-            assert worker.stop() < 15
+            assert worker.stop() < deadlines.seconds(5)
             worker.start().await_ready(60)
             assert worker.restored_records() == 0
         assert deposit(bank) == {round_}

@@ -8,6 +8,7 @@ import pytest
 from headrace.schemas.changelog import RESULTS
 from headrace.schemas.headrace_v1_pb2 import CommandResults
 from headrace.streams.state.topic_reader import read
+from tests.support import deadlines
 from tests.support.bank import messages_pb2 as pb
 from tests.support.deployment import Deployment, Worker, until
 
@@ -42,7 +43,7 @@ def test_in_the_middle_of_slow_handlers(bank: Deployment) -> None:
     send(bank, 600)
     worker = bank.worker().start().await_ready()
     until(lambda: accepted(worker) > 0, "some are handled")
-    assert worker.stop() < 15
+    assert worker.stop() < deadlines.seconds(5)
     first = results(bank)
     assert 0 < len(first) < 600
     worker.start().await_ready()
@@ -57,6 +58,6 @@ def test_while_connections_are_held_open(bank: Deployment) -> None:
     about = "POST /dead-letters/replay HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
     held[0].sendall(f"{about}Content-Length: 100\r\n\r\n{{".encode())
     assert worker.page("/healthz")[0] == 200
-    assert worker.stop() < 15
+    assert worker.stop() < deadlines.seconds(5)
     for connection in held:
         connection.close()
