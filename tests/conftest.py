@@ -13,6 +13,9 @@ from tests.support import deadlines, progress
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
+_LONGEST = 900.0
+"""Seconds that a test may take on a slow machine, unless it says itself that it takes longer on any."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Measure before xdist starts its workers, which take the figure from the environment."""
@@ -29,12 +32,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A test's limit, its own or that of pyproject.toml, is that of a fast machine."""
+    """A test's limit, its own or that of pyproject.toml, is that of a fast machine.
+
+    On a slower one it is longer, but not so long that one test that hangs takes the time of all others.
+    """
     usual = float(config.getini("timeout"))
     for item in items:
         own = item.get_closest_marker("timeout")
         limit = float(own.args[0]) if own is not None else usual
-        item.add_marker(pytest.mark.timeout(deadlines.seconds(limit)), append=False)
+        item.add_marker(pytest.mark.timeout(max(limit, min(deadlines.seconds(limit), _LONGEST))), append=False)
 
 
 @pytest.fixture(autouse=True)

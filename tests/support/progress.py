@@ -8,6 +8,8 @@ from types import FrameType
 
 import pytest
 
+from tests.support import deadlines
+
 _SHOWN = 15
 
 
@@ -28,7 +30,8 @@ class Progress:
             self._files[file] = self._files.get(file, 0.0) + time.monotonic() - began
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        terminalreporter.section("where the time went")
+        slower = f"{deadlines.slowness():.1f} x slower than a fast one"
+        terminalreporter.section(f"where the time went, on a machine {slower}")
         for file, took in sorted(self._files.items(), key=lambda file: -file[1])[:_SHOWN]:
             terminalreporter.write_line(f"{took:6.0f} s in {file}")
 
