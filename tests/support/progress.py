@@ -42,6 +42,7 @@ class Progress:
 
     def stop(self, number: int, frame: FrameType | None) -> None:
         """End as Ctrl-C does: fixtures are torn down, and the summary is written."""
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a whole group of processes may get it, and pass it on
         sys.stdout.writelines(f"{line}\n" for line in self._still())
         sys.stdout.flush()
         raise KeyboardInterrupt
