@@ -14,13 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf import json_format
 
+from headrace import Projector, Search, projects
 from headrace.bench import sinks
+from headrace.connectors.connect.rendering import Source
 from headrace.embedded import EmbeddedConnect
+from headrace.schemas.documents import DocumentCodec
+from headrace.topology.names import Names
+from tests.support.bank.messages_pb2 import Deposited
 from tests.support.deployment import until
 from tests.support.redis_server import RedisServer
 from tests.support.search_server import ELASTICSEARCH, OPENSEARCH, Product, SearchServer
 from tests.support.search_sink import FIELDS, Documents, Sink
+from tests.support.shapes_pb2 import Shapes
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 LIMIT = 512 * 1024
@@ -61,6 +68,52 @@ def check(sink: Sink) -> None:
     sink.await_caught_up()
     assert sink.server.documents(sink.index) == sink.documents.expected()
     assert sink.dead_letters() == []
+
+
+LEAF = {"name": "birch", "rank": -1}
+TREE = {"leaf": LEAF, "branches": [{"only": {"leaf": LEAF}}], "named": {"c": {}}}
+EVERY_FIELD: dict[str, Any] = {
+    **dict.fromkeys(("anInt64", "aSint64", "aSfixed64"), -(2**63)),
+    **dict.fromkeys(("aUint64", "aFixed64", "maybeUint64", "number"), 2**63 - 1),
+    **dict.fromkeys(("anInt32", "aSint32", "aSfixed32"), -(2**31)),
+    **dict.fromkeys(("aUint32", "aFixed32"), 2**32 - 1),
+    **dict.fromkeys(("aFloat", "aDouble", "maybeDouble"), 0.1),
+    **dict.fromkeys(("aString", "maybeString"), "zoë"),
+    **dict.fromkeys(("aBytes", "maybeBytes"), "AP8="),
+    **dict.fromkeys(("aBool", "maybeBool"), True),
+    **dict.fromkeys(("suit", "maybeSuit"), "SPADES"),
+    **{"inner": {"suit": "TRUMP", "data": "AA=="}, "leaf": LEAF, "time": "2023-11-14T22:13:20.123Z"},
+    **{"int64s": [-1, 2**62], "uint64s": [0], "floats": [1.5, -2.0], "strings": ["a", ""], "suits": ["CLUBS", "NONE"]},
+    **{"leaves": [LEAF, {}], "empties": [{}], "counts": {"a": 1}, "leafByName": {"b": LEAF}, "tree": TREE, "empty": {}},
+    **{"suitByNumber": {"-1": "CLUBS"}, "uint64ByBool": {"true": 2**63}, "bytesByNumber": {"7": "AA=="}},
+}
+
+
+class Everything(Projector[Shapes]):
+    """Documents that are messages."""
+
+    name = "everything"
+
+    @projects
+    def deposited(self, document: Shapes, event: Deposited) -> None:
+        document.an_int64 = event.balance
+
+
+def test_a_message_as_a_document_fits_the_fields_that_follow_from_it(sink: Sink) -> None:
+    server, codec = sink.server, DocumentCodec(Shapes)
+    index = Search(Everything).render(Source(Names(""), "main", Everything, "search"), ()).index
+    assert index is not None
+    server.request("DELETE", f"/{sink.index}")
+    assert server.request("PUT", f"/{sink.index}", index.body)[0] == 200
+    full = json_format.ParseDict(EVERY_FIELD, Shapes())
+    without = {field.name for field in Shapes.DESCRIPTOR.fields} - {field.name for field, _ in full.ListFields()}
+    assert without == {"text", "chosen", "trump"}, "one of a choice is there, and all others"
+    sink.documents.write({"full": codec.encode(full), "empty": codec.encode(Shapes())})
+    sink.deploy()
+    check(sink)
+    _, found = server.request("POST", f"/{sink.index}/_search", {"query": {"term": {"leaf.name": "birch"}}})
+    assert [hit["_id"] for hit in found["hits"]["hits"]] == ["full"]
+    assert codec.decode(json.dumps(found["hits"]["hits"][0]["_source"]).encode()) == full
 
 
 def test_documents_come_change_and_go_and_come_again(sink: Sink) -> None:
