@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from headrace.bench.report import Result, machine_line
 
 _ENGINE, _OTHER, _TARGET, _TEXT, _GRID = "#1f6f8b", "#b8c4cc", "#c8553d", "#22303a", "#e4e9ec"
-_STAGES = ("#1f6f8b", "#4f9db3", "#8cc0cd", "#c3dfe6")
+_STAGES = ("#1f6f8b", "#4f9db3", "#8cc0cd")
 
 
 def draw(results: Mapping[str, Result], picture: Path) -> None:
@@ -160,7 +160,7 @@ def _rehydrate(axes: Any, result: Result) -> None:
     axes.barh([1], [result["snapshot_ms"]], 0.4, color=_ENGINE)
     axes.text(max(cold, 250) * 0.012, 1, f"{result['snapshot_ms']:.3f} ms", va="center", fontsize=9.5, color=_TEXT)
     left, whole = 0.0, sum(stages.values()) or 1.0
-    for (name, part), colour in zip(stages.items(), _STAGES, strict=False):
+    for (name, part), colour in zip(stages.items(), _STAGES, strict=True):
         width = cold * part / whole
         axes.barh([0], [width], 0.4, left=left, color=colour, edgecolor="white", linewidth=0.8)
         axes.text(left + width / 2, -0.28, f"{name}\n{part / whole:.0%}", ha="center", va="top", fontsize=8.5,
