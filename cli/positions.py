@@ -49,13 +49,13 @@ def set_(
     What lies before is never handled. What lies after is, also if it was before: commands and events that are known
     still (HEADRACE_RESULTS_KEPT) change nothing; others are carried out again.
     """
-    from headrace.streams.admin import positions
+    from headrace.streams.admin import groups, positions
 
     try:
         places = list(
             positions.set_positions(deployment.settings(), deployment.topology, component, topic, to, partition or ())
         )
-    except positions.GroupInUse as error:
+    except groups.GroupInUse as error:
         raise Failure(ENVIRONMENT, str(error)) from None
     except ValueError as error:
         raise Failure(USAGE, f"--to {error}") from None

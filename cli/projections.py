@@ -133,7 +133,7 @@ def drop(deployment: Deployment, name: Name, version: Version, connect: Address 
     Exit code 1 if it serves.
     """
     from headrace.cli.errors import ENVIRONMENT
-    from headrace.streams.admin import positions, projections
+    from headrace.streams.admin import groups, projections
 
     try:
         with failures():
@@ -142,7 +142,7 @@ def drop(deployment: Deployment, name: Name, version: Version, connect: Address 
             dropped = projections.drop(settings, deployment.topology, name, version, targets)
     except projections.NotReady as error:
         raise Failure(NO, str(error)) from None
-    except positions.GroupInUse as error:
+    except groups.GroupInUse as error:
         raise Failure(ENVIRONMENT, str(error)) from None
     if as_json:
         typer.echo(json.dumps({"projection": name, "version": version, "dropped": dropped}))

@@ -8,6 +8,7 @@ from headrace.connectors.connect.rendering import Rendered, Source
 from headrace.connectors.redis.declaration import Redis
 from headrace.connectors.search.index import IndexAdmin
 from headrace.connectors.sinks import ConnectSink, Sink, Sinks
+from headrace.streams.admin import groups
 from headrace.streams.admin.progress import await_passed
 from headrace.streams.admin.projections import Target
 from headrace.streams.settings import Settings
@@ -51,9 +52,10 @@ class ConnectTarget:
     def __init__(self, one: Rendered, settings: Settings, client: ConnectClient) -> None:
         self.name = one.name
         self._one, self._settings, self._client = one, settings, client
+        self._group = f"connect-{one.name}"
 
     def await_passed(self, ends: Ends, deadline: float) -> bool:
-        return await_passed(self._settings, f"connect-{self._one.name}", ends, deadline)
+        return await_passed(self._settings, self._group, ends, deadline)
 
     def serve(self) -> list[str]:
         source = self._one.source
@@ -68,6 +70,7 @@ class ConnectTarget:
         if self._one.name in self._client.configs():
             self._client.delete(self._one.name)
             done.append(f"deleted connector {self._one.name}")
+        groups.delete_groups(self._settings, [self._group])
         if self._one.index is not None and IndexAdmin(self._one.index).drop():
             done.append(f"deleted index {self._one.index.name}")
         return done

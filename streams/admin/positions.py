@@ -1,6 +1,5 @@
 """Positions of a component in its inputs: reads them from its changelog, and sets them."""
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from confluent_kafka.admin import AdminClient
 from headrace.schemas.changelog import POSITIONS
 from headrace.schemas.headrace_v1_pb2 import Positions
 from headrace.schemas.ids import whole_number
+from headrace.streams.admin.groups import await_empty
 from headrace.streams.admin.identity import Identity, identify
 from headrace.streams.settings import Settings
 from headrace.streams.state.topic_reader import end_offsets, read
@@ -17,10 +17,6 @@ from headrace.topology.topology import Topology
 
 OLDEST, END = "oldest", "end"
 _SECONDS = 30
-
-
-class GroupInUse(RuntimeError):
-    """Workers run the component, and would overwrite the positions that are set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,23 +107,3 @@ def _stored(settings: Settings, component: str) -> Mapping[int, Positions]:
 
 def _partitions(settings: Settings, topic: str) -> int:
     return len(AdminClient(settings.client()).list_topics(topic, timeout=10).topics[topic].partitions)
-
-
-def await_empty(settings: Settings, component: str) -> None:
-    """Wait up to 10 seconds for members that are leaving; raise GroupInUse if there are still some."""
-    group = f"{settings.prefix}headrace.{component}"
-    client = AdminClient(settings.client())
-    deadline = time.monotonic() + 10
-    while True:
-        (future,) = client.describe_consumer_groups([group], request_timeout=10).values()
-        try:
-            members = future.result().members
-        except Exception as error:  # a group that nobody ever joined
-            if "GROUP_ID_NOT_FOUND" in str(error):
-                return
-            raise
-        if not members:
-            return
-        if time.monotonic() > deadline:
-            raise GroupInUse(f"{len(members)} worker(s) run {component}; stop them first, then set its positions")
-        time.sleep(0.5)

@@ -9,10 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from headrace.streams.admin import dead_letters, positions, sink_dead_letters
+from headrace.streams.admin import dead_letters, groups, sink_dead_letters
 from headrace.streams.admin.progress import await_passed, lag
 from headrace.streams.admin.serving import Serving, record, serving
 from headrace.streams.settings import Settings
@@ -149,7 +148,7 @@ def switch(
 def drop(settings: Settings, topology: Topology, name: str, version: int, targets: Sequence[Target] = ()) -> list[str]:
     """Delete a version that does not serve: what targets have of it, its topics and its groups; a line for each.
 
-    Raises NotReady if it serves, positions.GroupInUse while workers run it.
+    Raises NotReady if it serves, groups.GroupInUse while workers run it.
     """
     known, recorded = versions(settings, topology), serving(settings).get(name)
     if version not in _known(known, name):
@@ -159,13 +158,13 @@ def drop(settings: Settings, topology: Topology, name: str, version: int, target
     component = version_name(name, version)
     parts = [component, f"{component}-feed"]
     for part in parts:
-        positions.await_empty(settings, part)
+        groups.await_empty(settings, part)
     done = [line for target in targets for line in target.drop()]
     client = AdminClient(settings.client())
     owned = [topic for topic in client.list_topics(timeout=10).topics if _belongs(settings, topic, component, parts)]
     for future in client.delete_topics(owned, operation_timeout=30).values() if owned else ():
         future.result()
-    _delete_groups(client, [f"{settings.prefix}headrace.{part}" for part in parts])
+    groups.delete_groups(settings, [f"{settings.prefix}headrace.{part}" for part in parts])
     return done + [f"deleted {topic}" for topic in sorted(owned)]
 
 
@@ -175,15 +174,6 @@ def _belongs(settings: Settings, topic: str, component: str, parts: Sequence[str
     split = settings.names.split(topic)
     own = split is not None and split[0] == settings.edition and split[1] in parts
     return own or (sink is not None and sink.component == component)
-
-
-def _delete_groups(client: AdminClient, groups: list[str]) -> None:
-    for future in client.delete_consumer_groups(groups, request_timeout=10).values():
-        try:
-            future.result()
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
-                raise
 
 
 def _known(known: dict[str, list[int]], name: str) -> list[int]:

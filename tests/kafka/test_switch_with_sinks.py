@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka.admin import AdminClient
 from typer.testing import CliRunner
 
 from headrace.cli.main import app
@@ -125,6 +126,8 @@ def test_readers_see_one_version_and_then_the_other(
             *["deleted"] * 5,  # the last ones are topics, one of them its sink's
         ]
         assert search.request("GET", f"/{other}")[0] == 404
+        left = AdminClient({"bootstrap.servers": versions.settings.bootstrap}).list_consumer_groups().result(20).valid
+        assert not [group.group_id for group in left if "cards-v2" in group.group_id and "connect-" in group.group_id]
         assert documents.get(Cards, "a") == Card(balance=7, deposits=2)
     states = headrace("connect", "status", code=1)  # the one that was dropped is declared still
     assert {row["name"].rpartition("main.")[2]: row["state"] for row in states} == {
