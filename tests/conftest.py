@@ -30,14 +30,17 @@ def pytest_configure(config: pytest.Config) -> None:
     structlog.configure = without_cache
 
 
-@pytest.hookimpl(trylast=True)
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A test's limit, its own or that of pyproject.toml, is that of a fast machine.
+    """A test's limit, its own or that of pyproject.toml, is that of a fast machine; a file's tests are in one process.
 
-    On a slower one it is longer, but not so long that one test that hangs takes the time of all others.
+    On a slower one it is longer, but not so long that one test that hangs takes the time of all others. All files that
+    start heavy servers are in one process too, so that there is one such server at a time.
     """
     usual = float(config.getini("timeout"))
     for item in items:
+        heavy = item.get_closest_marker("heavy") is not None
+        item.add_marker(pytest.mark.xdist_group("heavy servers" if heavy else item.location[0]))
         own = item.get_closest_marker("timeout")
         limit = float(own.args[0]) if own is not None else usual
         item.add_marker(pytest.mark.timeout(max(limit, min(deadlines.seconds(limit), _LONGEST))), append=False)

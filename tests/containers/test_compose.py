@@ -22,7 +22,11 @@ from tests.support.deployment import until
 from tests.support.docker_engine import docker
 from tests.support.http_json import ask
 
-pytestmark = [pytest.mark.containers, pytest.mark.timeout(900)]  # the first build fetches all that is locked
+pytestmark = [
+    pytest.mark.containers,
+    pytest.mark.heavy,
+    pytest.mark.timeout(900),
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 POKER = "headrace.examples.poker:topology"
