@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
 from tests.support import deadlines, progress
+from tests.support.scheduling import OneHeavyServer
 
 # no example has to be quick: machines differ, and a test that is too long has a limit of its own
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -30,17 +32,20 @@ def pytest_configure(config: pytest.Config) -> None:
     structlog.configure = without_cache
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A test's limit, its own or that of pyproject.toml, is that of a fast machine; a file's tests are in one process.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneHeavyServer:
+    """Also where files, or single tests, are named on the command line."""
+    return OneHeavyServer(config, log)
 
-    On a slower one it is longer, but not so long that one test that hangs takes the time of all others. All files that
-    start heavy servers are in one process too, so that there is one such server at a time.
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A test's limit, its own or that of pyproject.toml, is that of a fast machine.
+
+    On a slower one it is longer, but not so long that one test that hangs takes the time of all others.
     """
     usual = float(config.getini("timeout"))
     for item in items:
-        heavy = item.get_closest_marker("heavy") is not None
-        item.add_marker(pytest.mark.xdist_group("heavy servers" if heavy else item.location[0]))
         own = item.get_closest_marker("timeout")
         limit = float(own.args[0]) if own is not None else usual
         item.add_marker(pytest.mark.timeout(max(limit, min(deadlines.seconds(limit), _LONGEST))), append=False)

@@ -100,7 +100,13 @@ class ConnectClient:
         self._send("PUT", f"{_place(name)}/pause")
 
     def resume(self, name: str) -> None:
-        """Let a connector work that is paused or stopped."""
+        """Let a connector work that is paused or stopped.
+
+        A paused one is stopped first, so that it gets new tasks: one that rests hears of it by a wake-up of its
+        consumer, which gets lost while that commits or joins its group. It would rest for ever, and say RUNNING.
+        """
+        if self.state(name) == "PAUSED":
+            self.stop(name)
         self._send("PUT", f"{_place(name)}/resume")
 
     def restart_failed(self, name: str) -> None:

@@ -22,11 +22,7 @@ from tests.support.deployment import until
 from tests.support.docker_engine import docker
 from tests.support.http_json import ask
 
-pytestmark = [
-    pytest.mark.containers,
-    pytest.mark.heavy,
-    pytest.mark.timeout(900),
-]
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(900)]  # the first build fetches all that is locked
 
 ROOT = Path(__file__).resolve().parents[2]
 POKER = "headrace.examples.poker:topology"

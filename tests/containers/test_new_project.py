@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from headrace.cli.main import app
 from tests.support.docker_engine import docker
 
-pytestmark = [pytest.mark.containers, pytest.mark.heavy, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = "headrace-test"

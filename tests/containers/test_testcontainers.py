@@ -16,7 +16,7 @@ from tests.support import deadlines
 from tests.support.bank import messages_pb2 as pb
 from tests.support.deployment import deployed, until
 
-pytestmark = [pytest.mark.containers, pytest.mark.heavy]
+pytestmark = pytest.mark.containers
 
 
 @pytest.fixture(scope="module")

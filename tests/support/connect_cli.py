@@ -68,7 +68,11 @@ class SinksDeployment:
             assert not any(task["error"] for row in found for task in row["tasks"]), found
             return all(row["runs"] and row["lag"] == 0 for row in found)
 
-        until(done, "all sinks had caught up", 60)
+        try:
+            until(done, "all sinks had caught up", 60)
+        except AssertionError as error:
+            error.add_note(f"{self.status()}\n{self.connect.logs[0].read_text()[-5000:]}")
+            raise
 
     def keep_deletions(self, milliseconds: int) -> None:
         """Let the topic of documents keep deletions for so long."""

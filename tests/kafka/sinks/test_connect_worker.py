@@ -16,7 +16,7 @@ from headrace.connectors.search.plugin import CONNECTOR
 from headrace.embedded import BrokerFailed, EmbeddedConnect, PortTaken
 from tests.support.http_json import ask
 
-pytestmark = [pytest.mark.kafka, pytest.mark.heavy]
+pytestmark = pytest.mark.kafka
 HIDDEN = "not-to-be-seen"
 
 

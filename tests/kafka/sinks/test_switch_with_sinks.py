@@ -25,7 +25,7 @@ from tests.support.redis_server import RedisServer
 from tests.support.search_server import OPENSEARCH, SearchServer
 from tests.support.workflow_deployment import WorkflowDeployment, workflow_of
 
-pytestmark = [pytest.mark.kafka, pytest.mark.heavy]
+pytestmark = pytest.mark.kafka
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tests.support.fake_snowflake import interpreter
 from tests.support.redis_server import RedisServer
 from tests.support.search_server import OPENSEARCH, SearchServer
 
-pytestmark = [pytest.mark.kafka, pytest.mark.heavy, pytest.mark.timeout(480)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(480)]
 
 
 def demo(folder: Path, *options: str, path: str | None = None) -> tuple[int, dict[str, Any], str]:

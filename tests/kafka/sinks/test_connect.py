@@ -30,7 +30,7 @@ DAY = 24 * 3600 * 1000
 SEARCH = "player-cards-v1.search"
 LARGE = 1_047_900
 """Characters with which a document just fits into a topic of default settings."""
-pytestmark = [pytest.mark.kafka, pytest.mark.heavy, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
 
 @pytest.fixture(scope="module")

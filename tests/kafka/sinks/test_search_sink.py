@@ -29,7 +29,7 @@ from tests.support.search_server import ELASTICSEARCH, OPENSEARCH, Product, Sear
 from tests.support.search_sink import FIELDS, Documents, Sink
 from tests.support.shapes_pb2 import Shapes
 
-pytestmark = [pytest.mark.kafka, pytest.mark.heavy, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 LIMIT = 512 * 1024
 """Bytes that the servers take in one request, fewer than a full batch of the sink has."""
 

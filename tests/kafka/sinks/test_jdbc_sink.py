@@ -18,7 +18,7 @@ from tests.support.deployment import until
 from tests.support.postgres import Postgres, jdbc_plugin
 from tests.support.sink_cards import PlayerCards
 
-pytestmark = [pytest.mark.kafka, pytest.mark.heavy, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
 
 @pytest.fixture(scope="module")

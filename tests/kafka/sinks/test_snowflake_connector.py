@@ -14,7 +14,7 @@ from headrace.embedded import EmbeddedConnect
 from tests.support import fake_snowflake
 from tests.support.sink_cards import PlayerCards
 
-pytestmark = [pytest.mark.kafka, pytest.mark.heavy, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
