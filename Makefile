@@ -55,16 +55,19 @@ test: setup kafka-jars ## all tests, with real Kafka
 one: setup ## one test, file or folder: make one T=tests/unit/steps
 	$(BIN)/pytest -q $(T)
 
+# no test of these is taken to hang: how long they run is asked for
+LONG = -o faulthandler_timeout=0
+
 chaos: setup kafka-jars ## the poker room in chaos for MINUTES=5, then editions that come and go
-	CHAOS_MINUTES=$(MINUTES) $(BIN)/pytest -q -s tests/kafka/test_room_chaos.py
-	CHAOS_KILLS=20 CHAOS_EDITIONS=20 $(BIN)/pytest -q -s tests/kafka/test_editions_workers.py -k chaos
+	CHAOS_MINUTES=$(MINUTES) $(BIN)/pytest $(LONG) -q -s tests/kafka/test_room_chaos.py
+	CHAOS_KILLS=20 CHAOS_EDITIONS=20 $(BIN)/pytest $(LONG) -q -s tests/kafka/test_editions_workers.py -k chaos
 
 fuzz: setup kafka-jars ## 100,000 cases for the steps, then records into a real worker for MINUTES=5
-	FUZZ_CASES=100000 $(BIN)/pytest -q tests/unit/steps/test_any_record.py
-	FUZZ_MINUTES=$(MINUTES) $(BIN)/pytest -q -s tests/kafka/test_fuzz.py
+	FUZZ_CASES=100000 $(BIN)/pytest $(LONG) -q tests/unit/steps/test_any_record.py
+	FUZZ_MINUTES=$(MINUTES) $(BIN)/pytest $(LONG) -q -s tests/kafka/test_fuzz.py
 
 soak: setup kafka-jars ## faults of all kinds, one after the other, for MINUTES=5
-	SOAK_MINUTES=$(MINUTES) $(BIN)/pytest -q -s tests/kafka/test_soak.py
+	SOAK_MINUTES=$(MINUTES) $(BIN)/pytest $(LONG) -q -s tests/kafka/test_soak.py
 
 bench: setup kafka-jars ## measure all, beside bare loops; but not the peers
 	$(BIN)/headrace bench all
