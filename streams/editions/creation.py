@@ -127,10 +127,9 @@ def _cut(
         raise ValueError("the time at which the edition is to begin has not come yet")
     for domain in (*at.domains, *(domain for domain, _ in at.roots)):
         _check_folded(topology, domain)
-    moments = [
-        _recorded(EditionLogs(settings, editions, root.encode()), parent, domain, root, sequence)
-        for (domain, root), sequence in at.roots.items()
-    ]
+    named = {domain: {root.encode() for one, root in at.roots if one == domain} for domain, _ in at.roots}
+    logs = {domain: EditionLogs(settings, editions, roots) for domain, roots in named.items()}
+    moments = [_recorded(logs[domain], parent, domain, root, sequence) for (domain, root), sequence in at.roots.items()]
     if follow:
         moment = None
     elif at.moment is not None:

@@ -1,6 +1,6 @@
 """What an edition sees of the log: its own events, and before them those of its parents, up to each one's cut."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from confluent_kafka import KafkaError, KafkaException
 
@@ -17,13 +17,16 @@ Events = dict[int, bytes]
 
 
 class EditionLogs:
-    """Reads events topics of editions; each topic is read once, or only the partition of one root.
+    """Reads events topics of editions, each once; where `roots` are named, their partitions and their events alone.
 
     Kafka is asked, not a worker. All methods raise KafkaException, TimeoutError.
     """
 
-    def __init__(self, settings: Settings, editions: Mapping[str, Edition], root: bytes | None = None) -> None:
-        self._settings, self._editions, self._root = settings, editions, root
+    def __init__(
+        self, settings: Settings, editions: Mapping[str, Edition], roots: Collection[bytes] | None = None
+    ) -> None:
+        self._settings, self._editions = settings, editions
+        self._roots = None if roots is None else frozenset(roots)
         self._own: dict[tuple[str, str], dict[bytes, Events]] = {}
 
     def roots(self, edition: str, component: str) -> set[bytes]:
@@ -65,14 +68,14 @@ class EditionLogs:
                 return found
             raise
         latest: dict[PartitionId, int] = {}
-        if self._root is not None:
-            partitions = [(topic, partition_of(self._root, len(partitions)))]
+        if self._roots is not None:
+            partitions = [*{(topic, partition_of(root, len(partitions))) for root in self._roots}]
         unread = end_offsets(self._settings, partitions)
         for batch in read_to_end(self._settings, unread, {"group_id": f"{self._settings.prefix}headrace.reader"}):
             for partition, messages in batch.items():
                 for message in messages:
                     recorded = latest[partition] = max(latest.get(partition, 0), message.timestamp()[1])
                     root, sequence, event = stored_event(message, recorded)
-                    if event is not None and (self._root is None or root == self._root):
+                    if event is not None and (self._roots is None or root in self._roots):
                         found.setdefault(root, {})[sequence] = event
         return found

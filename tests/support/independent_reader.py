@@ -80,13 +80,15 @@ def read_topics(
 
 def end_offsets(bootstrap: str, topics: Sequence[str]) -> dict[tuple[str, int], int]:
     """The high watermark of each partition: behind it there was nothing, committed or not."""
-    with Consumer(
-        {"bootstrap.servers": bootstrap, "group.id": "log-reader", "isolation.level": "read_uncommitted"}
-    ) as reader:
-        metadata = reader.list_topics(timeout=10).topics
-        asked = [TopicPartition(topic, number, OFFSET_END) for topic in topics for number in metadata[topic].partitions]
+    deadline = time.monotonic() + deadlines.seconds(_PATIENCE)
+    config = {"bootstrap.servers": bootstrap, "group.id": "log-reader", "isolation.level": "read_uncommitted"}
+    with Consumer(config) as reader:
+        known = reader.list_topics(timeout=10).topics
+        asked = [TopicPartition(topic, number, OFFSET_END) for topic in topics for number in known[topic].partitions]
         found = reader.offsets_for_times(asked, 20)
-    assert not [place for place in found if place.error]
+        while any(place.error for place in found):  # a broker that has come back elects leaders first
+            assert time.monotonic() < deadline, found
+            found = reader.offsets_for_times(asked, 20)
     return {(place.topic, place.partition): place.offset for place in found}
 
 

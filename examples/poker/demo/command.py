@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from headrace.examples.poker.demo.play import Played
     from headrace.examples.poker.demo.read_side import Compared
     from headrace.examples.poker.demo.screen import Screen
+    from headrace.examples.poker.demo.what_if import Branched
     from headrace.examples.poker.history import HandHistory
     from headrace.streams.settings import Settings
 
@@ -49,6 +50,9 @@ def demo(
     ] = False,
     read_side: Annotated[
         bool, typer.Option("--read-side", help="Also bring documents to other systems, and compare each of them.")
+    ] = False,
+    what_if: Annotated[
+        bool, typer.Option("--what-if", help="Also let hands go on as if the last fold had been a call.")
     ] = False,
     search: Annotated[
         str,
@@ -81,6 +85,10 @@ def demo(
     --read-side plays the same on a Kafka of its own, with projectors. Documents go to a search server by Kafka Connect,
     to Redis, and into Snowflake's form, as far as these are there; what is not is named, with how to get it. Exit code
     1 when a document differs from what the event log says.
+
+    --what-if plays the same on a Kafka of its own. Then each hand branches where the last player folded: he calls, and
+    all check or call to the end. Once in memory, once in an edition, beside what really happened. Exit code 1 when both
+    do not end the same, or main has changed.
     """
     from headrace.cli import logs as log
     from headrace.examples.poker.demo.check import check
@@ -90,13 +98,21 @@ def demo(
 
     log.be_quiet()
     screen = Screen(silent=as_json)
-    if read_side and chaos:
-        raise Failure(USAGE, "--read-side and --chaos are two demos; choose one of them")
+    chosen = [
+        name
+        for name, is_chosen in (("--read-side", read_side), ("--what-if", what_if), ("--chaos", chaos))
+        if is_chosen
+    ]
+    if len(chosen) > 1:
+        raise Failure(USAGE, f"{chosen[0]} and {chosen[1]} are two demos; choose one of them")
     if not read_side and (search or redis or fakesnow):
         raise Failure(USAGE, "--search, --redis and --fakesnow are for --read-side; give that too")
     history = read_hands(file, hands)
     if read_side:
         _read_side(deployment, history, workers or 1, (search, redis, fakesnow), screen, as_json)
+        return
+    if what_if:
+        _what_if(deployment, history, workers or 1, screen, as_json)
         return
     follow = _most_to_tell(history)
     count = max(workers or 1, 2 if chaos else 1)
@@ -133,8 +149,7 @@ def _read_side(
     from headrace.examples.poker.demo.read_side import TOPOLOGY, compare, feeding
     from headrace.examples.poker.demo.systems import systems
 
-    if deployment.settings(own_kafka=False).bootstrap:
-        raise Failure(USAGE, "--read-side brings a Kafka of its own; leave out --bootstrap and HEADRACE_BOOTSTRAP")
+    _no_brokers_named(deployment, "--read-side")
     prefix = f"demo-{uuid.uuid4().hex[:8]}."
     with (
         _terminable(),
@@ -157,6 +172,74 @@ def _read_side(
         raise typer.Exit(NO)
 
 
+def _what_if(
+    deployment: Deployment, history: Sequence["HandHistory"], workers: int, screen: "Screen", as_json: bool
+) -> None:
+    """The demo with hands that end otherwise than they did."""
+    from headrace.examples.poker.demo.check import check
+    from headrace.examples.poker.demo.cluster import cluster, demo_workers
+    from headrace.examples.poker.demo.what_if import branch_out
+
+    _no_brokers_named(deployment, "--what-if")
+    with (
+        _terminable(),
+        cluster(deployment, screen, workers, {}) as (settings, _),
+        demo_workers(settings, workers) as running,
+    ):
+        screen.say(f"{workers} worker(s) ready; {len(history):,} hands to play")
+        played = asyncio.run(_play(settings, history, running, None, screen))
+        screen.say("all hands are played; now they branch at their last fold, in memory and in an edition")
+        found = asyncio.run(branch_out(settings, [hand.root for hand in history]))
+        checked = check(settings, history, played, "", hung=running.hung)
+        wrong = [*found.differing, *(f"{root}: {'; '.join(why)}" for root, why in checked.mismatched.items())]
+        running.keep_logs = bool(wrong)
+    _tell_branches(len(history), found, wrong, as_json)
+    if wrong or not found.main_unchanged or found.editions_left:
+        raise typer.Exit(NO)
+
+
+def _no_brokers_named(deployment: Deployment, option: str) -> None:
+    if deployment.settings(own_kafka=False).bootstrap:
+        raise Failure(USAGE, f"{option} brings a Kafka of its own; leave out --bootstrap and HEADRACE_BOOTSTRAP")
+
+
+def _tell_branches(hands: int, found: "Branched", wrong: list[str], as_json: bool) -> None:
+    if as_json:
+        result = {
+            "hands": hands,
+            "branched": len(found.endings),
+            "same_in_both": found.same_in_both,
+            "main_unchanged": found.main_unchanged,
+            "editions_left": found.editions_left,
+            "would_have_gained": sum(ending.gain > 0 for ending in found.endings),
+            "seconds_in_memory": round(found.seconds_in_memory, 3),
+            "seconds_in_edition": round(found.seconds_in_edition, 3),
+            "mismatched": wrong,
+        }
+        typer.echo(json.dumps(result))
+        return
+    from headrace.examples.poker.demo.story import side_by_side
+
+    if found.endings:
+        for line in side_by_side(max(found.endings, key=lambda ending: abs(ending.gain))):
+            typer.echo(line)
+    gained = sum(ending.gain > 0 for ending in found.endings)
+    typer.echo(
+        f"\n{len(found.endings):,} of {hands:,} hands branched: {gained} of the players who folded would have gained\n"
+        f"{found.same_in_both:,} ended the same in memory ({found.seconds_in_memory:.1f} s) and in an edition "
+        f"({found.seconds_in_edition:.1f} s)\n"
+        f"main is {'unchanged' if found.main_unchanged else 'CHANGED'}, {found.editions_left} editions are left"
+    )
+    _tell_wrong(wrong)
+
+
+def _tell_wrong(wrong: list[str]) -> None:
+    for line in wrong[:_SHOWN]:
+        typer.echo(f"  {line}")
+    if len(wrong) > _SHOWN:
+        typer.echo(f"  … and {len(wrong) - _SHOWN} more; --json lists them all")
+
+
 def _tell_documents(hands: int, found: "Compared", as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"hands": hands, **asdict(found)}))
@@ -173,10 +256,7 @@ def _tell_documents(hands: int, found: "Compared", as_json: bool) -> None:
         typer.echo("the SQL for Snowflake ran on fakesnow")
     for name, why in found.left_out.items():
         typer.echo(f"left out: {name}: {why}")
-    for line in found.mismatched[:_SHOWN]:
-        typer.echo(f"  {line}")
-    if len(found.mismatched) > _SHOWN:
-        typer.echo(f"  … and {len(found.mismatched) - _SHOWN} more; --json lists them all")
+    _tell_wrong(found.mismatched)
 
 
 def _faults(

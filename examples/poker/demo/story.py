@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headrace.examples.poker import poker_pb2 as pb
+
+if TYPE_CHECKING:
+    from headrace.examples.poker.demo.what_if import Ending
 
 _STREETS = {3: "Flop", 4: "Turn", 5: "River"}
 _Kind = pb.ActionTaken
@@ -16,6 +19,19 @@ def tell(events: Iterable[Any]) -> Iterator[str]:
     for event in events:
         yield from teller.hear(event)
     yield from teller.street()
+
+
+def side_by_side(ending: "Ending") -> Iterator[str]:
+    """How a hand ended, and how it would have ended."""
+    fold, then = ending.branch.fold, ending.hand
+    units = Decimal(then.units_per_chip or 1)
+    winners = sorted({share.player for pot in then.pots for share in pot.shares if share.amount})
+    yield f"Hand {ending.branch.hand}: {fold.player} folded. Had he called, {' and '.join(winners)} would have won:"
+    yield f"  {'':16} {'it ended':>14} {'then':>14}   cards"
+    for real, other in zip(ending.really.seats, then.seats, strict=True):
+        amounts = f"{real.stack / units:>14,f} {other.stack / units:>14,f}"
+        yield f"  {real.player:16} {amounts}   {' '.join(other.hole_cards)}"
+    yield f"  the board: {' '.join(ending.really.board) or 'none'}; then: {' '.join(then.board)}"
 
 
 class _Teller:

@@ -43,6 +43,9 @@ def test_a_hand_that_cannot_be_played_is_named_before_anything_starts(tmp_path: 
     ("options", "environment", "code", "why"),
     [
         (["--read-side", "--chaos"], {}, 2, "choose one of them"),
+        (["--what-if", "--chaos"], {}, 2, "--what-if and --chaos are two demos; choose one of them"),
+        (["--what-if", "--redis", "redis://127.0.0.1:1"], {}, 2, "are for --read-side"),
+        (["--what-if"], {"HEADRACE_BOOTSTRAP": "127.0.0.1:1"}, 2, "leave out --bootstrap and HEADRACE_BOOTSTRAP"),
         (["--redis", "redis://127.0.0.1:1"], {}, 2, "are for --read-side"),
         (["--read-side"], {"HEADRACE_BOOTSTRAP": "127.0.0.1:1"}, 2, "leave out --bootstrap and HEADRACE_BOOTSTRAP"),
         (["--read-side", "--search", "http://127.0.0.1:1"], {}, 3, "no answer from the search server"),
@@ -51,7 +54,7 @@ def test_a_hand_that_cannot_be_played_is_named_before_anything_starts(tmp_path: 
         (["--read-side", "--redis", "hidden"], {}, 3, "the address of Redis must be redis://"),
     ],
 )
-def test_what_the_read_side_cannot_do_is_said_before_anything_starts(
+def test_what_a_demo_cannot_do_is_said_before_anything_starts(
     monkeypatch: pytest.MonkeyPatch, options: list[str], environment: dict[str, str], code: int, why: str
 ) -> None:
     for name in ("HEADRACE_BOOTSTRAP", "SEARCH_URL", "REDIS_URL"):
