@@ -9,7 +9,7 @@ import structlog
 from hypothesis import HealthCheck, settings
 
 from tests.support import deadlines, progress
-from tests.support.scheduling import OneHeavyServer
+from tests.support.scheduling import OneHeavyServer, place
 
 # no example has to be quick: machines differ, and a test that is too long has a limit of its own
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -44,6 +44,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     On a slower one it is longer, but not so long that one test that hangs takes the time of all others.
     """
+    items.sort(key=lambda item: place(item.nodeid))
     usual = float(config.getini("timeout"))
     for item in items:
         own = item.get_closest_marker("timeout")
