@@ -49,6 +49,9 @@ def send(
     ] = "",
     timeout: Timeout = 10.0,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait for the answer; print the id.")] = False,
+    now: Annotated[
+        str, typer.Option(metavar="TIME", help="With --edition: when it is decided, such as 2026-01-31T12:00Z.")
+    ] = "",
     edition: InEdition = None,
     as_json: Json = False,
 ) -> None:
@@ -63,6 +66,7 @@ def send(
         "expected_sequence": expected_sequence,
         "command_id": command_id or None,
         "domain": spec.name,
+        "now": _time(now, deployment.settings(edition=edition).edition),
     }
     if no_wait:
 
@@ -134,6 +138,22 @@ def events(
             raise typer.Exit(NO)
         begin = f" from sequence {first} on" if first else ""
         raise Failure(NO, f"{root} has no events in domain {name}{begin}{_up_to(as_of)}")
+
+
+def _time(now: str, edition: str) -> datetime | None:
+    """The time that `--now` names."""
+    from headrace.schemas.record import since_epoch
+    from headrace.topology.names import MAIN
+
+    if not now:
+        return None
+    if edition == MAIN:
+        raise Failure(USAGE, f"--now {now}: in {MAIN} a command is decided at the time of its record; give --edition")
+    try:
+        since_epoch(time := datetime.fromisoformat(now))
+    except ValueError as error:
+        raise Failure(USAGE, f"--now {now}: {error}; give a time such as 2026-01-31T12:00Z") from None
+    return time
 
 
 def _point(as_of: str) -> int | datetime | None:

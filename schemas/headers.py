@@ -12,6 +12,8 @@ CAUSATION = "ce_causationid"
 TRACEPARENT = "ce_traceparent"
 FACT = "ce_factid"
 EXPECTED = "ce_expectedsequence"
+NOW = "ce_now"
+"""On a command or fact in an edition: the time at which it is decided, in RFC 3339; else it is that of its record."""
 SYNC_MODE = "ce_syncmode"
 """How long the sender of a command waits: `async`, `decision`, `simple` or `cascade`; or `isolated`.
 

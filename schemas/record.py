@@ -22,7 +22,8 @@ from headrace.schemas.headers import (
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LAST = 253_402_300_799_999  # milliseconds, the end of the year 9999
+LATEST = 253_402_300_799_999
+"""The last millisecond of the year 9999, since 1970."""
 
 
 class RecordError(ValueError):
@@ -133,7 +134,7 @@ def _hint(headers: Mapping[str, bytes], name: str) -> str:
 
 def rfc3339(milliseconds: int) -> str:
     """A Kafka timestamp as RFC 3339 in UTC, with three decimals; clamped to the years 1970 to 9999."""
-    milliseconds = min(max(milliseconds, 0), _LAST)
+    milliseconds = min(max(milliseconds, 0), LATEST)
     moment = datetime.fromtimestamp(milliseconds // 1000, UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{milliseconds % 1000:03d}Z"
 

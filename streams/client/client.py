@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,11 +13,11 @@ from google.protobuf.message import Message
 from opentelemetry import propagate, trace
 
 from headrace.schemas import codecs
-from headrace.schemas.headers import CORRELATION, EXPECTED, FACT, ON_ERROR, REPLY_TO, SYNC_MODE, TRACEPARENT
+from headrace.schemas.headers import CORRELATION, EXPECTED, FACT, NOW, ON_ERROR, REPLY_TO, SYNC_MODE, TRACEPARENT
 from headrace.schemas.headrace_v1_pb2 import Event as WireEvent
 from headrace.schemas.headrace_v1_pb2 import Query, QueryResult
 from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
-from headrace.schemas.record import CloudEvent
+from headrace.schemas.record import CloudEvent, rfc3339, since_epoch
 from headrace.streams.client.connection import Connection, Request
 from headrace.streams.client.editions import Editions
 from headrace.streams.client.serving_cache import ServingCache
@@ -26,14 +27,12 @@ from headrace.streams.waits.cascade import CascadeWait
 from headrace.streams.waits.projections import Confirming, ProjectionWait, concerned, serving_versions
 from headrace.topology.as_of import AsOf, point_of
 from headrace.topology.inspection import ComponentSpec, type_name
-from headrace.topology.names import source
+from headrace.topology.names import MAIN, source
 from headrace.topology.reply import Event, OnError, Reply, SendSync, Sync
 from headrace.topology.topology import Domain, Topology
 
 _PAGE = 1000  # events asked for at once
-_REPEATED = (
-    5.0  # seconds to wait for acknowledgements of a command that was decided before; perhaps they are on the way
-)
+_REPEATED = 5.0  # seconds to wait for acknowledgements of a command that was decided before, perhaps just now
 
 
 class Client:
@@ -98,8 +97,11 @@ class Client:
         domain: Domain = None,
         sync: Sync = "decision",
         on_error: OnError = "fail-fast",
+        now: datetime | None = None,
     ) -> Reply:
         """Send a command and wait for its answer, `timeout` seconds at most.
+
+        In an edition, `now` is the time at which it is decided; ValueError in main, where it is that of its record.
 
         With `sync="simple"`, wait also until the serving version of each projector that reads the domain has its
         events, and sinks that confirm have their documents; with `sync="cascade"`, until everything is handled that the
@@ -122,6 +124,7 @@ class Client:
             reply=True,
             sync=sync,
             on_error=on_error,
+            now=now,
         )
         if sync in ("decision", "isolated"):
             return await self._decided(spec, request, timeout, command_id)
@@ -156,15 +159,17 @@ class Client:
         correlation_id: str | None = None,
         domain: Domain = None,
         sync: SendSync = "async",
+        now: datetime | None = None,
     ) -> str:
         """Send a command without waiting for its reply, and return its id. Waits only while the send buffer is full.
 
         If it is rejected, it goes to the dead letters. `flush` raises an error if commands were not delivered. With
-        `sync="isolated"`, no saga and no process manager reacts to its events; the aggregate must permit that.
+        `sync="isolated"`, no saga and no process manager reacts to its events; the aggregate must permit that. `now` is
+        as in `execute`.
         """
         spec = self._topology.handler_of(type(command), domain)
         request = self._command(
-            spec, command, root, command_id, correlation_id, expected_sequence, reply=False, sync=sync
+            spec, command, root, command_id, correlation_id, expected_sequence, reply=False, sync=sync, now=now
         )
         await self._connection.send(request)
         return request.id
@@ -178,15 +183,17 @@ class Client:
         domain: Domain = None,
         timeout: float = 60.0,
         correlation_id: str | None = None,
+        now: datetime | None = None,
     ) -> Reply:
         """State that something has happened outside, and wait until it is recorded; it cannot be rejected.
 
         `external_id` is the id that its source knows it by: if it is ever stated again, the reply has the first events
-        and `already_processed`. Raises OutcomeUnknown after the timeout; it may then be stated again safely.
+        and `already_processed`. Raises OutcomeUnknown after the timeout; it may then be stated again safely. `now` is
+        as in `execute`.
         """
         spec = self._topology.recorder_for(type(fact), domain)
         fact_id = uuid.uuid4().hex
-        extensions = {CORRELATION[3:]: correlation_id or fact_id, FACT[3:]: external_id}
+        extensions = {CORRELATION[3:]: correlation_id or fact_id, FACT[3:]: external_id, **self._time(now)}
         request = self._request(spec, "facts", fact, fact_id, root, extensions, reply=True)
         reply, _ = await self._reply(spec, request, timeout)
         if any(event.causation_id == fact_id for event in reply.events):
@@ -323,9 +330,10 @@ class Client:
         reply: bool,
         sync: Sync | SendSync = "decision",
         on_error: OnError = "fail-fast",
+        now: datetime | None = None,
     ) -> Request:
         command_id = command_id or uuid.uuid4().hex
-        extensions = {CORRELATION[3:]: correlation_id or command_id}
+        extensions = {CORRELATION[3:]: correlation_id or command_id, **self._time(now)}
         if sync not in ("decision", "async"):
             extensions[SYNC_MODE[3:]] = sync
         if sync == "cascade" and on_error != "fail-fast":
@@ -333,6 +341,11 @@ class Client:
         if expected_sequence is not None:
             extensions[EXPECTED[3:]] = str(expected_sequence)
         return self._request(spec, "commands", command, command_id, root, extensions, reply=reply)
+
+    def _time(self, now: datetime | None) -> dict[str, str]:
+        if now is not None and self._settings.edition == MAIN:
+            raise ValueError(f"now={now}: in {MAIN} a command is decided at the time of its record; use an edition")
+        return {} if now is None else {NOW[3:]: rfc3339(since_epoch(now))}
 
     def _request(
         self,
@@ -365,9 +378,7 @@ class Client:
         )
         edition = self._settings.edition
         topic = self._settings.names.topic(edition, spec.name, kind)
-        payload = message.SerializeToString(
-            deterministic=True
-        )  # the same bytes each time, as the engine compares their hash
+        payload = message.SerializeToString(deterministic=True)  # the same each time: the engine compares their hash
         return Request(topic, root, message_id, source(edition, spec.name), payload, event.headers())
 
 

@@ -16,6 +16,7 @@ from headrace.schemas.headers import (
     EXPECTED,
     FACT,
     ID,
+    NOW,
     ON_ERROR,
     REJECT_TO,
     REPLAY_OF,
@@ -32,7 +33,7 @@ from headrace.schemas.stored_event import to_events
 from headrace.schemas.structured import understood
 from headrace.streams.steps import compensation, replies
 from headrace.streams.steps.batch import Written
-from headrace.streams.steps.checks import LONGEST, check_ids, checked_root, whole_number
+from headrace.streams.steps.checks import LONGEST, check_ids, checked_root, decided_at, whole_number
 from headrace.streams.steps.context import StepContext
 from headrace.streams.steps.deduplication import Deduplication, repeated_reply
 from headrace.streams.steps.errors import HandlerError, InvalidArgument
@@ -93,6 +94,8 @@ class AggregateStep(Step):
 
     def attempt(self, record: Record) -> None:
         record = understood(record)
+        if NOW in record.headers:
+            record = decided_at(record, self._context.edition)
         key = record.key
         if key is None or key not in self._cache.live:
             key = checked_root(key)

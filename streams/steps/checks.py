@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from functools import lru_cache
 
-from headrace.schemas.headers import CORRELATION, EXPECTED, FACT, ID, TRACEPARENT
-from headrace.schemas.record import RecordError
+from headrace.schemas.headers import CORRELATION, EXPECTED, FACT, ID, NOW, TRACEPARENT
+from headrace.schemas.record import LATEST, Record, RecordError, milliseconds
 from headrace.streams.steps.context import LONGEST_ROOT
+from headrace.topology.names import MAIN
 
 LONGEST = 1024
 """The most bytes in a header that is copied into other records: longer ones could make these too large."""
@@ -32,6 +33,23 @@ def whole_number(header: bytes) -> int:
     if not header.isdigit() or len(header) > 19:  # as many digits as a sequence can have
         raise RecordError(f"{EXPECTED} is {header[:40]!r}; it must be a whole number, -1 or more")
     return int(header)
+
+
+def decided_at(record: Record, edition: str) -> Record:
+    """The record as if it had been written at the time that it names.
+
+    RecordError for a text that is no time of the years 1970 to 9999, and in main, where nobody may choose the time.
+    """
+    text = record.headers[NOW]
+    if edition == MAIN:
+        raise RecordError(f"{NOW} is for editions alone; in {MAIN} a command is decided at the time of its record")
+    try:
+        moment = milliseconds(text.decode())
+    except ValueError:
+        moment = -1
+    if not 0 <= moment <= LATEST:
+        raise RecordError(f"{NOW} is {text[:40]!r}; it must be a time such as 2026-11-27T17:30:00Z")
+    return record._replace(timestamp=moment)
 
 
 def check_ids(headers: Mapping[str, bytes], fact: bytes = b"") -> None:

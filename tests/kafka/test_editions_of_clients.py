@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime
 
 import pytest
 
@@ -64,6 +65,20 @@ def test_an_edition_goes_on_from_main_and_main_does_not_see_it(bank: WorkflowDep
             await deposit(main, "a", 3, 4)
             assert await amounts(trial, "a") == [1, 2]
             assert await amounts(main, "a") == [1, 3, 4]
+
+    play(bank, scenario)
+
+
+def test_a_command_in_an_edition_is_decided_at_the_time_that_it_names(bank: WorkflowDeployment) -> None:
+    async def scenario(main: Client) -> None:
+        await main.editions.create("trial")
+        new_year = datetime(2031, 1, 1, tzinfo=UTC)
+        async with main.edition("trial") as trial:
+            reply = await trial.execute(pb.Deposit(amount=1), root="new-year", now=new_year)
+            assert [event.time for event in reply.events] == [new_year]
+        with pytest.raises(ValueError, match="in main a command is decided at the time of its record"):
+            await main.execute(pb.Deposit(amount=1), root="new-year", now=new_year)
+        assert await main.state("new-year", PURSE) is None
 
     play(bank, scenario)
 

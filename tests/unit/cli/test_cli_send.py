@@ -100,3 +100,17 @@ def test_events_are_shown_on_one_line_each(capsys: pytest.CaptureFixture[str]) -
     assert text == '   3  now  FundsDeposited  {"amount": "5", "newBalance": "5"}  (request)'
     assert '"data": {"amount": "5", "newBalance": "5"}' in line
     assert '"raw": "AA=="' in raw
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--now", "2031-01-01T00:00Z"], "in main a command is decided at the time of its record; give --edition"),
+        (["--now", "2031-01-01T00:00Z", "--edition", "main"], "give --edition"),
+        (["--now", "soon", "--edition", "trial"], "--now soon: Invalid isoformat string"),
+        (["--now", "2031-01-01T00:00", "--edition", "trial"], "names no time zone"),
+    ],
+)
+def test_a_time_that_cannot_be_chosen_is_said_before_anything_is_sent(options: list[str], said: str) -> None:
+    result = send("DepositFunds", "ann", '{"amount": 5}', "--topology", "headrace.examples.poker:topology", *options)
+    assert (result.exit_code, said in result.stderr) == (2, True), result.stderr
