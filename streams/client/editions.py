@@ -1,13 +1,14 @@
 """Editions as a client makes, lists and deletes them."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from headrace.schemas.record import rfc3339, since_epoch
 from headrace.streams.editions import creation, deletion
 from headrace.streams.editions.creation import Created
 from headrace.streams.editions.deletion import Deleted
+from headrace.streams.editions.diff import Difference, diff
 from headrace.streams.editions.record import Edition
 from headrace.streams.editions.registry import Registry, new_id
 from headrace.streams.settings import Settings
@@ -71,6 +72,20 @@ class Editions:
         `timeout` seconds: nobody can use it then, and to delete it again goes on from there.
         """
         return await asyncio.to_thread(deletion.delete, self._settings, name, timeout)
+
+    async def diff(self, first: str, second: str) -> Sequence[Difference]:
+        """The roots whose events are not the same in two editions, one of which may be main.
+
+        Reads the events of both, and of their parents, from Kafka. Raises EditionUnknown.
+        """
+        return await asyncio.to_thread(lambda: [*diff(self._settings, self._topology, first, second)])
+
+    async def prune(self, *, timeout: float = 60.0) -> Sequence[Deleted]:
+        """Delete the editions whose time is over, and finish deletions that were stopped; children before parents.
+
+        One that another edition continues, whose time is not over, stays. Raises what `delete` raises.
+        """
+        return await asyncio.to_thread(deletion.prune, self._settings, timeout)
 
 
 def at_text(point: str | datetime) -> str:

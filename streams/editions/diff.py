@@ -1,13 +1,14 @@
 """In what two editions differ: which roots, by their last events and by the fields of their states."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from headrace.streams.editions.history import EditionLogs, Events
-from headrace.streams.editions.record import Edition
+from headrace.streams.editions.registry import EditionUnknown, Registry
 from headrace.streams.settings import Settings
 from headrace.streams.steps.handlers import States
+from headrace.topology.names import MAIN
 from headrace.topology.topology import Topology
 
 
@@ -23,14 +24,16 @@ class Difference:
     """Fields of its state that differ; none if other events have led to the same state."""
 
 
-def diff(
-    settings: Settings, topology: Topology, editions: Mapping[str, Edition], first: str, second: str
-) -> Iterator[Difference]:
+def diff(settings: Settings, topology: Topology, first: str, second: str) -> Iterator[Difference]:
     """Roots in which two editions differ, in order. Reads the events of both, and of their parents, from Kafka.
 
-    Raises KafkaException, TimeoutError, UnknownEvent for an event without an `@applies` method, UpcastFailed.
+    Raises EditionUnknown, KafkaException, TimeoutError, UnknownEvent for an event without an `@applies` method,
+    UpcastFailed.
     """
-    logs = EditionLogs(settings, editions)
+    live = Registry(settings).live()
+    if unknown := [name for name in (first, second) if name != MAIN and name not in live]:
+        raise EditionUnknown(f"there is no edition {unknown[0]!r}; `headrace editions list` shows them")
+    logs = EditionLogs(settings, live)
     for name, spec in topology.components.items():
         if spec.state is None or "events" not in spec.topics:
             continue

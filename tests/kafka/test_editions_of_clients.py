@@ -3,14 +3,14 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from headrace.streams.client import Client
 from headrace.streams.editions import deletion
-from headrace.streams.editions.diff import Difference, diff
-from headrace.streams.editions.registry import Registry
+from headrace.streams.editions.diff import Difference
+from headrace.streams.editions.registry import EditionUnknown, Registry
 from tests.support import deadlines
 from tests.support.bank import messages_pb2 as pb
 from tests.support.workflow_deployment import WorkflowDeployment, workflow_of
@@ -75,7 +75,7 @@ def test_a_command_in_an_edition_is_decided_at_the_time_that_it_names(bank: Work
         new_year = datetime(2031, 1, 1, tzinfo=UTC)
         async with main.edition("trial") as trial:
             reply = await trial.execute(pb.Deposit(amount=1), root="new-year", now=new_year)
-            assert [event.time for event in reply.events] == [new_year]
+            assert [event.time for event in reply.events] == ["2031-01-01T00:00:00.000Z"]
         with pytest.raises(ValueError, match="in main a command is decided at the time of its record"):
             await main.execute(pb.Deposit(amount=1), root="new-year", now=new_year)
         assert await main.state("new-year", PURSE) is None
@@ -113,24 +113,37 @@ def test_a_name_that_is_used_again_shows_nothing_old(bank: WorkflowDeployment) -
 
 
 def test_the_differences_of_two_editions_are_named(bank: WorkflowDeployment) -> None:
-    def differences() -> list[Difference]:
-        live = Registry(bank.settings).live()
-        return [one for one in diff(bank.settings, bank.topology, live, "main", "trial") if one.component == PURSE]
-
     async def scenario(main: Client) -> None:
+        async def differences() -> list[Difference]:
+            return [one for one in await main.editions.diff("main", "trial") if one.component == PURSE]
+
+        with pytest.raises(EditionUnknown, match="there is no edition 'trial'"):
+            await differences()
         await deposit(main, "e", 1, 2)
         await deposit(main, "same", 1)
         await main.editions.create("trial", at=f"{PURSE}/same:0")
-        assert differences() == []
+        assert await differences() == []
         async with main.edition("trial") as trial:
             await deposit(trial, "e", 3)
             await deposit(trial, "elsewhere", 4)
         await deposit(main, "same", 5)
-        assert differences() == [
+        assert await differences() == [
             Difference(PURSE, "e", (1, 2), ("balance", "count")),
             Difference(PURSE, "elsewhere", (-1, 0), ("balance", "count")),
             Difference(PURSE, "same", (1, 0), ("balance", "count")),
         ]
+
+    play(bank, scenario)
+
+
+def test_editions_whose_time_is_over_are_pruned_children_first(bank: WorkflowDeployment) -> None:
+    async def scenario(main: Client) -> None:
+        moment = timedelta(milliseconds=1)
+        await main.editions.create("over", expires=moment)
+        await main.editions.create("over-too", parent="over", expires=moment)
+        await main.editions.create("stays", expires=timedelta(days=1))
+        assert [gone.name for gone in await main.editions.prune()] == ["over-too", "over"]
+        assert [edition.name for edition in await main.editions.list()] == ["stays"]
 
     play(bank, scenario)
 
