@@ -21,6 +21,7 @@ class Name(StrEnum):
     READ_YOUR_WRITES = "read-your-writes"
     UPCASTING = "upcasting"
     WHAT_IF = "what-if"
+    EDITIONS = "editions"
     SINKS = "sinks"
     PEERS = "peers"
     ALL = "all"

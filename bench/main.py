@@ -19,6 +19,7 @@ from rich.console import Console
 
 from headrace.bench import (
     commands,
+    editions,
     latency,
     machine,
     projections,
@@ -46,6 +47,7 @@ MODULES: dict[str, ModuleType] = {
     "read-your-writes": read_your_writes,
     "upcasting": upcasting,
     "what-if": what_if,
+    "editions": editions,
     "sinks": sinks,
     "peers": peers,
 }

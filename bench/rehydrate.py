@@ -32,7 +32,7 @@ from headrace.streams.steps.store import Store
 from headrace.topology.inspection import ComponentSpec, type_name
 
 TARGETS = {"snapshot_ms": "< 1", "cold_ms": "< 250"}
-_ROOT = b"player-000000"
+ROOT = b"player-000000"
 _BATCH = 1000
 _PASSES = 5
 _PAST = """
@@ -53,7 +53,7 @@ def run(progress: Progress, *, events: int = 100_000, rounds: int = 5) -> dict[s
     at_least("events", events, 2)
     with TemporaryDirectory(prefix="headrace-bench-") as folder:
         progress(f"writing {events:,} events")
-        balance = _write(Path(folder) / "store", events)
+        balance = write_history(Path(folder) / "store", events)
         _keep(Path(folder) / "store", events // 2)
         size = sum(file.stat().st_size for file in (Path(folder) / "store").iterdir())
         snapshot = [_apart(Path(folder) / "store", events, balance, cold=False) for _ in range(rounds)]
@@ -84,7 +84,7 @@ def run(progress: Progress, *, events: int = 100_000, rounds: int = 5) -> dict[s
     }
 
 
-def _write(folder: Path, events: int) -> int:
+def write_history(folder: Path, events: int) -> int:
     """A store as a worker leaves it after so many commands to one root; the balance they end at."""
     settings = Settings(bootstrap="nowhere", partitions=1, prefix="")
     here = config(settings, "")
@@ -108,9 +108,9 @@ def _outdate(folder: Path) -> None:
     """Make the snapshot one of another version of the state's type, so that it is not to be used."""
     store = PartitionStore(folder)
     view = store.edition("main")
-    snapshot = Snapshot.FromString(view.snapshot(_ROOT) or b"")
+    snapshot = Snapshot.FromString(view.snapshot(ROOT) or b"")
     snapshot.fingerprint = "0" * 16
-    view.restore_changelog([(_ROOT, snapshot.SerializeToString())], {})
+    view.restore_changelog([(ROOT, snapshot.SerializeToString())], {})
     store.close()
 
 
@@ -119,9 +119,9 @@ def _keep(folder: Path, at: int) -> None:
     store = PartitionStore(folder)
     view, states = store.edition("main"), States(topology.aggregate(DOMAIN))
     state = states.new()
-    states.fold(state, view.history(_ROOT, 0, at))
+    states.fold(state, view.history(ROOT, 0, at))
     kept = Snapshot(sequence=at, state=states.serialise(state), fingerprint=states.fingerprint)
-    view.restore_changelog([(kept_key(_ROOT, at), kept.SerializeToString())], {})
+    view.restore_changelog([(kept_key(ROOT, at), kept.SerializeToString())], {})
     store.close()
 
 
@@ -134,7 +134,7 @@ def _record(topic: str, number: int, now: int, command: Any) -> Record:
         "ce_correlationid": b"%032x" % number,
         "content-type": b"application/protobuf",
     }
-    return Record(topic, 0, number, now, _ROOT, command.SerializeToString(), headers)
+    return Record(topic, 0, number, now, ROOT, command.SerializeToString(), headers)
 
 
 def _apart(folder: Path, events: int, balance: int, *, cold: bool) -> dict[str, float]:
@@ -160,9 +160,9 @@ def read_past(folder: str, events: int) -> float:
     view = PartitionStore(Path(folder)).edition("main")
     cache, batch = StateCache(States(topology.aggregate(DOMAIN)), view, 1000), Batch(view)
     calm_collector()
-    live, at = cache.use(_ROOT, batch), min(events // 2 + 100, events - 2)
+    live, at = cache.use(ROOT, batch), min(events // 2 + 100, events - 2)
     started = time.perf_counter()
-    state = cache.state_at(_ROOT, live, at)
+    state = cache.state_at(ROOT, live, at)
     taken = (time.perf_counter() - started) * 1000
     balance = sum(number % 9 + 1 for number in range(1, at + 1))
     if not isinstance(state, pb.PlayerState) or state.bankroll != balance:
@@ -186,7 +186,7 @@ def read(folder: str, events: int, balance: int, cold: bool) -> dict[str, float]
     cache, batch = StateCache(States(spec), view, 1000), Batch(view)
     calm_collector()
     started = time.perf_counter()
-    live = cache.use(_ROOT, batch)
+    live = cache.use(ROOT, batch)
     taken = {"load": (time.perf_counter() - started) * 1000}
     state = live.state
     if not isinstance(state, pb.PlayerState) or (live.sequence, state.bankroll) != (events - 1, balance):
@@ -204,10 +204,10 @@ def _stages(view: Store, events: int, spec: ComponentSpec) -> dict[str, float]:
     states = States(spec)
 
     def read() -> None:
-        for _ in view.history(_ROOT, 0, events - 1):
+        for _ in view.history(ROOT, 0, events - 1):
             pass
 
-    stored = [unpack(value) for value in view.history(_ROOT, 0, events - 1)]
+    stored = [unpack(value) for value in view.history(ROOT, 0, events - 1)]
     apart = [(one.schema, one.data) for one in stored]
     del stored
 
@@ -219,7 +219,7 @@ def _stages(view: Store, events: int, spec: ComponentSpec) -> dict[str, float]:
             apply(state, event)
 
     def fold() -> None:
-        states.fold(states.new(), view.history(_ROOT, 0, events - 1))
+        states.fold(states.new(), view.history(ROOT, 0, events - 1))
 
     taken: dict[str, float] = {"read": math.inf, "parse_and_apply": math.inf, "fold": math.inf}
     for _ in range(_PASSES):  # in turn, since the machine may have other work

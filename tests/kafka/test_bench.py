@@ -12,6 +12,7 @@ from rocksdict import AccessType, Options, Rdict
 from headrace.bench import (
     chain,
     commands,
+    editions,
     latency,
     main,
     projections,
@@ -184,6 +185,16 @@ def test_rehydrate(told: list[str]) -> None:
     assert 0 < result["snapshot_ms"] < result["cold_ms"]
     assert set(result["cold_stages_ms"]) == {"read", "parse_and_apply", "rest"}
     assert rehydrate.TARGETS.keys() <= result.keys()
+
+
+def test_editions(bootstrap: str, told: list[str]) -> None:
+    found = editions.run(told.append, bootstrap, rounds=3, history=300, commands=300, events=300, partitions=2)
+    assert (len(found["registry_rounds"]), len(found["first_answer_rounds"])) == (6, 6)
+    assert min(found["registry_rounds"]) > 0
+    assert found["first_answer_to_plain"] > 0
+    assert 0 < found["inherited_load_ms"] < 1000
+    assert found["ratio_to_main"] > 0
+    assert editions.TARGETS.keys() <= found.keys()
 
 
 def test_workflow(bootstrap: str, told: list[str]) -> None:
