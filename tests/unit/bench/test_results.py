@@ -312,7 +312,7 @@ def test_quantiles_are_values_that_occurred() -> None:
 def test_what_makes_no_sense_is_refused_before_anything_runs(tmp_path: Path) -> None:
     with pytest.raises(
         LookupError,
-        match="restore, rehydrate, workflow, projections, read-your-writes, upcasting, what-if, sinks, peers and",
+        match="rehydrate, workflow, projections, read-your-writes, upcasting, what-if, editions, sinks, peers and",
     ):
         main.run("speed", True, folder=tmp_path)
     with pytest.raises(TypeError, match="latency has no option records"):
