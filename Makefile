@@ -47,10 +47,10 @@ check: setup ## ruff, mypy strict, import-linter, generated code
 unit: setup ## tests without Kafka
 	$(BIN)/pytest -q -n 2 --dist loadfile tests/unit
 
-# Tests on Kafka wait more than they compute, so four files run at a time, of those with heavy servers one; the short
+# Tests on Kafka wait more than they compute, so three files run at a time, of those with heavy servers one; the short
 # ones of tests/unit come last.
 test: setup kafka-jars ## all tests, with real Kafka
-	$(BIN)/pytest -q -n 4 --dist loadfile --no-loadscope-reorder tests
+	$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder tests
 
 one: setup ## one test, file or folder: make one T=tests/unit/steps
 	$(BIN)/pytest -q $(T)

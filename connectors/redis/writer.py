@@ -142,7 +142,11 @@ class Writer:
         if time.monotonic() - self._checked > _CHECK_INTERVAL:
             found = topic_id(self._settings, self._topic)
             self._checked = time.monotonic()
-            self._give_up([number for number, state in self._reading.items() if state.log.topic != found])
+            if any(state.log.topic != found for state in self._reading.values()):
+                self._give_up(list(self._reading))
+                # librdkafka takes the leaders of a topic that was made anew for older ones than it knows
+                self._reader.close()
+                self._reader = Reader(self._settings, self._group, self._topic, self._report)
 
     # ---- writing
 

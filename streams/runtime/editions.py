@@ -257,6 +257,10 @@ class Editions:
             self._inputs.report(error.args[0])
             return None
         config, stop = self._config.branched(edition.name, edition.id, there | needed), threading.Event()
+        if self._inputs.knows(config.inputs):  # of another edition of this name
+            self._inputs.renew()
+            for one in self._running.values():
+                one.lanes.rewind(one.lanes.partitions)
         memory = in_file(config.folder.with_name(f"{config.folder.name}.{edition.id}.suspects"))
         suspects = Suspects(memory, config.inputs)
         lanes = Lanes(config, edition, parent, self._main, self._inputs, self._metrics, stop, suspects.waiting)

@@ -53,6 +53,8 @@ class Inputs:
         """By topic and partition: since when committed records end before the end of the log, and where."""
         self._reading: dict[int, list[TopicPartition]] = {}
         """By partition number."""
+        self._known: set[str] = set()
+        """Topics that this consumer has read."""
         self._kafka = Consumer(_reader_config(config, self.report))
 
     def start(self, number: int, offsets: Mapping[str, int]) -> None:
@@ -60,6 +62,7 @@ class Inputs:
         begin = [TopicPartition(topic, number, offset) for topic, offset in offsets.items()]
         others = [place for place in self._reading.get(number, ()) if place.topic not in offsets]
         self._reading[number] = others + begin
+        self._known.update(offsets)
         self._kafka.incremental_assign(begin)
 
     def stop(self, numbers: Iterable[int], topics: Container[str] | None = None) -> None:
@@ -118,6 +121,22 @@ class Inputs:
         if time.monotonic() - self._last_logged > _LOG_INTERVAL:
             self._last_logged = time.monotonic()
             log.warning("waiting for the brokers", domain=self._config.name, error=str(error))
+
+    def knows(self, topics: Iterable[str]) -> bool:
+        """Whether one of these topics was read."""
+        return not self._known.isdisjoint(topics)
+
+    def renew(self) -> None:
+        """Read on by a new consumer, which reads nothing yet.
+
+        One that has read a topic does not read another one that is made later under its name, if brokers were restarted
+        in between: leaders are counted from 0 again, and librdkafka 2.16 takes them for older ones than it knows.
+        """
+        self._kafka.close()
+        for state in (self._reading, self._known, self.out_of_range, self._read_up_to, self._held_back):
+            state.clear()
+        self.unreadable.clear()
+        self._kafka = Consumer(_reader_config(self._config, self.report))
 
     def close(self) -> None:
         """Read no more."""

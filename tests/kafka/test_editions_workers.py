@@ -174,6 +174,29 @@ def fragile(own_kafka: EmbeddedKafka, tmp_path: Path) -> Iterator[Deployment]:
         yield deployment
 
 
+def test_a_name_is_used_again_after_the_broker_was_away(fragile: Deployment, own_kafka: EmbeddedKafka) -> None:
+    """The client library remembers the leaders that a topic of this name had, and takes those of a new one for old."""
+
+    async def used(main: Client) -> None:
+        async with main.edition("trial") as branch:
+            reply = await branch.execute(pb.Deposit(amount=1), root="again", timeout=deadlines.seconds(60))
+            assert (reply.accepted, reply.sequence) == (True, 0)
+
+    async def scenario() -> None:
+        async with fragile.client() as main:
+            await main.editions.create("trial")
+            await used(main)
+            await asyncio.to_thread(own_kafka.kill)
+            await asyncio.to_thread(own_kafka.restart)
+            await asyncio.to_thread(worker.await_ready, 60)
+            await main.editions.delete("trial", timeout=deadlines.seconds(60))
+            await main.editions.create("trial")
+            await used(main)
+
+    worker = fragile.worker().start().await_ready()
+    asyncio.run(scenario())
+
+
 def test_chaos_main_knows_nothing_of_editions_that_come_and_go(fragile: Deployment, own_kafka: EmbeddedKafka) -> None:
     """Main under load, editions made and deleted, workers killed, the broker once: all folds are right."""
     bank, chance = fragile, random.Random(7)

@@ -28,6 +28,7 @@ from tests.support.deployment import Deployment, Load, Worker, check_clients, de
 from tests.support.independent_reader import EMPTY, LogReader, end_offsets, plain, read_topics
 
 pytestmark = pytest.mark.kafka
+TRIAL = "trial"
 Contents = dict[int, dict[bytes, bytes]]
 
 
@@ -50,14 +51,14 @@ def stores(bank: Deployment, worker: Worker) -> Path:
 
 
 def contents(folder: Path) -> Contents:
-    """All that stores hold, by partition; how far they and their inputs have come aside."""
+    """All that stores hold of main, by partition; how far they and their inputs have come aside."""
     found: Contents = {}
     for path in sorted(folder.glob("*")):
         db: Any = Rdict(str(path), Options(raw_mode=True), access_type=AccessType.read_only())
         found[int(path.name)] = {
             key: value
             for key, value in db.items()
-            if key[:1] != b"\0" and not key.endswith((b"\0positions|", b"main\0r"))
+            if key.startswith(b"main\0") and not key.endswith((b"\0positions|", b"main\0r"))
         }
         db.close()
     return found
@@ -197,37 +198,59 @@ def test_invariant_2_the_store_never_runs_ahead(bank: Deployment) -> None:
 
 
 def test_compaction_loses_nothing(kafka: EmbeddedKafka, tmp_path: Path) -> None:
-    """Old snapshots are dropped, events and answers stay; a store made from what is left is as before."""
+    """Old snapshots are dropped, events and answers stay; a store made from what is left is as before.
+
+    In main, and in an edition that has some roots from main and some events of its own.
+    """
     with deployed(kafka.bootstrap, tmp_path) as bank:
         worker = bank.worker().start().await_ready()
         load = work(bank, 5, 800)
         full = bank.log().verify()
         written = snapshots(full)
         assert written > 400
-        admin = topics.admin(bank.settings)
-        for kind in ("events", "snapshots"):
+        asyncio.run(in_edition(bank, list(full.events), make=True))
+        admin, of_edition = topics.admin(bank.settings), bank.settings.model_copy(update={"edition": TRIAL}).names
+        branch = {kind: of_edition.topic(TRIAL, "account", kind) for kind in ("events", "snapshots")}
+        for topic in (bank.topic("events"), bank.topic("snapshots"), *branch.values()):
             settings = {"segment.ms": "200", "min.cleanable.dirty.ratio": "0.01", "delete.retention.ms": "100"}
             entries = [ConfigEntry(k, v, incremental_operation=AlterConfigOpType.SET) for k, v in settings.items()]
-            resource = ConfigResource(ResourceType.TOPIC, bank.topic(kind), incremental_configs=entries)
+            resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
             admin.incremental_alter_configs([resource])[resource].result(20)
 
         def shrunk() -> bool:
             work(bank, 6, 20)  # a segment is closed, and can be compacted, when something is written after it
-            return snapshots(bank.log()) < written / 2 and cleaned(kafka, bank.topic("events")) == set(range(4))
+            asyncio.run(in_edition(bank, list(full.events)[::2]))
+            through = all(cleaned(kafka, topic) == set(range(4)) for topic in (bank.topic("events"), *branch.values()))
+            return snapshots(bank.log()) < written / 2 and through
 
         until(shrunk, "old snapshots were dropped, and the cleaner has been through the events", 60)
         log = bank.log().verify()
         for root, events in full.events.items():
             assert log.events[root][: len(events)] == events
         check_clients(load, log)
+        states = asyncio.run(in_edition(bank, []))
+        assert sum(state is not None and state.balance > 0 for state in states.values()) > 20
         worker.stop()
         before = contents(stores(bank, worker))
         shutil.rmtree(stores(bank, worker))
         worker.start().await_ready()
         assert worker.restored_records() < written
         check_history(bank, log)
+        assert asyncio.run(in_edition(bank, [])) == states
         worker.stop()
         assert contents(stores(bank, worker)) == before
+
+
+async def in_edition(bank: Deployment, deposits: list[str], *, make: bool = False) -> dict[str, pb.Account | None]:
+    """Deposits in the edition, which may have to be made; the states that its roots then have, and those of main's."""
+    async with bank.client() as main:
+        if make:
+            await main.editions.create(TRIAL)
+        async with main.edition(TRIAL) as trial:
+            for root in deposits:
+                assert (await trial.execute(pb.Deposit(amount=1), root=root)).accepted
+            roots = [f"account-5-{number}" for number in range(25)]
+            return {root: await trial.state(root) for root in roots}
 
 
 def cleaned(kafka: EmbeddedKafka, topic: str) -> set[int]:
