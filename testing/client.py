@@ -8,6 +8,7 @@ async with DriverClient(TopologyDriver(topology)) as client:  # or: async with C
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -46,6 +47,7 @@ class DriverClient:
         domain: Domain = None,
         sync: Sync = "decision",
         on_error: OnError = "fail-fast",
+        now: datetime | None = None,
     ) -> Reply:
         """Send a command and return its reply, after everything that follows from it has been handled.
 
@@ -60,6 +62,7 @@ class DriverClient:
             domain=domain,
             sync=sync,
             on_error=on_error,
+            now=now,
         )
 
     async def send(
@@ -72,6 +75,7 @@ class DriverClient:
         correlation_id: str | None = None,
         domain: Domain = None,
         sync: SendSync = "async",
+        now: datetime | None = None,
     ) -> str:
         """Send a command without waiting for its reply, and return its id. If rejected, it goes to the dead letters."""
         return self._driver.send(
@@ -82,6 +86,7 @@ class DriverClient:
             correlation_id=correlation_id,
             domain=domain,
             sync=sync,
+            now=now,
         )
 
     async def record_fact(
@@ -93,10 +98,11 @@ class DriverClient:
         domain: Domain = None,
         timeout: float = 60.0,
         correlation_id: str | None = None,
+        now: datetime | None = None,
     ) -> Reply:
         """State that something has happened outside; it is recorded once per `external_id`."""
         return self._driver.record_fact(
-            fact, root, external_id=external_id, correlation_id=correlation_id, domain=domain
+            fact, root, external_id=external_id, correlation_id=correlation_id, domain=domain, now=now
         )
 
     async def flush(self) -> None:

@@ -24,6 +24,7 @@ from headrace.streams.steps.dead_letters import reference, settling, to_record
 from headrace.streams.waits.cascade import CascadeWait
 from headrace.streams.waits.projections import ProjectionWait, concerned, serving_versions
 from headrace.topology.as_of import AsOf
+from headrace.topology.chosen_time import time_header
 from headrace.topology.inspection import ComponentSpec, type_name
 from headrace.topology.names import MAIN, Names
 from headrace.topology.partitioner import partition_of
@@ -94,11 +95,12 @@ class TopologyDriver:
         domain: Domain = None,
         sync: Sync = "decision",
         on_error: OnError = "fail-fast",
+        now: datetime | None = None,
     ) -> Reply:
         """Send a command and return its reply, after everything that follows from it has been handled.
 
         `domain` is only needed if several domains handle the command; LookupError if none does. `sync` and `on_error`
-        are as for a client, which tells of failures in a cascade if it waits for it.
+        are as for a client, which tells of failures in a cascade if it waits for it; so is `now`.
         """
         spec = self._topology.handler_of(type(command), domain)
         record = request(
@@ -112,6 +114,7 @@ class TopologyDriver:
             reply_to=str(ReplyTarget(self._names.replies, 0)),
             sync=sync,
             on_error=on_error,
+            now=time_header(now, self._runtime.edition),
         )
         seen = self._runtime.log.size
         reply = self._answer(record, spec)
@@ -131,6 +134,7 @@ class TopologyDriver:
         correlation_id: str | None = None,
         domain: Domain = None,
         sync: SendSync = "async",
+        now: datetime | None = None,
     ) -> str:
         """Send a command without waiting for its reply, and return its id. If rejected, it goes to the dead letters."""
         spec = self._topology.handler_of(type(command), domain)
@@ -144,6 +148,7 @@ class TopologyDriver:
             expected_sequence=expected_sequence,
             correlation_id=correlation_id,
             sync=sync,
+            now=time_header(now, self._runtime.edition),
         )
         self._write(record)
         return command_id
@@ -156,6 +161,7 @@ class TopologyDriver:
         external_id: str,
         correlation_id: str | None = None,
         domain: Domain = None,
+        now: datetime | None = None,
     ) -> Reply:
         """State that something has happened outside; it is recorded once per `external_id`."""
         spec = self._topology.recorder_for(type(fact), domain)
@@ -168,6 +174,7 @@ class TopologyDriver:
             correlation_id=correlation_id,
             reply_to=str(ReplyTarget(self._names.replies, 0)),
             external_id=external_id,
+            now=time_header(now, self._runtime.edition),
         )
         return self._answer(record, spec)
 

@@ -17,7 +17,7 @@ from headrace.schemas.headers import CORRELATION, EXPECTED, FACT, NOW, ON_ERROR,
 from headrace.schemas.headrace_v1_pb2 import Event as WireEvent
 from headrace.schemas.headrace_v1_pb2 import Query, QueryResult
 from headrace.schemas.headrace_v1_pb2 import Reply as WireReply
-from headrace.schemas.record import CloudEvent, rfc3339, since_epoch
+from headrace.schemas.record import CloudEvent
 from headrace.streams.client.connection import Connection, Request
 from headrace.streams.client.editions import Editions
 from headrace.streams.client.serving_cache import ServingCache
@@ -26,8 +26,9 @@ from headrace.streams.settings import Settings
 from headrace.streams.waits.cascade import CascadeWait
 from headrace.streams.waits.projections import Confirming, ProjectionWait, concerned, serving_versions
 from headrace.topology.as_of import AsOf, point_of
+from headrace.topology.chosen_time import time_header
 from headrace.topology.inspection import ComponentSpec, type_name
-from headrace.topology.names import MAIN, source
+from headrace.topology.names import source
 from headrace.topology.reply import Event, OnError, Reply, SendSync, Sync
 from headrace.topology.topology import Domain, Topology
 
@@ -343,9 +344,8 @@ class Client:
         return self._request(spec, "commands", command, command_id, root, extensions, reply=reply)
 
     def _time(self, now: datetime | None) -> dict[str, str]:
-        if now is not None and self._settings.edition == MAIN:
-            raise ValueError(f"now={now}: in {MAIN} a command is decided at the time of its record; use an edition")
-        return {} if now is None else {NOW[3:]: rfc3339(since_epoch(now))}
+        chosen = time_header(now, self._settings.edition)
+        return {} if chosen is None else {NOW[3:]: chosen}
 
     def _request(
         self,

@@ -9,6 +9,7 @@ from headrace.schemas.headers import (
     EXPECTED,
     FACT,
     ID,
+    NOW,
     ON_ERROR,
     REPLY_TO,
     SOURCE,
@@ -36,10 +37,11 @@ def request(
     external_id: str | None = None,
     sync: Sync | SendSync = "decision",
     on_error: OnError = "fail-fast",
+    now: str | None = None,
 ) -> Record:
     """The record of a command sent at `time`, in milliseconds since 1970; its partition and offset are 0.
 
-    With an `external_id` it is the record of a fact.
+    With an `external_id` it is the record of a fact. `now` is the time that its sender has chosen, as in `ce_now`.
     """
     if not isinstance(command, Message):
         raise TypeError(f"a command is a protobuf message, not {command!r}")
@@ -63,6 +65,8 @@ def request(
         headers.append((SYNC_MODE, sync))
     if on_error != "fail-fast":
         headers.append((ON_ERROR, on_error))
+    if now is not None:
+        headers.append((NOW, now))
     return Record(topic, 0, 0, time, root.encode(), command.SerializeToString(deterministic=True), raw(headers))
 
 

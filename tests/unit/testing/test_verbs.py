@@ -40,6 +40,20 @@ def test_a_driver_begins_somewhere() -> None:
     assert TopologyDriver(BANK).clock.now == datetime(2000, 1, 1, tzinfo=UTC)
 
 
+def test_in_an_edition_the_sender_may_choose_the_time() -> None:
+    later = datetime(2031, 1, 1, tzinfo=UTC)
+    trial = TopologyDriver(reactions.topology, edition="trial")
+    reply = trial.execute(pb.Deposit(amount=1), "p", now=later)
+    stated = trial.record_fact(pb.Stash(pocket="left", amount=5), "p", external_id="payment-1", now=later)
+    trial.send(pb.Deposit(amount=1), "q", now=later)
+    events = [*reply.events, *stated.events, *trial.events("q", domain="purse")]
+    assert {event.time for event in events} == {"2031-01-01T00:00:00.000Z"}
+    with pytest.raises(ValueError, match="in main a command is decided at the time of its record"):
+        TopologyDriver(BANK).execute(pb.Deposit(amount=1), "r", now=later)
+    with pytest.raises(ValueError, match="names no time zone"):
+        trial.execute(pb.Deposit(amount=1), "p", now=datetime(2031, 1, 1))
+
+
 def test_a_command_that_nobody_waits_for() -> None:
     driver = TopologyDriver(BANK)
     assert driver.send(pb.Deposit(amount=5), "r") == "command-1"
