@@ -99,15 +99,19 @@ class ConnectClient:
         """Let a connector rest; its tasks stay where they are."""
         self._send("PUT", f"{_place(name)}/pause")
 
+    def start(self, name: str) -> None:
+        """Let a connector work that is stopped: its tasks are made."""
+        self._send("PUT", f"{_place(name)}/resume")
+
     def resume(self, name: str) -> None:
         """Let a connector work that is paused or stopped.
 
         A paused one is stopped first, so that it gets new tasks: one that rests hears of it by a wake-up of its
         consumer, which gets lost while that commits or joins its group. It would rest for ever, and say RUNNING.
         """
-        if self.state(name) == "PAUSED":
+        if self.statuses().get(name, {}).get("connector", {}).get("state") == "PAUSED":
             self.stop(name)
-        self._send("PUT", f"{_place(name)}/resume")
+        self.start(name)
 
     def restart_failed(self, name: str) -> None:
         """Start a connector and its tasks again, those that have failed."""

@@ -105,7 +105,7 @@ class Deployed:
             # one that is stopped is left from a deployment that was interrupted; a person would have paused it
             if one.name not in actual or states.get(one.name) == "STOPPED":
                 begins(one)
-                self.client.resume(one.name)
+                self.client.start(one.name)
                 done.append(f"started {one.name}")
         return done
 
@@ -136,7 +136,7 @@ class Deployed:
         if index is not None:
             index.create()
         done = stopped(one)
-        self.client.resume(name)
+        self.client.start(name)
         return [f"{name} reads all documents again", *done, *one.notes]
 
     def _validate(self, one: Rendered) -> None:

@@ -29,6 +29,12 @@ class Progress:
             file = nodeid.split("::")[0]
             self._files[file] = self._files.get(file, 0.0) + time.monotonic() - began
 
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Name what fails at once, for whoever watches a run that takes long, or sees a part of it."""
+        if report.failed:
+            sys.stdout.write(f"\n{report.nodeid} failed in its {report.when}: {report.longreprtext[-300:]}\n")
+            sys.stdout.flush()
+
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         slower = f"{deadlines.slowness():.1f} x slower than a fast one"
         terminalreporter.section(f"where the time went, on a machine {slower}")
