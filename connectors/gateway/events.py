@@ -125,7 +125,10 @@ def _binary(headers: Mapping[str, str], kind: str, body: bytes) -> Incoming:
     if not any(name.lower().startswith("ce-") for name in headers):
         raise Problem(415, f"this is no CloudEvent: send headers ce-id, ce-source, ce-type, or {STRUCTURED}")
     attributes = {name: value for name, value in headers.items() if name[:3].lower() == "ce-" and name[3:].isalnum()}
-    found = {f"ce_{name[3:].lower()}": unquote(value).encode() for name, value in attributes.items()}
+    try:
+        found = {f"ce_{name[3:].lower()}": unquote(value).encode() for name, value in attributes.items()}
+    except UnicodeEncodeError:
+        raise field("ce", "attributes are UTF-8 text, other characters than ASCII percent-encoded") from None
     if kind:
         found[CONTENT_TYPE] = kind.encode()
     return _checked(found, body)

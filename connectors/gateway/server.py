@@ -33,6 +33,9 @@ MOST_EVENTS = 1000
 _RETRY = {"Retry-After": "1"}
 _SYNC = ("decision", "simple", "cascade")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Call = Callable[[Incoming], Awaitable[Reply]]
+KnownBy = Callable[[Incoming], dict[str, str]]
+"""How the engine knows an event: what a sender asks for when the outcome is not known."""
 
 
 class Gateway:
@@ -56,29 +59,35 @@ class Gateway:
     # ---- commands and facts
 
     async def _commands(self, request: web.Request) -> web.Response:
+        _only(request, "domain", "sync")
         sync = request.query.get("sync", "decision")
         if sync not in _SYNC:
             raise field("sync", f"is one of: {', '.join(_SYNC)}")
 
+        def command_id(one: Incoming) -> str:
+            key = request.headers.get("Idempotency-Key")
+            caller = self._access.caller(request.headers.get("Authorization", ""))
+            return events.identity(f"key of {caller.name}", key) if key else one.identity
+
         async def execute(one: Incoming) -> Reply:
             spec = self._spec(request, one, "commands")
             message = one.message(spec.commands[one.message_type].message)
-            key = request.headers.get("Idempotency-Key")
-            caller = self._access.caller(request.headers.get("Authorization", ""))
             return await self._ready().execute(
                 message,
                 root=one.root,
                 domain=spec.name,
-                command_id=events.identity(f"key of {caller.name}", key) if key else one.identity,
+                command_id=command_id(one),
                 correlation_id=one.correlation_id,
                 expected_sequence=one.expected_sequence,
                 timeout=self._timeout,
                 sync=sync,  # type: ignore[arg-type]
             )
 
-        return await self._answer(request, execute)
+        return await self._answer(request, execute, lambda one: {"command_id": command_id(one)})
 
     async def _facts(self, request: web.Request) -> web.Response:
+        _only(request, "domain")
+
         async def state(one: Incoming) -> Reply:
             spec = self._spec(request, one, "facts")
             message = one.message(spec.facts[one.message_type].message)
@@ -91,9 +100,9 @@ class Gateway:
                 timeout=self._timeout,
             )
 
-        return await self._answer(request, state)
+        return await self._answer(request, state, lambda one: {"external_id": one.external_id})
 
-    async def _answer(self, request: web.Request, call: Callable[[Incoming], Awaitable[Reply]]) -> web.Response:
+    async def _answer(self, request: web.Request, call: Call, known_by: KnownBy) -> web.Response:
         """One outcome for each event of a request, in order; those of one root are sent in order."""
         if request.headers.get("Content-Encoding", "identity") != "identity":
             raise Problem(415, "bodies are not compressed")
@@ -101,7 +110,7 @@ class Gateway:
         found, batch = events.read(request.headers, await request.read())
         if batch and "Idempotency-Key" in request.headers:
             raise field("Idempotency-Key", "is for one event; those of a batch have ids of their own")
-        outcomes = await asyncio.gather(*(_outcome(one, request, call) for one in found))
+        outcomes = await asyncio.gather(*(_outcome(one, request, call, known_by) for one in found))
         if batch:
             return web.json_response([{"http_status": status, **body} for status, body, _ in outcomes])
         status, body, headers = outcomes[0]
@@ -126,6 +135,7 @@ class Gateway:
     # ---- reads
 
     async def _state(self, request: web.Request) -> web.Response:
+        _only(request)
         spec, root = self._root(request)
         state = await self._ready().state(root, spec.name, timeout=self._timeout)
         if state is None:
@@ -133,6 +143,7 @@ class Gateway:
         return _tagged(request, {"root": root, "state": json_format.MessageToDict(state)})
 
     async def _events(self, request: web.Request) -> web.Response:
+        _only(request, "from", "limit")
         spec, root = self._root(request)
         first, limit = _number(request, "from", 0, 1 << 62), _number(request, "limit", 100, MOST_EVENTS)
         found: list[dict[str, Any]] = []
@@ -166,32 +177,39 @@ class Gateway:
 
 
 async def _outcome(
-    one: Incoming | Problem, request: web.Request, call: Callable[[Incoming], Awaitable[Reply]]
+    one: Incoming | Problem, request: web.Request, call: Call, known_by: KnownBy
 ) -> tuple[int, dict[str, Any], dict[str, str]]:
-    """Status, body and headers for one event."""
+    """Status, body and headers for one event. Whatever goes wrong with it, the others of its batch have their own."""
     try:
         if isinstance(one, Problem):
             raise one
         carrier = {"traceparent": one.text("ce_traceparent") or request.headers.get("traceparent", "")}
         token = attach(TraceContextTextMapPropagator().extract(carrier))
         try:
-            return 200, answers.outcome(await _called(call, one)), {}
+            return 200, answers.outcome(await _called(call, one, known_by)), {}
         finally:
             detach(token)
-    except Problem as problem:
+    except Exception as error:
+        problem = _expected(error, request)
         return problem.status, problem.data(), problem.headers
 
 
-async def _called(call: Callable[[Incoming], Awaitable[Reply]], one: Incoming) -> Reply:
+async def _called(call: Call, one: Incoming, known_by: KnownBy) -> Reply:
     try:
         return await call(one)
     except (OutcomeUnknown, DocumentsUnknown, CascadeUnknown) as error:
         again = "; it is safe to send the same event again"
-        raise Problem(503, f"{error}{again}", _RETRY, command_id=one.identity) from None
+        raise Problem(503, f"{error}{again}", _RETRY, **known_by(one)) from None
     except (DocumentsFailed, CascadeFailed) as error:
         raise Problem(422, str(error), **answers.reply_data(error.reply)) from None
     except KafkaException as error:
         raise Problem(503, f"the brokers did not take it: {error}", _RETRY) from None
+
+
+def _only(request: web.Request, *known: str) -> None:
+    """Refuse parameters that would have no effect: who sends one relies on it."""
+    if unknown := sorted(request.query.keys() - set(known)):
+        raise field(unknown[0], f"is no parameter here; there are: {', '.join(known) or 'none'}")
 
 
 def _number(request: web.Request, name: str, default: int, most: int) -> int:
@@ -216,22 +234,27 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
     """Errors as problem details; what nobody expects is logged, and not shown."""
     try:
         answer = await handler(request)
-    except Problem as error:
-        answer = _problem(error)
-    except web.HTTPRequestEntityTooLarge:
-        answer = _problem(Problem(413, f"a body has at most {MOST_BYTES} bytes"))
-    except web.HTTPException as error:
-        answer = _problem(Problem(error.status, error.reason, {"Allow": error.headers.get("Allow", "")}))
-    except (OutcomeUnknown, KafkaException) as error:
-        answer = _problem(Problem(503, str(error), _RETRY))
-    except LookupError as error:
-        answer = _problem(Problem(404, str(error)))
-    except Exception:
-        log.exception("the gateway has failed", method=request.method, path=request.path)
-        answer = _problem(Problem(500, "the log of the gateway says why"))
+    except Exception as error:
+        answer = _problem(_expected(error, request))
     answer.headers["X-Content-Type-Options"] = "nosniff"
     answer.headers.setdefault("Cache-Control", "no-store")
     return answer
+
+
+def _expected(error: Exception, request: web.Request) -> Problem:
+    """What a caller is told of an error; to be called while it is handled, as one that nobody expects is logged."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, web.HTTPRequestEntityTooLarge):
+        return Problem(413, f"a body has at most {MOST_BYTES} bytes")
+    if isinstance(error, web.HTTPException):
+        return Problem(error.status, error.reason, {"Allow": error.headers.get("Allow", "")})
+    if isinstance(error, (OutcomeUnknown, KafkaException)):
+        return Problem(503, str(error), _RETRY)
+    if type(error) is LookupError:  # a KeyError would be a fault of ours
+        return Problem(404, str(error))
+    log.exception("the gateway has failed", method=request.method, path=request.path)
+    return Problem(500, "the log of the gateway says why")
 
 
 def _problem(problem: Problem) -> web.Response:

@@ -281,3 +281,55 @@ def test_any_request_is_read_or_refused(headers: dict[str, str], data: bytes, ki
     except Problem as problem:
         statuses = {problem.status}
     assert statuses <= {400, 415}
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("/commands?edition=trial", "edition"), ("/commands?now=2031", "now"), ("/facts?sync=simple", "sync")],
+)
+def test_a_parameter_that_would_have_no_effect_is_refused(path: str, name: str) -> None:
+    async def scenario(http: TestClient[Any, Any], driver: TopologyDriver) -> None:
+        status, found = await post(http, body(), path=path)
+        assert (status, found["field"]) == (400, name)
+        assert "is no parameter here; there are: domain" in found["detail"]
+        answer = await http.get("/roots/purse/ann?edition=trial")
+        assert answer.status == 400
+
+    assert serve(scenario).state("ann", "purse") is None
+
+
+class Away:
+    """A client that gets no answers, and has a fault."""
+
+    async def execute(self, command: pb.Deposit, *, command_id: str, **_: Any) -> Any:
+        if command.amount == 7:
+            raise KeyError("a fault")
+        raise OutcomeUnknown(command_id, "ann", 1)
+
+    async def record_fact(self, fact: Any, *, external_id: str, **_: Any) -> Any:
+        raise OutcomeUnknown(external_id, "ann", 1)
+
+
+def test_what_is_not_known_is_named_as_the_engine_knows_it() -> None:
+    async def scenario(http: TestClient[Any, Any], driver: TopologyDriver) -> None:
+        for headers in ({}, {"Idempotency-Key": "mine"}):
+            status, found = await post(http, body(), headers=headers)
+            assert (status, found["command_id"] in found["detail"]) == (503, True)
+        status, found = await post(http, body({"pocket": "x"}, type="bank.v1.Stash"), path="/facts")
+        assert (status, found["external_id"] in found["detail"]) == (503, True)
+
+    serve(scenario, client=Away())
+
+
+def test_a_fault_of_ours_is_no_404_and_the_others_of_a_batch_have_their_own_outcomes() -> None:
+    async def scenario(http: TestClient[Any, Any], driver: TopologyDriver) -> None:
+        status, found = await post(http, [body(id="2"), body({"amount": 7}, id="3"), body(id="4")], events.BATCH)
+        assert (status, [one["http_status"] for one in found]) == (200, [503, 500, 503])
+        assert "a fault" not in json.dumps(found)
+
+    serve(scenario, client=Away())
+
+
+def test_a_header_that_is_no_text_is_refused() -> None:
+    with pytest.raises(Problem, match="attributes are UTF-8 text"):
+        events.read({"ce-id": "\udcff", "Content-Type": "application/json"}, b"{}")
