@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 from google.protobuf import descriptor_pool, json_format, message_factory
 
 from headrace.schemas import headrace_v1_pb2 as wire
 from tests.support import deadlines
 from tests.support.bank import messages_pb2 as pb
+from tests.support.log_ends import end_offsets as end_offsets
 
 State = dict[str, Any]
 _PATIENCE = 60  # seconds for an open transaction; the broker ends one after ten
@@ -76,20 +77,6 @@ def read_topics(
     finally:
         reader.close()
     return found
-
-
-def end_offsets(bootstrap: str, topics: Sequence[str]) -> dict[tuple[str, int], int]:
-    """The high watermark of each partition: behind it there was nothing, committed or not."""
-    deadline = time.monotonic() + deadlines.seconds(_PATIENCE)
-    config = {"bootstrap.servers": bootstrap, "group.id": "log-reader", "isolation.level": "read_uncommitted"}
-    with Consumer(config) as reader:
-        known = reader.list_topics(timeout=10).topics
-        asked = [TopicPartition(topic, number, OFFSET_END) for topic in topics for number in known[topic].partitions]
-        found = reader.offsets_for_times(asked, 20)
-        while any(place.error for place in found):  # a broker that has come back elects leaders first
-            assert time.monotonic() < deadline, found
-            found = reader.offsets_for_times(asked, 20)
-    return {(place.topic, place.partition): place.offset for place in found}
 
 
 def _entry(message: Message) -> Entry:
