@@ -58,11 +58,11 @@ def run(
     with deployment(bootstrap, partitions) as settings, worker(settings, POKER, [DOMAIN]):
         short, first = asyncio.run(_made(settings, rounds, "short"))
         progress(f"recorded in {median(short):.1f} ms, first answer {median(first):.2f} x a plain command")
-        with Rates(settings) as rates:
-            rates.take(MAIN, history)
-            long, behind = asyncio.run(_made(settings, rounds, "long"))
-            progress(f"behind {history:,} commands: recorded in {median(long):.1f} ms")
-            edition, main = asyncio.run(rates.compare(rounds, commands, progress))
+        rates = Rates(settings)
+        rates.take(MAIN, history)
+        long, behind = asyncio.run(_made(settings, rounds, "long"))
+        progress(f"behind {history:,} commands: recorded in {median(long):.1f} ms")
+        edition, main = asyncio.run(rates.compare(rounds, commands, progress))
     load = _loads(rounds, events)
     ratios = [a / b for a, b in zip(edition, main, strict=True)]
     return {
@@ -117,12 +117,6 @@ class Rates:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._producer = Producer(settings.producer(linger_ms=20, queue_buffering_max_messages=1_000_000))
-
-    def __enter__(self) -> "Rates":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._producer.flush()
 
     async def compare(self, rounds: int, commands: int, progress: Progress) -> tuple[list[float], list[float]]:
         """Of an edition, and of main, after a round that is not counted."""

@@ -66,7 +66,7 @@ def send(
         "expected_sequence": expected_sequence,
         "command_id": command_id or None,
         "domain": spec.name,
-        "now": _time(now, deployment.settings(edition=edition).edition),
+        "now": _time(deployment, edition, now),
     }
     if no_wait:
 
@@ -140,14 +140,14 @@ def events(
         raise Failure(NO, f"{root} has no events in domain {name}{begin}{_up_to(as_of)}")
 
 
-def _time(now: str, edition: str) -> datetime | None:
+def _time(deployment: Deployment, edition: str | None, now: str) -> datetime | None:
     """The time that `--now` names."""
     from headrace.schemas.record import since_epoch
     from headrace.topology.names import MAIN
 
     if not now:
         return None
-    if edition == MAIN:
+    if deployment.settings(edition=edition).edition == MAIN:
         raise Failure(USAGE, f"--now {now}: in {MAIN} a command is decided at the time of its record; give --edition")
     try:
         since_epoch(time := datetime.fromisoformat(now))

@@ -39,7 +39,7 @@ class EventRef(NamedTuple):
         root, colon, number = rest.rpartition(":")
         if empty or not (edition and component and root and colon):
             return None
-        sequence = whole_number(number)
+        sequence = natural_number(number)
         return None if sequence is None else cls(f"/{edition}/{component}", root, sequence)
 
 
@@ -62,7 +62,7 @@ class CommandRef(NamedTuple):
         """None for a text that is not the id of such a command."""
         cause, sign, rest = text.rpartition(">")
         component, slash, number = rest.partition("/")
-        place = whole_number(number)
+        place = natural_number(number)
         if not (cause and sign and component and slash) or place is None:
             return None
         return cls(cause, component, place)
@@ -112,7 +112,7 @@ class TimerRef(NamedTuple):
         """None for a text that is not the id of a time-out."""
         kind, _, rest = text.partition("/")
         root, name, due = ("", "", *rest.rsplit("/", 2))[-3:]
-        at = whole_number(due)
+        at = natural_number(due)
         return cls(root, name, at) if kind == "timer" and root and at is not None else None
 
 
@@ -171,18 +171,18 @@ class ReplyTarget(NamedTuple):
     def parse(cls, text: str) -> Self | None:
         """None for a text of another form."""
         topic, _, number = text.rpartition("/")
-        partition = whole_number(number, _PARTITION)
+        partition = natural_number(number, _PARTITION)
         return cls(topic, partition) if topic and partition is not None else None
 
 
 def _split_place(text: str) -> tuple[str, int, str] | None:
     """`{topic}/{partition}/{rest}`."""
     topic, number, rest = (*text.split("/", 2), "", "")[:3]
-    partition = whole_number(number, _PARTITION)
+    partition = natural_number(number, _PARTITION)
     return (topic, partition, rest) if topic and rest and partition is not None else None
 
 
-def whole_number(text: str, digits: int = _POSITION) -> int | None:
+def natural_number(text: str, digits: int = _POSITION) -> int | None:
     """The number that a text from outside writes with digits 0 to 9 alone; None for all other texts.
 
     Bounded, for `int` raises an error for very long ones, and takes the digits of other scripts.

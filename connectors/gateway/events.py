@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from headrace.connectors.gateway.problems import Problem, field
 from headrace.schemas import codecs
 from headrace.schemas.headers import CONTENT_TYPE, CORRELATION, ENGINE_ONLY, EXPECTED, FACT, ID, SOURCE, SUBJECT, TYPE
+from headrace.schemas.ids import natural_number
 from headrace.schemas.record import RecordError, check
 from headrace.schemas.structured import from_json
 
@@ -60,7 +61,7 @@ class Incoming:
         """The sequence at which the root is expected to be."""
         if not (text := self.text(EXPECTED)):
             return None
-        if text != "-1" and not (text.isascii() and text.isdigit() and len(text) < 19):
+        if text != "-1" and natural_number(text) is None:
             raise field("expectedsequence", "must be a whole number, -1 or more")
         return int(text)
 

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import structlog
@@ -14,10 +15,11 @@ from opentelemetry.context import attach, detach
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from headrace.connectors.gateway import answers, events
-from headrace.connectors.gateway.access import Access
+from headrace.connectors.gateway.access import Access, Token
 from headrace.connectors.gateway.events import Incoming
 from headrace.connectors.gateway.problems import TYPE as PROBLEM
 from headrace.connectors.gateway.problems import Problem, field
+from headrace.schemas.ids import natural_number
 from headrace.streams.client import CascadeFailed, CascadeUnknown, Client, OutcomeUnknown
 from headrace.streams.client import ProjectionFailed as DocumentsFailed
 from headrace.streams.client import ProjectionUnknown as DocumentsUnknown
@@ -33,8 +35,8 @@ MOST_EVENTS = 1000
 _RETRY = {"Retry-After": "1"}
 _SYNC = ("decision", "simple", "cascade")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Call = Callable[[Incoming], Awaitable[Reply]]
-KnownBy = Callable[[Incoming], dict[str, str]]
+Call = Callable[[Token, Incoming], Awaitable[Reply]]
+KnownBy = Callable[[Token, Incoming], dict[str, str]]
 """How the engine knows an event: what a sender asks for when the outcome is not known."""
 
 
@@ -64,32 +66,31 @@ class Gateway:
         if sync not in _SYNC:
             raise field("sync", f"is one of: {', '.join(_SYNC)}")
 
-        def command_id(one: Incoming) -> str:
+        def command_id(caller: Token, one: Incoming) -> str:
             key = request.headers.get("Idempotency-Key")
-            caller = self._access.caller(request.headers.get("Authorization", ""))
             return events.identity(f"key of {caller.name}", key) if key else one.identity
 
-        async def execute(one: Incoming) -> Reply:
-            spec = self._spec(request, one, "commands")
+        async def execute(caller: Token, one: Incoming) -> Reply:
+            spec = self._spec(request, caller, one, "commands")
             message = one.message(spec.commands[one.message_type].message)
             return await self._ready().execute(
                 message,
                 root=one.root,
                 domain=spec.name,
-                command_id=command_id(one),
+                command_id=command_id(caller, one),
                 correlation_id=one.correlation_id,
                 expected_sequence=one.expected_sequence,
                 timeout=self._timeout,
                 sync=sync,  # type: ignore[arg-type]
             )
 
-        return await self._answer(request, execute, lambda one: {"command_id": command_id(one)})
+        return await self._answer(request, execute, lambda caller, one: {"command_id": command_id(caller, one)})
 
     async def _facts(self, request: web.Request) -> web.Response:
         _only(request, "domain")
 
-        async def state(one: Incoming) -> Reply:
-            spec = self._spec(request, one, "facts")
+        async def state(caller: Token, one: Incoming) -> Reply:
+            spec = self._spec(request, caller, one, "facts")
             message = one.message(spec.facts[one.message_type].message)
             return await self._ready().record_fact(
                 message,
@@ -100,26 +101,29 @@ class Gateway:
                 timeout=self._timeout,
             )
 
-        return await self._answer(request, state, lambda one: {"external_id": one.external_id})
+        return await self._answer(request, state, lambda caller, one: {"external_id": one.external_id})
 
     async def _answer(self, request: web.Request, call: Call, known_by: KnownBy) -> web.Response:
         """One outcome for each event of a request, in order; those of one root are sent in order."""
         if request.headers.get("Content-Encoding", "identity") != "identity":
             raise Problem(415, "bodies are not compressed")
-        self._access.caller(request.headers.get("Authorization", ""))
+        caller = self._caller(request)
         found, batch = events.read(request.headers, await request.read())
         if batch and "Idempotency-Key" in request.headers:
             raise field("Idempotency-Key", "is for one event; those of a batch have ids of their own")
-        outcomes = await asyncio.gather(*(_outcome(one, request, call, known_by) for one in found))
+        by_caller = partial(call, caller), partial(known_by, caller)
+        outcomes = await asyncio.gather(*(_outcome(one, request, *by_caller) for one in found))
         if batch:
             return web.json_response([{"http_status": status, **body} for status, body, _ in outcomes])
         status, body, headers = outcomes[0]
         kind = "application/json" if status < 400 else PROBLEM
         return web.Response(text=json.dumps(body), status=status, headers=headers, content_type=kind)
 
-    def _spec(self, request: web.Request, one: Incoming, right: str) -> ComponentSpec:
+    def _caller(self, request: web.Request) -> Token:
+        return self._access.caller(request.headers.get("Authorization", ""))
+
+    def _spec(self, request: web.Request, caller: Token, one: Incoming, right: str) -> ComponentSpec:
         """The aggregate that an event is for, if the caller may send it there."""
-        caller = self._access.caller(request.headers.get("Authorization", ""))
         specs = self._topology.aggregates.values()
         able = [spec for spec in specs if one.message_type in getattr(spec, right)]
         named = request.query.get("domain")
@@ -155,8 +159,7 @@ class Gateway:
 
     def _root(self, request: web.Request) -> tuple[ComponentSpec, str]:
         domain, root = request.match_info["domain"], request.match_info["root"]
-        caller = self._access.caller(request.headers.get("Authorization", ""))
-        self._access.check(caller, "read", domain)
+        self._access.check(self._caller(request), "read", domain)
         if (spec := self._topology.aggregates.get(domain)) is None:
             raise Problem(404, f"there is no domain {domain}; there are: {', '.join(self._topology.aggregates)}")
         return spec, root
@@ -177,7 +180,10 @@ class Gateway:
 
 
 async def _outcome(
-    one: Incoming | Problem, request: web.Request, call: Call, known_by: KnownBy
+    one: Incoming | Problem,
+    request: web.Request,
+    call: Callable[[Incoming], Awaitable[Reply]],
+    known_by: Callable[[Incoming], dict[str, str]],
 ) -> tuple[int, dict[str, Any], dict[str, str]]:
     """Status, body and headers for one event. Whatever goes wrong with it, the others of its batch have their own."""
     try:
@@ -194,7 +200,9 @@ async def _outcome(
         return problem.status, problem.data(), problem.headers
 
 
-async def _called(call: Call, one: Incoming, known_by: KnownBy) -> Reply:
+async def _called(
+    call: Callable[[Incoming], Awaitable[Reply]], one: Incoming, known_by: Callable[[Incoming], dict[str, str]]
+) -> Reply:
     try:
         return await call(one)
     except (OutcomeUnknown, DocumentsUnknown, CascadeUnknown) as error:
@@ -213,10 +221,10 @@ def _only(request: web.Request, *known: str) -> None:
 
 
 def _number(request: web.Request, name: str, default: int, most: int) -> int:
-    text = request.query.get(name, str(default))
-    if not (text.isascii() and text.isdigit() and len(text) < 19 and int(text) <= most):
+    number = natural_number(request.query.get(name, str(default)))
+    if number is None or number > most:
         raise field(name, f"must be a whole number, {most} at most")
-    return int(text)
+    return number
 
 
 def _tagged(request: web.Request, data: dict[str, Any]) -> web.Response:

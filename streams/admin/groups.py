@@ -40,12 +40,14 @@ def delete_groups(settings: Settings, groups: Sequence[str]) -> None:
     Waits up to 30 seconds for members that are leaving; raises GroupInUse if there are still some.
     """
     client, left, deadline = AdminClient(settings.client()), list(groups), time.monotonic() + 30
-    while left:
+    while True:
         deleted = client.delete_consumer_groups(left, request_timeout=10)
         left = [group for group, future in deleted.items() if not _is_deleted(future)]
-        if left and time.monotonic() > deadline:
+        if not left:
+            return
+        if time.monotonic() > deadline:
             raise GroupInUse(f"the consumer group {left[0]} has members still; stop them, then do this again")
-        time.sleep(0.5 if left else 0)
+        time.sleep(0.5)
 
 
 def _is_deleted(future: Future[None]) -> bool:

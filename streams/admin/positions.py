@@ -8,7 +8,7 @@ from confluent_kafka.admin import AdminClient
 
 from headrace.schemas.changelog import POSITIONS
 from headrace.schemas.headrace_v1_pb2 import Positions
-from headrace.schemas.ids import whole_number
+from headrace.schemas.ids import natural_number
 from headrace.streams.admin.groups import await_empty
 from headrace.streams.admin.identity import Identity, identify
 from headrace.streams.settings import Settings
@@ -65,7 +65,7 @@ def set_positions(
     inputs = topology.inputs(component, settings.names, settings.edition)
     if topic not in inputs:
         raise LookupError(f"{component} does not read {topic!r}; it reads: {', '.join(inputs)}")
-    if to not in (OLDEST, END) and whole_number(to) is None:
+    if to not in (OLDEST, END) and natural_number(to) is None:
         raise ValueError(f"{to!r} is no position; it is an offset, {OLDEST} or {END}")
     await_empty(settings, component)
     stored, identity = _stored(settings, component), identify(settings, inputs)

@@ -8,7 +8,7 @@ from confluent_kafka.admin import AdminClient
 
 from headrace.schemas.headers import TYPE, Headers
 from headrace.schemas.headrace_v1_pb2 import DeadLetter, Settled
-from headrace.schemas.ids import whole_number
+from headrace.schemas.ids import natural_number
 from headrace.schemas.record import Record
 from headrace.streams.settings import Settings
 from headrace.topology.names import SinkName
@@ -33,7 +33,7 @@ def dead_letter(sink: str, record: Record) -> DeadLetter | None:
         return None
     text = {name: value.decode(errors="replace") for name, value in about.items()}
     topic = text.get("topic", "")
-    partition, offset = (whole_number(text.get(name, "")) for name in ("partition", "offset"))
+    partition, offset = (natural_number(text.get(name, "")) for name in ("partition", "offset"))
     if not topic or partition is None or offset is None:
         topic, partition, offset = record.topic, record.partition, record.offset
     found = DeadLetter(

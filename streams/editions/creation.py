@@ -5,6 +5,7 @@ begin.
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -127,7 +128,9 @@ def _cut(
         raise ValueError("the time at which the edition is to begin has not come yet")
     for domain in (*at.domains, *(domain for domain, _ in at.roots)):
         _check_folded(topology, domain)
-    named = {domain: {root.encode() for one, root in at.roots if one == domain} for domain, _ in at.roots}
+    named: dict[str, set[bytes]] = defaultdict(set)
+    for domain, root in at.roots:
+        named[domain].add(root.encode())
     logs = {domain: EditionLogs(settings, editions, roots) for domain, roots in named.items()}
     moments = [_recorded(logs[domain], parent, domain, root, sequence) for (domain, root), sequence in at.roots.items()]
     if follow:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headrace.streams.editions.history import EditionLogs, Events
-from headrace.streams.editions.registry import EditionUnknown, Registry
+from headrace.streams.editions.registry import Registry, find
 from headrace.streams.settings import Settings
 from headrace.streams.steps.handlers import States
 from headrace.topology.names import MAIN
@@ -31,8 +31,8 @@ def diff(settings: Settings, topology: Topology, first: str, second: str) -> Ite
     UpcastFailed.
     """
     live = Registry(settings).live()
-    if unknown := [name for name in (first, second) if name != MAIN and name not in live]:
-        raise EditionUnknown(f"there is no edition {unknown[0]!r}; `headrace editions list` shows them")
+    for name in {first, second} - {MAIN}:
+        find(live, name)
     logs = EditionLogs(settings, live)
     for name, spec in topology.components.items():
         if spec.state is None or "events" not in spec.topics:

@@ -49,7 +49,7 @@ class Registry:
 
     def find(self, name: str) -> Edition:
         """The live edition of this name; EditionUnknown if there is none."""
-        return _find(self.live(), name)
+        return find(self.live(), name)
 
     def add(self, edition: Edition, timeout: float = 60.0) -> Edition:
         """Record a new edition. Raises EditionRefused if its name is taken, EditionUnknown for its parent.
@@ -64,7 +64,7 @@ class Registry:
             if taken is not None and taken.state != DELETED:
                 raise EditionRefused(_taken(taken))
             if edition.parent != MAIN:
-                _find({name: one for name, one in editions.items() if one.live}, edition.parent)
+                find({name: one for name, one in editions.items() if one.live}, edition.parent)
             return edition
 
         self._write(decide, timeout)
@@ -144,7 +144,8 @@ def new_id() -> str:
     return uuid.uuid4().hex[:16]
 
 
-def _find(live: Mapping[str, Edition], name: str) -> Edition:
+def find(live: Mapping[str, Edition], name: str) -> Edition:
+    """One of these editions. Raises EditionUnknown, which names those that there are."""
     if name not in live:
         raise EditionUnknown(_unknown(name, live))
     return live[name]

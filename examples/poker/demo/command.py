@@ -204,6 +204,7 @@ def _no_brokers_named(deployment: Deployment, option: str) -> None:
 
 
 def _tell_branches(hands: int, found: "Branched", wrong: list[str], as_json: bool) -> None:
+    gained = sum(ending.gain > 0 for ending in found.endings)
     if as_json:
         result = {
             "hands": hands,
@@ -211,7 +212,7 @@ def _tell_branches(hands: int, found: "Branched", wrong: list[str], as_json: boo
             "same_in_both": found.same_in_both,
             "main_unchanged": found.main_unchanged,
             "editions_left": found.editions_left,
-            "would_have_gained": sum(ending.gain > 0 for ending in found.endings),
+            "would_have_gained": gained,
             "seconds_in_memory": round(found.seconds_in_memory, 3),
             "seconds_in_edition": round(found.seconds_in_edition, 3),
             "mismatched": wrong,
@@ -223,7 +224,6 @@ def _tell_branches(hands: int, found: "Branched", wrong: list[str], as_json: boo
     if found.endings:
         for line in side_by_side(max(found.endings, key=lambda ending: abs(ending.gain))):
             typer.echo(line)
-    gained = sum(ending.gain > 0 for ending in found.endings)
     typer.echo(
         f"\n{len(found.endings):,} of {hands:,} hands branched: {gained} of the players who folded would have gained\n"
         f"{found.same_in_both:,} ended the same in memory ({found.seconds_in_memory:.1f} s) and in an edition "

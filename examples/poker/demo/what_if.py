@@ -89,11 +89,10 @@ def in_memory(history: History, hand: str) -> Ending | None:
     taken = branch(hand, events, [event.data for event in past.events(table, domain="table")])
     if taken is None:
         return None
-    stored = {name: roots for name, roots in history.events.items() if name in ("hand", "table")}
     cut = History(
         {
-            "hand": {hand: stored["hand"][hand][: taken.hand_events]},
-            "table": {table: stored["table"][table][: taken.table_events]},
+            "hand": {hand: history.events["hand"][hand][: taken.hand_events]},
+            "table": {table: history.events["table"][table][: taken.table_events]},
         }
     )
     what_if = WhatIf(room, cut, reactions=True)

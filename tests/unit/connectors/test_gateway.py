@@ -333,3 +333,19 @@ def test_a_fault_of_ours_is_no_404_and_the_others_of_a_batch_have_their_own_outc
 def test_a_header_that_is_no_text_is_refused() -> None:
     with pytest.raises(Problem, match="attributes are UTF-8 text"):
         events.read({"ce-id": "\udcff", "Content-Type": "application/json"}, b"{}")
+
+
+def test_the_caller_of_a_batch_is_found_once() -> None:
+    asked: list[str] = []
+
+    class Counted(Access):
+        def caller(self, authorization: str) -> Token:
+            asked.append(authorization)
+            return super().caller(authorization)
+
+    async def scenario(http: TestClient[Any, Any], driver: TopologyDriver) -> None:
+        status, found = await post(http, [body(id=id) for id in "123"], events.BATCH)
+        assert (status, [one["http_status"] for one in found]) == (200, [200, 200, 200])
+
+    serve(scenario, Counted())
+    assert asked == [""]
