@@ -12,6 +12,7 @@ import pytest
 from headrace.connectors.search.plugin import plugin
 from headrace.embedded import EmbeddedConnect, EmbeddedKafka
 from tests.support.deployment import Deployment, deployed
+from tests.support.redis_server import RedisServer
 from tests.support.workflow_deployment import WorkflowDeployment, workflow_of
 
 
@@ -68,3 +69,19 @@ def workflow(bootstrap: str, tmp_path: Path) -> Iterator[WorkflowDeployment]:
     """A deployment of purse, book and keeper, likewise."""
     with workflow_of(bootstrap, "topology", tmp_path) as deployment:
         yield deployment
+
+
+@pytest.fixture
+def versions(bootstrap: str, tmp_path: Path) -> Iterator[WorkflowDeployment]:
+    """Accounts, and two versions of their cards, likewise."""
+    with workflow_of(bootstrap, "versions", tmp_path) as deployment:
+        yield deployment
+
+
+@pytest.fixture
+def redis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisServer]:
+    """A Redis for each test, which sinks and readers find by REDIS_URL."""
+    server = RedisServer(tmp_path / "redis").start()
+    monkeypatch.setenv("REDIS_URL", server.url)
+    yield server
+    server.stop()

@@ -17,7 +17,7 @@ from headrace.topology.reply import Reply
 from tests.support.bank import messages_pb2 as pb
 from tests.support.bank.accounts import Accounts
 from tests.support.deployment import Deployment, Worker, until
-from tests.support.independent_reader import end_offsets
+from tests.support.log_ends import end_offsets
 from tests.support.workflow_deployment import WorkflowDeployment, workflow_of
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(400)]

@@ -17,7 +17,8 @@ from headrace.streams.state.restore import OPEN_TRANSACTION
 from headrace.streams.state.rocksdb import PartitionStore
 from tests.support.bank import messages_pb2 as pb
 from tests.support.deployment import Deployment, Load, Worker, check_clients, until
-from tests.support.independent_reader import Entry, end_offsets, read_topics
+from tests.support.independent_reader import Entry, read_topics
+from tests.support.log_ends import end_offsets
 
 pytestmark = [pytest.mark.kafka, pytest.mark.chaos]
 DOUBT = "transaction in doubt; state is taken from Kafka anew"

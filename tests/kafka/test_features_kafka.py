@@ -49,7 +49,7 @@ from tests.features.faults import faults
 from tests.features.world import Answer, World, answer_of
 from tests.support import deadlines
 from tests.support.deployment import until
-from tests.support.independent_reader import end_offsets
+from tests.support.log_ends import end_offsets
 
 pytest_plugins = [
     "tests.features.shop_steps",

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from headrace import History, WhatIf
+from headrace.schemas.record import since_epoch
 from headrace.schemas.stored_event import unpack
 from tests.support.bank import messages_pb2 as pb
 from tests.support.deployment import until
@@ -36,7 +37,7 @@ def test_a_history_is_what_the_log_was_at_a_point(workflow: WorkflowDeployment) 
     workflow.deposit(ann=[5, 6], bob=[7])
     before = logs(workflow.settled())
     cut = datetime.now(UTC)
-    until(lambda: datetime.now(UTC).timestamp() * 1000 // 1 > cut.timestamp() * 1000 // 1, "a millisecond was over")
+    until(lambda: since_epoch(datetime.now(UTC)) > since_epoch(cut), "a millisecond was over")
     workflow.deposit(ann=[8], cleo=[9])
     after = logs(workflow.settled())
     assert len(before["purse", "ann"]) < len(after["purse", "ann"])

@@ -4,8 +4,6 @@ import asyncio
 import json
 import signal
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,16 +13,9 @@ from google.protobuf.message import Message
 
 from headrace.streams.admin import serving
 from tests.support.bank import messages_pb2 as pb
-from tests.support.workflow_deployment import WorkflowDeployment, run_on, workflow_of
+from tests.support.workflow_deployment import WorkflowDeployment, run_on
 
 pytestmark = pytest.mark.kafka
-
-
-@pytest.fixture
-def versions(bootstrap: str, tmp_path: Path) -> Iterator[WorkflowDeployment]:
-    """Accounts, and two versions of their cards."""
-    with workflow_of(bootstrap, "versions", tmp_path) as deployment:
-        yield deployment
 
 
 class Command:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,25 +17,11 @@ from tests.support.bank.projectors import Card, Cards
 from tests.support.deployment import Worker
 from tests.support.redis_server import RedisServer
 from tests.support.two_versions import sinks, topology
-from tests.support.workflow_deployment import WorkflowDeployment, workflow_of
+from tests.support.workflow_deployment import WorkflowDeployment
 
 pytestmark = pytest.mark.kafka
 PLAYERS, EACH = [f"p{number}" for number in range(100)], 50
 PER_SECOND, TOGETHER, AFTERWARDS = 1_000, 50, 1_000
-
-
-@pytest.fixture
-def versions(bootstrap: str, tmp_path: Path) -> Iterator[WorkflowDeployment]:
-    with workflow_of(bootstrap, "versions", tmp_path) as deployment:
-        yield deployment
-
-
-@pytest.fixture
-def redis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path / "redis").start()
-    monkeypatch.setenv("REDIS_URL", server.url)
-    yield server
-    server.stop()
 
 
 def test_no_read_fails_and_none_is_of_a_version_that_is_half_built(

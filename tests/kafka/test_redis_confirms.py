@@ -25,14 +25,6 @@ pytestmark = pytest.mark.kafka
 
 
 @pytest.fixture
-def redis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path / "redis").start()
-    monkeypatch.setenv("REDIS_URL", server.url)
-    yield server
-    server.stop()
-
-
-@pytest.fixture
 def projected(bootstrap: str, tmp_path: Path) -> Iterator[WorkflowDeployment]:
     """Accounts, and the projectors of their events: one direct, one with a feed."""
     with workflow_of(bootstrap, "projected", tmp_path) as deployment:

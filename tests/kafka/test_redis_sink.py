@@ -18,7 +18,8 @@ from headrace.topology.partitioner import partition_of
 from tests.support import deadlines
 from tests.support.cards import BriefCards, Card, Cards, LaterCards, PlayerCards, cards
 from tests.support.deployment import until
-from tests.support.independent_reader import end_offsets, read_topics
+from tests.support.independent_reader import read_topics
+from tests.support.log_ends import end_offsets
 from tests.support.pages import ROOT, blocks, write_files
 from tests.support.redis_server import RedisCluster, RedisServer
 from tests.support.shell import Shell

@@ -25,7 +25,8 @@ from tests.support.bank import messages_pb2 as pb
 from tests.support.bank import schema_v2 as later
 from tests.support.bank.accounts import topology
 from tests.support.deployment import Deployment, Load, Worker, check_clients, deployed, until
-from tests.support.independent_reader import EMPTY, LogReader, end_offsets, plain, read_topics
+from tests.support.independent_reader import EMPTY, LogReader, plain, read_topics
+from tests.support.log_ends import end_offsets
 
 pytestmark = pytest.mark.kafka
 TRIAL = "trial"
@@ -209,9 +210,9 @@ def test_compaction_loses_nothing(kafka: EmbeddedKafka, tmp_path: Path) -> None:
         written = snapshots(full)
         assert written > 400
         asyncio.run(in_edition(bank, list(full.events), make=True))
-        admin, of_edition = topics.admin(bank.settings), bank.settings.model_copy(update={"edition": TRIAL}).names
-        branch = {kind: of_edition.topic(TRIAL, "account", kind) for kind in ("events", "snapshots")}
-        for topic in (bank.topic("events"), bank.topic("snapshots"), *branch.values()):
+        admin, names = topics.admin(bank.settings), bank.settings.names
+        branch = [names.topic(TRIAL, "account", kind) for kind in ("events", "snapshots")]
+        for topic in (bank.topic("events"), bank.topic("snapshots"), *branch):
             settings = {"segment.ms": "200", "min.cleanable.dirty.ratio": "0.01", "delete.retention.ms": "100"}
             entries = [ConfigEntry(k, v, incremental_operation=AlterConfigOpType.SET) for k, v in settings.items()]
             resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
@@ -220,7 +221,7 @@ def test_compaction_loses_nothing(kafka: EmbeddedKafka, tmp_path: Path) -> None:
         def shrunk() -> bool:
             work(bank, 6, 20)  # a segment is closed, and can be compacted, when something is written after it
             asyncio.run(in_edition(bank, list(full.events)[::2]))
-            through = all(cleaned(kafka, topic) == set(range(4)) for topic in (bank.topic("events"), *branch.values()))
+            through = all(cleaned(kafka, topic) == set(range(4)) for topic in (bank.topic("events"), *branch))
             return snapshots(bank.log()) < written / 2 and through
 
         until(shrunk, "old snapshots were dropped, and the cleaner has been through the events", 60)

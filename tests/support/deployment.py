@@ -26,8 +26,9 @@ from headrace.streams.settings import Settings
 from tests.support import deadlines, process_server
 from tests.support.bank import messages_pb2 as pb
 from tests.support.bank.accounts import topology
-from tests.support.independent_reader import LogReader, end_offsets
+from tests.support.independent_reader import LogReader
 from tests.support.lag import committed
+from tests.support.log_ends import end_offsets
 from tests.support.log_timeline import log_lines
 
 T = TypeVar("T")

@@ -6,8 +6,8 @@ from confluent_kafka.admin import AdminClient
 from headrace import Topology
 from headrace.streams.settings import Settings
 from tests.support.deployment import until
-from tests.support.independent_reader import end_offsets
 from tests.support.lag import committed
+from tests.support.log_ends import end_offsets
 
 
 def forget_group(admin: AdminClient, settings: Settings, component: str) -> None:

@@ -15,7 +15,7 @@ from google.protobuf import descriptor_pool, json_format, message_factory
 from headrace.schemas import headrace_v1_pb2 as wire
 from tests.support import deadlines
 from tests.support.bank import messages_pb2 as pb
-from tests.support.log_ends import end_offsets as end_offsets
+from tests.support.log_ends import end_offsets
 
 State = dict[str, Any]
 _PATIENCE = 60  # seconds for an open transaction; the broker ends one after ten

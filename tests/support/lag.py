@@ -8,7 +8,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from headrace.streams.settings import Settings
 from headrace.topology.topology import Topology
 from tests.support import deadlines
-from tests.support.independent_reader import end_offsets
+from tests.support.log_ends import end_offsets
 
 _ON_ITS_WAY = (
     KafkaError.NOT_COORDINATOR,

@@ -22,7 +22,8 @@ from headrace.streams.settings import Settings
 from tests.support.bank import messages_pb2 as pb
 from tests.support.bank import reactions
 from tests.support.deployment import Worker, until
-from tests.support.independent_reader import Entry, end_offsets, message, murmur, read_topics
+from tests.support.independent_reader import Entry, message, murmur, read_topics
+from tests.support.log_ends import end_offsets
 
 REJECTION = b"headrace.v1.Rejection"
 

@@ -21,7 +21,7 @@ from headrace.streams.clock import now_ms
 from tests.support.connect_cli import SinksDeployment
 from tests.support.connector import Connector
 from tests.support.deployment import until
-from tests.support.independent_reader import end_offsets
+from tests.support.log_ends import end_offsets
 from tests.support.search_server import OPENSEARCH, SearchServer
 from tests.support.sink_cards import PlayerCards
 

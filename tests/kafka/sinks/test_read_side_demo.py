@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
-from tests.support import deadlines
+from tests.support.demo import demo
 from tests.support.fake_snowflake import interpreter
 from tests.support.redis_server import RedisServer
 from tests.support.search_server import OPENSEARCH, SearchServer
@@ -20,22 +16,7 @@ from tests.support.search_server import OPENSEARCH, SearchServer
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(480)]
 
 
-def demo(folder: Path, *options: str, path: str | None = None) -> tuple[int, dict[str, Any], str]:
-    """Exit code, answer and stderr of a demo of a few hands."""
-    own = ("HEADRACE_BOOTSTRAP", "HEADRACE_TOPOLOGY", "HEADRACE_PREFIX", "SEARCH_URL", "REDIS_URL")
-    environment = {name: value for name, value in os.environ.items() if name not in own}
-    environment |= {"HEADRACE_HOME": str(folder / "home"), "TMPDIR": str(folder)}
-    command = [sys.executable, "-m", "headrace.cli.main", "demo", "--read-side", "--hands", "5", "--json", *options]
-    done = subprocess.run(
-        command,
-        env=environment if path is None else environment | {"PATH": path},
-        capture_output=True,
-        text=True,
-        timeout=deadlines.seconds(300),
-        check=False,
-    )
-    assert done.stdout, done.stderr
-    return done.returncode, json.loads(done.stdout), done.stderr
+READ_SIDE = "--read-side", "--hands", "5"
 
 
 def left(folder: Path) -> list[str]:
@@ -54,7 +35,7 @@ def test_every_document_is_everywhere_as_the_log_says(tmp_path: Path) -> None:
         redis.start()
         try:
             named = ["--search", search.url, "--redis", redis.url, "--fakesnow", str(fakesnow)]
-            code, found, errors = demo(tmp_path, *named)
+            code, found, errors = demo(tmp_path, *READ_SIDE, *named)
             assert code == 0, (found, errors)
             assert (found["hands"], found["mismatched"], found["left_out"]) == (5, [], {})
             # a page for each player, two documents for each hand, a board for each table
@@ -73,7 +54,7 @@ def test_every_document_is_everywhere_as_the_log_says(tmp_path: Path) -> None:
 
 
 def test_what_is_not_there_is_left_out_and_named(tmp_path: Path) -> None:
-    code, found, errors = demo(tmp_path, path=str(Path(sys.executable).parent))
+    code, found, errors = demo(tmp_path, *READ_SIDE, path=str(Path(sys.executable).parent))
     assert code == 0, (found, errors)
     assert found["documents"] == found["documents_matched"] > 15
     assert (found["search"], found["search_matched"], found["redis"], found["redis_matched"]) == (None,) * 4

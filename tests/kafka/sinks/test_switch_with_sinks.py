@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import reload
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,16 +22,9 @@ from tests.support.bank.projectors import Card, Cards, LaterCard, LaterCards
 from tests.support.deployment import until
 from tests.support.redis_server import RedisServer
 from tests.support.search_server import OPENSEARCH, SearchServer
-from tests.support.workflow_deployment import WorkflowDeployment, workflow_of
+from tests.support.workflow_deployment import WorkflowDeployment
 
 pytestmark = pytest.mark.kafka
-
-
-@pytest.fixture
-def versions(bootstrap: str, tmp_path: Path) -> Iterator[WorkflowDeployment]:
-    """Accounts, and two versions of their cards."""
-    with workflow_of(bootstrap, "versions", tmp_path) as deployment:
-        yield deployment
 
 
 @pytest.fixture
@@ -40,14 +32,6 @@ def search(monkeypatch: pytest.MonkeyPatch) -> Iterator[SearchServer]:
     with SearchServer(OPENSEARCH) as server:
         monkeypatch.setenv("BANK_SEARCH_URL", server.url)
         yield server
-
-
-@pytest.fixture
-def redis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path / "redis").start()
-    monkeypatch.setenv("REDIS_URL", server.url)
-    yield server
-    server.stop()
 
 
 @pytest.fixture
